@@ -1,0 +1,152 @@
+//! Rows in parallel: the only file that says rayon.
+//!
+//! A row is computed by one thread from its own data alone, so nothing here can change a result.
+
+use std::sync::{Mutex, PoisonError};
+
+use crate::simd::LANES;
+use crate::{Error, Logit, RowError, Rows, RowsMut, Temperature};
+
+/// Logits with a temperature for each row, checked against each other.
+#[derive(Clone, Copy)]
+pub(crate) struct Batch<'a, L> {
+    logits: Rows<'a, L>,
+    temperatures: Temperatures<'a>,
+}
+
+/// One temperature for all rows, or one per row.
+#[derive(Clone, Copy)]
+pub(crate) struct Temperatures<'a>(&'a [Temperature]);
+
+impl<'a> Temperatures<'a> {
+    pub(crate) fn new(rows: usize, temperatures: &'a [Temperature]) -> Result<Self, Error> {
+        if temperatures.len() != 1 {
+            check_length("temperatures", rows, temperatures.len())?;
+        }
+        Ok(Self(temperatures))
+    }
+
+    pub(crate) fn at(self, row: usize) -> Temperature {
+        self.0[if self.0.len() == 1 { 0 } else { row }]
+    }
+}
+
+impl<'a, L: Logit> Batch<'a, L> {
+    pub(crate) fn new(logits: Rows<'a, L>, temperatures: &'a [Temperature]) -> Result<Self, Error> {
+        Ok(Self { logits, temperatures: Temperatures::new(logits.rows(), temperatures)? })
+    }
+
+    /// Writes one outcome per row.
+    pub(crate) fn fill<T: Send>(
+        self,
+        of: &'static str,
+        out: &mut [T],
+        kernel: impl Fn(usize, &[L], Temperature) -> T + Sync,
+    ) -> Result<(), Error> {
+        check_length(of, self.logits.rows(), out.len())?;
+        for_each_chunk(out, 1, self.logits.vocab(), |row, out| {
+            out[0] = kernel(row, self.logits.row(row), self.temperatures.at(row));
+        });
+        Ok(())
+    }
+
+    /// Writes a row for each row. Where the kernel says false, the row is filled with NaN and reported.
+    pub(crate) fn map_rows(
+        self,
+        out: &mut RowsMut<'_>,
+        kernel: impl Fn(&[L], Temperature, &mut [f32]) -> bool + Sync,
+    ) -> Result<Vec<RowError>, Error> {
+        check_length("rows of the output", self.logits.rows(), out.rows())?;
+        check_length("vocabulary of the output", self.logits.vocab(), out.vocab())?;
+        Ok(for_each_row(out, |row, out| {
+            let logits = self.logits.row(row);
+            if kernel(logits, self.temperatures.at(row), out) { Ok(()) } else { Err(diagnose(row, logits)) }
+        }))
+    }
+}
+
+/// Changes each row. A row that fails is filled with NaN; the failures are returned in order.
+pub(crate) fn for_each_row(
+    rows: &mut RowsMut<'_>,
+    kernel: impl Fn(usize, &mut [f32]) -> Result<(), RowError> + Sync,
+) -> Vec<RowError> {
+    let (vocab, stride) = (rows.vocab(), rows.stride());
+    let failed = Mutex::new(Vec::new());
+    for_each_chunk(rows.data_mut(), stride, stride, |row, data| {
+        let out = &mut data[..vocab];
+        if let Err(error) = kernel(row, out) {
+            out.fill(f32::NAN);
+            failed.lock().unwrap_or_else(PoisonError::into_inner).push(error);
+        }
+    });
+    let mut failed = failed.into_inner().unwrap_or_else(PoisonError::into_inner);
+    failed.sort_by_key(RowError::row);
+    failed
+}
+
+/// Why a row could not be served.
+pub(crate) fn diagnose<L: Logit>(row: usize, logits: &[L]) -> RowError {
+    let values = logits.iter().map(|x| x.to_f32());
+    match values.enumerate().find(|(_, x)| x.is_nan() || *x == f32::INFINITY) {
+        Some((index, value)) => RowError::Logit { row, index, value },
+        None => RowError::NothingToDraw { row },
+    }
+}
+
+pub(crate) fn check_length(of: &'static str, expected: usize, found: usize) -> Result<(), Error> {
+    if found == expected { Ok(()) } else { Err(Error::Length { of, expected, found }) }
+}
+
+/// Calls `kernel` with each vector of a row and where its result belongs. The last one is filled up
+/// with -inf, and its results beyond the row are dropped.
+#[inline(always)]
+pub(crate) fn zip_vectors<L: Logit>(
+    row: &[L],
+    out: &mut [f32],
+    mut kernel: impl FnMut(&[L; LANES], &mut [f32; LANES]),
+) {
+    let (vectors, tail) = row.as_chunks::<LANES>();
+    let (outs, out_tail) = out.as_chunks_mut::<LANES>();
+    for (vector, out) in vectors.iter().zip(outs) {
+        kernel(vector, out);
+    }
+    if !tail.is_empty() {
+        let (mut vector, mut result) = ([L::NEG_INFINITY; LANES], [0.0; LANES]);
+        vector[..tail.len()].copy_from_slice(tail);
+        kernel(&vector, &mut result);
+        out_tail.copy_from_slice(&result[..tail.len()]);
+    }
+}
+
+/// Below this many logits a batch stays on the caller's thread: waking another takes longer.
+#[cfg(all(feature = "rayon", not(target_family = "wasm")))]
+const WORTH_SHARING: usize = 1 << 19;
+
+/// Calls `kernel` with each chunk of `chunk` items and its number, in the caller's rayon pool if all
+/// chunks together, of `logits` logits each, are worth it.
+#[cfg(all(feature = "rayon", not(target_family = "wasm")))]
+pub(crate) fn for_each_chunk<T: Send>(
+    data: &mut [T],
+    chunk: usize,
+    logits: usize,
+    kernel: impl Fn(usize, &mut [T]) + Sync,
+) {
+    use rayon::prelude::*;
+    let chunks = data.len().div_ceil(chunk);
+    if chunks < 2 || chunks.saturating_mul(logits) < WORTH_SHARING || rayon::current_num_threads() == 1 {
+        data.chunks_mut(chunk).enumerate().for_each(|(i, data)| kernel(i, data));
+    } else {
+        data.par_chunks_mut(chunk).enumerate().for_each(|(i, data)| kernel(i, data));
+    }
+}
+
+/// Calls `kernel` with each chunk of `chunk` items and its number.
+#[cfg(not(all(feature = "rayon", not(target_family = "wasm"))))]
+pub(crate) fn for_each_chunk<T: Send>(
+    data: &mut [T],
+    chunk: usize,
+    _logits: usize,
+    kernel: impl Fn(usize, &mut [T]) + Sync,
+) {
+    data.chunks_mut(chunk).enumerate().for_each(|(i, data)| kernel(i, data));
+}

@@ -1,0 +1,62 @@
+//! Keys: a request's seed and a position become uniforms.
+
+use rand_core::{Rng, SeedableRng};
+use rand_xoshiro::{SplitMix64, Xoshiro256PlusPlus};
+
+/// Where a row's randomness comes from: the request's seed and the position of the token in it.
+///
+/// The uniforms of a key are a pure function of its two words. A server that keeps a seed per request
+/// gets the same tokens whatever batch the row lands in, and can replay any one of them.
+///
+/// Two words of `SplitMix64(seed)` and two of `SplitMix64(position ^ the first of them)` are the state
+/// of a `Xoshiro256PlusPlus`: different keys have different states. Each output gives one uniform, its
+/// upper 53 bits divided by 2^53. (Blackman and Vigna, "Scrambled linear pseudorandom number
+/// generators", 2021.)
+///
+/// ```
+/// use kelvin::Key;
+///
+/// let key = Key { seed: 42, position: 7 };
+/// assert_eq!(key.uniform(), key.uniform());
+/// let mut uniforms = [0.0; 4];
+/// key.fill(&mut uniforms);
+/// assert_eq!(uniforms[0], key.uniform());
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Key {
+    /// The request's seed.
+    pub seed: u64,
+    /// The position of the token in the request.
+    pub position: u64,
+}
+
+impl Key {
+    /// The first uniform, in [0, 1).
+    #[must_use]
+    pub fn uniform(self) -> f64 {
+        to_uniform(self.generator().next_u64())
+    }
+
+    /// As many uniforms as the slice holds, the first being [`Key::uniform`].
+    pub fn fill(self, uniforms: &mut [f64]) {
+        let mut generator = self.generator();
+        for uniform in uniforms {
+            *uniform = to_uniform(generator.next_u64());
+        }
+    }
+
+    fn generator(self) -> Xoshiro256PlusPlus {
+        let mut of_seed = SplitMix64::from_seed(self.seed.to_le_bytes());
+        let (a, b) = (of_seed.next_u64(), of_seed.next_u64());
+        let mut of_both = SplitMix64::from_seed((self.position ^ a).to_le_bytes());
+        let state = [of_both.next_u64(), of_both.next_u64(), a, b].map(u64::to_le_bytes);
+        Xoshiro256PlusPlus::from_seed(bytemuck::must_cast(state))
+    }
+}
+
+/// The upper 53 bits as a multiple of 2^-53: every one exact in an f64, the largest below 1.
+fn to_uniform(word: u64) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "53 bits are exact")]
+    let upper = (word >> 11) as f64;
+    upper * (1.0 / 9_007_199_254_740_992.0)
+}

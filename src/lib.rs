@@ -1,0 +1,21 @@
+//! kelvin
+
+mod argmax;
+mod batch;
+mod error;
+mod key;
+mod rows;
+mod sample;
+mod simd;
+mod softmax;
+mod temperature;
+mod weights;
+
+pub use argmax::argmax;
+pub use error::{Error, RowError};
+pub use key::Key;
+pub use rows::{Logit, Rows, RowsMut};
+pub use sample::{Draw, sample, sample_from_probs};
+pub use simd::Level;
+pub use softmax::{log_softmax, log_sum_exp, softmax, softmax_in_place};
+pub use temperature::{Temperature, scale};

@@ -1,0 +1,212 @@
+//! Borrowed views of a batch: rows x vocab, any stride, f32 or half precision.
+
+use crate::Error;
+use crate::simd::{LANES, Simd};
+
+/// What a row of logits is made of: `f32`, and with the feature `half` also `half::f16` and
+/// `half::bf16`, which are widened in registers. Raw `u16` bits become either with
+/// `bytemuck::cast_slice`.
+pub trait Logit: element::Element {}
+
+impl Logit for f32 {}
+#[cfg(feature = "half")]
+impl Logit for half::f16 {}
+#[cfg(feature = "half")]
+impl Logit for half::bf16 {}
+
+pub(crate) mod element {
+    use super::{LANES, Simd};
+
+    /// The private half of [`super::Logit`].
+    pub trait Element: Copy + Send + Sync + 'static {
+        const NEG_INFINITY: Self;
+        fn to_f32(self) -> f32;
+        fn load<S: Simd>(simd: S, block: &[Self; LANES]) -> S::V;
+    }
+
+    impl Element for f32 {
+        const NEG_INFINITY: Self = f32::NEG_INFINITY;
+
+        fn to_f32(self) -> f32 {
+            self
+        }
+
+        #[inline(always)]
+        fn load<S: Simd>(simd: S, block: &[Self; LANES]) -> S::V {
+            simd.load(block)
+        }
+    }
+
+    #[cfg(feature = "half")]
+    impl Element for half::f16 {
+        const NEG_INFINITY: Self = half::f16::NEG_INFINITY;
+
+        fn to_f32(self) -> f32 {
+            self.to_f32_const()
+        }
+
+        #[inline(always)]
+        fn load<S: Simd>(simd: S, block: &[Self; LANES]) -> S::V {
+            simd.load_f16(bytemuck::must_cast_ref(block))
+        }
+    }
+
+    #[cfg(feature = "half")]
+    impl Element for half::bf16 {
+        const NEG_INFINITY: Self = half::bf16::NEG_INFINITY;
+
+        fn to_f32(self) -> f32 {
+            self.to_f32_const()
+        }
+
+        #[inline(always)]
+        fn load<S: Simd>(simd: S, block: &[Self; LANES]) -> S::V {
+            simd.load_bf16(bytemuck::must_cast_ref(block))
+        }
+    }
+}
+
+/// A batch to read: `rows` rows of `vocab` elements, the start of each `stride` elements after the
+/// start of the one before. What lies between two rows is never read.
+///
+/// ```
+/// use kelvin::Rows;
+///
+/// let data = [0.5, 1.5, -0.5, 2.0, 0.0, 1.0];
+/// let rows = Rows::new(&data, 3)?;
+/// assert_eq!((rows.rows(), rows.row(1)), (2, [2.0, 0.0, 1.0].as_slice()));
+/// let padded = Rows::with_stride(&data, 2, 2, 3)?;
+/// assert_eq!(padded.row(1), [2.0, 0.0]);
+/// # Ok::<(), kelvin::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Rows<'a, L = f32> {
+    data: &'a [L],
+    shape: Shape,
+}
+
+/// A batch to write: [`Rows`], mutable, of f32. What lies between two rows is never touched.
+#[derive(Debug)]
+pub struct RowsMut<'a> {
+    data: &'a mut [f32],
+    shape: Shape,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Shape {
+    pub(crate) rows: usize,
+    pub(crate) vocab: usize,
+    pub(crate) stride: usize,
+}
+
+impl Shape {
+    fn dense(len: usize, vocab: usize) -> Result<Self, Error> {
+        let rows = len.checked_div(vocab).unwrap_or(0);
+        let shape = Self::strided(len, rows, vocab, vocab)?;
+        if rows * vocab != len {
+            return Err(Error::Length { of: "data", expected: rows * vocab, found: len });
+        }
+        Ok(shape)
+    }
+
+    fn strided(len: usize, rows: usize, vocab: usize, stride: usize) -> Result<Self, Error> {
+        if vocab == 0 || u32::try_from(vocab).is_err() {
+            return Err(Error::Vocab { vocab });
+        }
+        if stride < vocab {
+            return Err(Error::Stride { stride, vocab });
+        }
+        let expected = match rows.checked_sub(1) {
+            Some(before_last) => before_last.saturating_mul(stride).saturating_add(vocab),
+            None => 0,
+        };
+        if len < expected {
+            return Err(Error::Length { of: "data", expected, found: len });
+        }
+        Ok(Self { rows, vocab, stride })
+    }
+}
+
+macro_rules! shape_accessors {
+    () => {
+        /// How many rows.
+        #[must_use]
+        pub const fn rows(&self) -> usize {
+            self.shape.rows
+        }
+
+        /// How many tokens a row has.
+        #[must_use]
+        pub const fn vocab(&self) -> usize {
+            self.shape.vocab
+        }
+
+        /// How many elements lie between the start of one row and the start of the next.
+        #[must_use]
+        pub const fn stride(&self) -> usize {
+            self.shape.stride
+        }
+    };
+}
+
+impl<'a, L: Logit> Rows<'a, L> {
+    /// Rows one after the other: `data` holds a whole number of them.
+    ///
+    /// # Errors
+    /// [`Error::Vocab`], or [`Error::Length`] if the last row is incomplete.
+    pub fn new(data: &'a [L], vocab: usize) -> Result<Self, Error> {
+        Ok(Self { data, shape: Shape::dense(data.len(), vocab)? })
+    }
+
+    /// Rows with gaps: row i is `data[i * stride..][..vocab]`.
+    ///
+    /// # Errors
+    /// [`Error::Vocab`], [`Error::Stride`], or [`Error::Length`] if `data` ends before the last row does.
+    pub fn with_stride(data: &'a [L], rows: usize, vocab: usize, stride: usize) -> Result<Self, Error> {
+        Ok(Self { data, shape: Shape::strided(data.len(), rows, vocab, stride)? })
+    }
+
+    shape_accessors!();
+
+    /// Row `index`, or an empty slice beyond the last.
+    #[must_use]
+    pub fn row(&self, index: usize) -> &'a [L] {
+        let Shape { rows, vocab, stride } = self.shape;
+        if index < rows { &self.data[index * stride..][..vocab] } else { &[] }
+    }
+}
+
+impl<'a> RowsMut<'a> {
+    /// As [`Rows::new`].
+    ///
+    /// # Errors
+    /// As [`Rows::new`].
+    pub fn new(data: &'a mut [f32], vocab: usize) -> Result<Self, Error> {
+        let shape = Shape::dense(data.len(), vocab)?;
+        Ok(Self { data, shape })
+    }
+
+    /// As [`Rows::with_stride`].
+    ///
+    /// # Errors
+    /// As [`Rows::with_stride`].
+    pub fn with_stride(data: &'a mut [f32], rows: usize, vocab: usize, stride: usize) -> Result<Self, Error> {
+        let shape = Shape::strided(data.len(), rows, vocab, stride)?;
+        Ok(Self { data, shape })
+    }
+
+    shape_accessors!();
+
+    /// The same rows, to read.
+    #[must_use]
+    pub fn as_rows(&self) -> Rows<'_> {
+        Rows { data: self.data, shape: self.shape }
+    }
+
+    /// All elements of the rows, and of the gaps between them.
+    pub(crate) fn data_mut(&mut self) -> &mut [f32] {
+        let Shape { rows, vocab, stride } = self.shape;
+        let end = rows.checked_sub(1).map_or(0, |before_last| before_last * stride + vocab);
+        &mut self.data[..end]
+    }
+}

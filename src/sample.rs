@@ -1,0 +1,309 @@
+//! Stage 3: one token per row, by inverting the cumulative distribution.
+//!
+//! ```text
+//! one pass over the row:  a summary per block                        (weights.rs)
+//! S      = the sum of all blocks, in f64, in index order
+//! target = u S
+//! block  = the first whose prefix exceeds the target
+//! its weights again; vector = the first whose prefix exceeds the remainder
+//! token  = the first of the vector whose prefix exceeds the remainder
+//! ```
+//!
+//! Every step moves on only where a prefix grew, so a token of weight 0 cannot be drawn, and the token
+//! never goes down when u goes up. Where rounding carries the remainder past the end of a step, the step
+//! takes its last part that weighs something.
+
+use core::cell::RefCell;
+use core::f64::consts::LN_2;
+
+use crate::argmax::greatest;
+use crate::batch::{Batch, check_length, diagnose};
+use crate::simd::{LANES, Simd, dispatch};
+use crate::weights::{BLOCK, Factor, PREFETCH, Summary, Total, padded, summarize, weights};
+use crate::{Error, Level, Logit, RowError, Rows, Temperature};
+
+/// A token that was drawn.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Draw {
+    /// Its index in the row.
+    pub token: u32,
+    /// The natural logarithm of its probability, at the row's temperature. 0 at T = 0.
+    pub logprob: f32,
+}
+
+/// Draws one token from each row: temperature, softmax and multinomial in a single pass.
+///
+/// - `logits`: rows x vocab. `temperatures`: one for all rows, or one per row.
+/// - `uniforms`: one per row, in [0, 1): from [`crate::Key::uniform`], or any generator of yours.
+/// - `draws`: an outcome per row.
+/// - The token is a pure function of the row's logits, temperature and uniform. Its distribution is within
+///   1e-7 (total variation) of the exact softmax. A masked token (-inf) is never drawn.
+/// - Cost: every logit is read once, and one block of 512 twice. Probabilities are not stored.
+///
+/// A row with a NaN or +inf, or all -inf, has a [`RowError`] as its outcome; all others are drawn as if it
+/// were not there.
+///
+/// # Errors
+/// [`Error::Length`] if the number of temperatures, uniforms or outcomes does not fit; [`Error::Uniform`]
+/// if one lies outside [0, 1). Nothing has been written then.
+///
+/// ```
+/// use kelvin::{Draw, Key, Rows, Temperature, sample};
+///
+/// let logits = Rows::new(&[0.1_f32, 2.0, 0.5, f32::NAN, 1.0, 1.0], 3)?;
+/// let uniforms = [Key { seed: 1, position: 0 }, Key { seed: 2, position: 0 }].map(Key::uniform);
+/// let mut draws = [Ok(Draw::default()); 2];
+/// sample(logits, &[Temperature::new(0.7)?], &uniforms, &mut draws)?;
+/// assert!(draws[0].is_ok());
+/// assert_eq!(draws[1].map_err(|error| error.to_string()), Err("row 1: logit 0 is NaN".to_owned()));
+/// # Ok::<(), kelvin::Error>(())
+/// ```
+pub fn sample<L: Logit>(
+    logits: Rows<'_, L>,
+    temperatures: &[Temperature],
+    uniforms: &[f64],
+    draws: &mut [Result<Draw, RowError>],
+) -> Result<(), Error> {
+    Level::best().sample(logits, temperatures, uniforms, draws)
+}
+
+/// Draws one token from each row of weights, which need not sum to 1.
+///
+/// - `probs`: rows x vocab, each weight 0 or more and finite. `uniforms` and `draws` as in [`sample`].
+/// - Cost: every weight is read once, and one block of 512 twice.
+///
+/// A row with a negative, infinite or NaN weight, or all 0, has a [`RowError`] as its outcome.
+///
+/// # Errors
+/// As [`sample`].
+///
+/// ```
+/// use kelvin::{Draw, Rows, sample_from_probs};
+///
+/// let mut draws = [Ok(Draw::default())];
+/// sample_from_probs(Rows::new(&[0.0, 3.0, 1.0], 3)?, &[0.0], &mut draws)?;
+/// assert_eq!(draws[0], Ok(Draw { token: 1, logprob: 0.75_f32.ln() }));
+/// # Ok::<(), kelvin::Error>(())
+/// ```
+pub fn sample_from_probs(
+    probs: Rows<'_>,
+    uniforms: &[f64],
+    draws: &mut [Result<Draw, RowError>],
+) -> Result<(), Error> {
+    Level::best().sample_from_probs(probs, uniforms, draws)
+}
+
+impl Level {
+    /// [`sample`](crate::sample), on this level.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn sample<L: Logit>(
+        self,
+        logits: Rows<'_, L>,
+        temperatures: &[Temperature],
+        uniforms: &[f64],
+        draws: &mut [Result<Draw, RowError>],
+    ) -> Result<(), Error> {
+        let batch = Batch::new(logits, temperatures)?;
+        check_uniforms(logits.rows(), uniforms)?;
+        batch.fill("draws", draws, |index, row, temperature| {
+            let draw = with_summaries(|summaries| {
+                dispatch!(self, simd => sample_row(simd, row, temperature, uniforms[index], summaries))
+            });
+            draw.ok_or_else(|| diagnose(index, row))
+        })
+    }
+
+    /// [`sample_from_probs`](crate::sample_from_probs), on this level.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn sample_from_probs(
+        self,
+        probs: Rows<'_>,
+        uniforms: &[f64],
+        draws: &mut [Result<Draw, RowError>],
+    ) -> Result<(), Error> {
+        let batch = Batch::new(probs, &[Temperature::ONE])?;
+        check_uniforms(probs.rows(), uniforms)?;
+        batch.fill("draws", draws, |index, row, _| {
+            let draw = with_summaries(
+                |summaries| dispatch!(self, simd => sample_weights(simd, row, uniforms[index], summaries)),
+            );
+            draw.ok_or_else(|| diagnose_weights(index, row))
+        })
+    }
+}
+
+fn check_uniforms(rows: usize, uniforms: &[f64]) -> Result<(), Error> {
+    check_length("uniforms", rows, uniforms.len())?;
+    match uniforms.iter().position(|u| !(0.0..1.0).contains(u)) {
+        Some(row) => Err(Error::Uniform { row, value: uniforms[row] }),
+        None => Ok(()),
+    }
+}
+
+/// Why a row of weights could not be served.
+fn diagnose_weights(row: usize, weights: &[f32]) -> RowError {
+    match weights.iter().position(|w| !(0.0..f32::INFINITY).contains(w)) {
+        Some(index) => RowError::Weight { row, index, value: weights[index] },
+        None => RowError::NothingToDraw { row },
+    }
+}
+
+thread_local! {
+    /// The summaries of the row at hand: kept, so that only a longer row than any before allocates.
+    static SUMMARIES: RefCell<Vec<Summary>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Lends the thread's summaries, emptied.
+pub(crate) fn with_summaries<R>(kernel: impl FnOnce(&mut Vec<Summary>) -> R) -> R {
+    SUMMARIES.with_borrow_mut(|summaries| {
+        summaries.clear();
+        kernel(summaries)
+    })
+}
+
+/// A summary for each block of the row.
+#[inline(always)]
+pub(crate) fn summarize_row<S: Simd, L: Logit>(
+    simd: S,
+    row: &[L],
+    factor: &Factor,
+    summaries: &mut Vec<Summary>,
+) {
+    let (blocks, tail) = row.as_chunks::<BLOCK>();
+    for (index, block) in blocks.iter().enumerate() {
+        summaries.push(summarize(
+            simd,
+            block,
+            factor,
+            #[inline(always)]
+            |group, w| {
+                let vectors = w.len();
+                for i in 0..vectors {
+                    simd.prefetch(row, index * BLOCK + (group * vectors + i) * LANES + PREFETCH);
+                }
+            },
+        ));
+    }
+    if !tail.is_empty() {
+        summaries.push(summarize(
+            simd,
+            &padded(tail),
+            factor,
+            #[inline(always)]
+            |_, _| (),
+        ));
+    }
+}
+
+#[inline(always)]
+fn sample_row<S: Simd, L: Logit>(
+    simd: S,
+    row: &[L],
+    temperature: Temperature,
+    uniform: f64,
+    summaries: &mut Vec<Summary>,
+) -> Option<Draw> {
+    if temperature.is_greedy() {
+        return greatest(simd, row).map(|(token, _)| Draw { token: token as u32, logprob: 0.0 });
+    }
+    let factor = Factor::new(temperature.get());
+    summarize_row(simd, row, &factor, summaries);
+    let total = Total::of(summaries, &factor)?;
+    let masses = summaries.iter().map(|summary| total.mass(summary, &factor));
+    let (block, fraction) = find_block(masses, uniform * total.sum)?;
+    let (start, reference) = (block * BLOCK, summaries[block].reference);
+    let weights = match row[start..].first_chunk() {
+        Some(block) => weights(simd, block, &factor, reference),
+        None => weights(simd, &padded(&row[start..]), &factor, reference),
+    };
+    let token = start + find_in_block(simd, &weights, fraction)?;
+    let height = total.reference.height(f64::from(row[token].to_f32()), &factor);
+    Some(Draw { token: token as u32, logprob: (height * LN_2 - libm::log(total.sum)) as f32 })
+}
+
+#[inline(always)]
+fn sample_weights<S: Simd>(simd: S, row: &[f32], uniform: f64, summaries: &mut Vec<Summary>) -> Option<Draw> {
+    let (blocks, tail) = row.as_chunks::<BLOCK>();
+    let mut last = [0.0; BLOCK];
+    last[..tail.len()].copy_from_slice(tail);
+    for (index, block) in blocks.iter().chain([&last]).enumerate() {
+        let sum = sum_block(
+            simd,
+            block,
+            #[inline(always)]
+            |vector| {
+                simd.prefetch(row, index * BLOCK + vector * LANES + PREFETCH);
+            },
+        );
+        summaries.push(Summary { sum, ..Summary::default() });
+    }
+    let masses = summaries.iter().map(|summary| summary.sum);
+    let sum: f64 = masses.clone().sum();
+    let (block, fraction) = find_block(masses, uniform * sum)?;
+    let token = block * BLOCK + find_in_block(simd, blocks.get(block).unwrap_or(&last), fraction)?;
+    let logprob = libm::log(f64::from(row[token]) / sum) as f32;
+    (sum < f64::INFINITY).then_some(Draw { token: token as u32, logprob })
+}
+
+/// The sum in f64, or NaN if a weight is negative or NaN, or infinite if one is.
+#[inline(always)]
+fn sum_block<S: Simd>(simd: S, block: &[f32; BLOCK], prefetch: impl Fn(usize)) -> f64 {
+    let (zero, nan) = (simd.splat(0.0), simd.splat(f32::NAN));
+    let mut sum = simd.widen(zero);
+    for (index, vector) in block.as_chunks::<LANES>().0.iter().enumerate() {
+        prefetch(index);
+        let w = simd.load(vector);
+        sum = simd.add_wide(sum, simd.widen(simd.select_lt(w, zero, nan, w)));
+    }
+    simd.reduce_add_wide(sum)
+}
+
+/// The first block whose prefix exceeds the target, and how much of its mass lies below the target.
+fn find_block(masses: impl Iterator<Item = f64>, target: f64) -> Option<(usize, f64)> {
+    let (mut prefix, mut last) = (0.0, None);
+    for (block, mass) in masses.enumerate() {
+        if mass > 0.0 {
+            last = Some((block, ((target - prefix) / mass).min(1.0)));
+            prefix += mass;
+            if prefix > target {
+                break;
+            }
+        }
+    }
+    last
+}
+
+/// The token of a block at which `fraction` of the block's weight is exceeded.
+#[inline(always)]
+fn find_in_block<S: Simd>(simd: S, weights: &[f32; BLOCK], fraction: f64) -> Option<usize> {
+    let (vectors, _) = weights.as_chunks::<LANES>();
+    let mut sums = [0.0; BLOCK / LANES];
+    for (sum, vector) in sums.iter_mut().zip(vectors) {
+        *sum = simd.reduce_add_wide(simd.widen(simd.load(vector)));
+    }
+    let target = fraction * sums.iter().sum::<f64>();
+    let (vector, below) = first_above(sums.into_iter(), target)?;
+    let (lane, _) = first_above(vectors[vector].iter().map(|&w| f64::from(w)), target - below)?;
+    Some(vector * LANES + lane)
+}
+
+/// The first part whose prefix exceeds the target, and the prefix before it; if rounding lets none exceed
+/// it, the last part that is not 0.
+#[inline(always)]
+fn first_above(parts: impl Iterator<Item = f64>, target: f64) -> Option<(usize, f64)> {
+    let (mut prefix, mut last) = (0.0, None);
+    for (index, part) in parts.enumerate() {
+        if part > 0.0 {
+            last = Some((index, prefix));
+            prefix += part;
+            if prefix > target {
+                break;
+            }
+        }
+    }
+    last
+}

@@ -1,0 +1,191 @@
+//! Sixteen lanes, one trait, one value that says which instructions run it.
+//!
+//! Every level does the same operations on the same sixteen virtual lanes (one AVX-512 register, two
+//! of AVX2, four of NEON or SSE2), and every operation here is defined to the bit. So every level
+//! gives the same bits, and a kernel is written once.
+
+#[cfg(target_arch = "x86_64")]
+#[expect(unsafe_code, reason = "intrinsics, behind a token that proves them")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+#[expect(unsafe_code, reason = "intrinsics, behind a token that proves them")]
+mod avx512;
+mod portable;
+
+use core::fmt;
+use core::str::FromStr;
+use std::sync::OnceLock;
+
+use portable::Portable;
+#[cfg(target_arch = "x86_64")]
+use {avx2::Avx2, avx512::Avx512};
+
+use crate::Error;
+
+/// Element i of a row belongs to lane i mod 16, on every level.
+pub(crate) const LANES: usize = 16;
+
+/// [`Simd::exp2i`] answers 0 below this exponent, so that its results are never subnormal: the
+/// smallest is about 2^-125.5.
+pub(crate) const MIN_EXPONENT: f32 = -125.0;
+
+/// Arithmetic on sixteen lanes. Every implementation gives the same bits, except for those of a NaN
+/// and the sign of a zero.
+pub trait Simd: Copy + Send + Sync {
+    /// Sixteen f32.
+    type V: Copy;
+    /// Sixteen f64.
+    type D: Copy;
+
+    /// Runs a kernel with this level's instructions.
+    fn vectorize<R>(self, kernel: impl FnOnce() -> R) -> R;
+    /// Asks for the cache line of `row[index]`, which may lie beyond the row. A hint.
+    fn prefetch<T>(self, row: &[T], index: usize);
+
+    fn splat(self, x: f32) -> Self::V;
+    fn load(self, x: &[f32; LANES]) -> Self::V;
+    /// Widens IEEE half precision, given as bits.
+    fn load_f16(self, x: &[u16; LANES]) -> Self::V;
+    /// Widens bfloat16, given as bits.
+    fn load_bf16(self, x: &[u16; LANES]) -> Self::V;
+    fn store(self, v: Self::V, out: &mut [f32; LANES]);
+
+    fn add(self, a: Self::V, b: Self::V) -> Self::V;
+    fn sub(self, a: Self::V, b: Self::V) -> Self::V;
+    fn mul(self, a: Self::V, b: Self::V) -> Self::V;
+    fn div(self, a: Self::V, b: Self::V) -> Self::V;
+    /// a x b + c, rounded once.
+    fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
+    /// a x b - c, rounded once.
+    fn mul_sub(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
+    /// `if a > b { a } else { b }`: a NaN on either side gives b.
+    fn max(self, a: Self::V, b: Self::V) -> Self::V;
+    /// `if a < b { yes } else { no }`: a NaN on either side gives `no`.
+    fn select_lt(self, a: Self::V, b: Self::V, yes: Self::V, no: Self::V) -> Self::V;
+    /// The nearest integer, the even one of two.
+    fn round(self, x: Self::V) -> Self::V;
+    /// p x 2^k for an integer k: 0 where k < [`MIN_EXPONENT`], whatever p is (even NaN); infinite where
+    /// k > 127. A NaN in p stays one. Only for p of size 1, or with a result outside the finite range.
+    fn exp2i(self, p: Self::V, k: Self::V) -> Self::V;
+
+    /// [`Simd::max`] over the lanes, l with l + 8, + 4, + 2, + 1.
+    fn reduce_max(self, v: Self::V) -> f32;
+    fn widen(self, v: Self::V) -> Self::D;
+    fn add_wide(self, a: Self::D, b: Self::D) -> Self::D;
+    /// The sum of the lanes, l with l + 8, + 4, + 2, + 1.
+    fn reduce_add_wide(self, v: Self::D) -> f64;
+}
+
+/// An instruction set that this CPU supports: what the kernels run on.
+///
+/// The only ways to a `Level` ask the CPU, so having one is the proof that it works. Every level gives
+/// the same bits; they differ in speed alone. The free functions of this crate run on [`Level::best`];
+/// each is also a method of `Level`, for tests and benchmarks.
+///
+/// ```
+/// use kelvin::Level;
+///
+/// for level in Level::available() {
+///     println!("{level}");
+/// }
+/// let level: Level = "portable".parse()?;
+/// # Ok::<(), kelvin::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Level(pub(crate) Isa);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Isa {
+    Portable(Portable),
+    #[cfg(target_arch = "x86_64")]
+    Avx2(Avx2),
+    #[cfg(target_arch = "x86_64")]
+    Avx512(Avx512),
+}
+
+impl Level {
+    /// The fastest level of this CPU, found once. The environment variable `KELVIN_LEVEL`
+    /// (`portable`, `avx2`, `avx512`) lowers it, for debugging; a name that is not available here is
+    /// ignored.
+    #[must_use]
+    pub fn best() -> Self {
+        static BEST: OnceLock<Level> = OnceLock::new();
+        *BEST.get_or_init(|| {
+            let wanted = std::env::var("KELVIN_LEVEL").ok().and_then(|name| name.parse().ok());
+            wanted.or_else(|| Self::available().next()).unwrap_or(Self(Isa::Portable(Portable)))
+        })
+    }
+
+    /// Every level of this CPU, the fastest first, whatever `KELVIN_LEVEL` says.
+    pub fn available() -> impl Iterator<Item = Self> {
+        let portable = Some(Self(Isa::Portable(Portable)));
+        #[cfg(target_arch = "x86_64")]
+        let all = [
+            Avx512::detect().map(|token| Self(Isa::Avx512(token))),
+            Avx2::detect().map(|token| Self(Isa::Avx2(token))),
+            portable,
+        ];
+        #[cfg(not(target_arch = "x86_64"))]
+        let all = [portable];
+        all.into_iter().flatten()
+    }
+
+    /// `portable`, `avx2` or `avx512`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self.0 {
+            Isa::Portable(_) => "portable",
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2(_) => "avx2",
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512(_) => "avx512",
+        }
+    }
+}
+
+impl Default for Level {
+    fn default() -> Self {
+        Self::best()
+    }
+}
+
+impl fmt::Display for Level {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for Level {
+    type Err = Error;
+
+    /// The level of that name.
+    ///
+    /// # Errors
+    /// [`Error::Level`] if there is none of that name, or this CPU lacks it.
+    fn from_str(name: &str) -> Result<Self, Error> {
+        Self::available().find(|level| level.name() == name).ok_or(Error::Level)
+    }
+}
+
+/// `dispatch!(level, simd => kernel(simd, ..))`: the kernel, compiled once for each level.
+macro_rules! dispatch {
+    ($level:expr, $simd:ident => $kernel:expr) => {
+        match $level.0 {
+            $crate::simd::Isa::Portable($simd) => $simd.vectorize(
+                #[inline(always)]
+                || $kernel,
+            ),
+            #[cfg(target_arch = "x86_64")]
+            $crate::simd::Isa::Avx2($simd) => $simd.vectorize(
+                #[inline(always)]
+                || $kernel,
+            ),
+            #[cfg(target_arch = "x86_64")]
+            $crate::simd::Isa::Avx512($simd) => $simd.vectorize(
+                #[inline(always)]
+                || $kernel,
+            ),
+        }
+    };
+}
+pub(crate) use dispatch;

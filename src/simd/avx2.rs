@@ -1,0 +1,136 @@
+//! AVX2 with FMA and F16C: the sixteen lanes are two registers. x86-64 since 2013.
+
+use super::{LANES, MIN_EXPONENT, Simd};
+use core::arch::x86_64::*;
+
+/// Proof that this CPU has AVX2, FMA and F16C: only [`Avx2::detect`] makes one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Avx2(());
+
+type V = [__m256; 2];
+type D = [__m256d; 4];
+
+/// Writes each operation as a safe function with the features on, called through the token.
+macro_rules! operations {
+    ($(fn $name:ident($($arg:ident: $ty:ty),*) $(-> $out:ty)? $body:block)*) => {$(
+        #[inline(always)]
+        fn $name(self, $($arg: $ty),*) $(-> $out)? {
+            #[inline]
+            #[target_feature(enable = "avx2,fma,f16c")]
+            fn operation($($arg: $ty),*) $(-> $out)? $body
+            // SAFETY: the token exists only where `detect` has found every feature named above.
+            unsafe { operation($($arg),*) }
+        }
+    )*};
+}
+
+impl Avx2 {
+    pub(crate) fn detect() -> Option<Self> {
+        (is_x86_feature_detected!("avx2")
+            && is_x86_feature_detected!("fma")
+            && is_x86_feature_detected!("f16c"))
+        .then_some(Self(()))
+    }
+}
+
+impl Simd for Avx2 {
+    type V = V;
+    type D = D;
+
+    #[inline(always)]
+    fn vectorize<R>(self, kernel: impl FnOnce() -> R) -> R {
+        #[inline]
+        #[target_feature(enable = "avx2,fma,f16c")]
+        fn entry<R>(kernel: impl FnOnce() -> R) -> R {
+            kernel()
+        }
+        // SAFETY: the token exists only where `detect` has found every feature named above.
+        unsafe { entry(kernel) }
+    }
+
+    #[inline(always)]
+    fn prefetch<T>(self, row: &[T], index: usize) {
+        let line = row.as_ptr().wrapping_add(index).cast::<i8>();
+        // SAFETY: a prefetch is a hint: it reads nothing and never faults, whatever the address.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(line) }
+    }
+
+    operations! {
+        fn splat(x: f32) -> V { [_mm256_set1_ps(x); 2] }
+        fn load(x: &[f32; LANES]) -> V { bytemuck::must_cast(*x) }
+        fn load_f16(x: &[u16; LANES]) -> V {
+            let halves: [__m128i; 2] = bytemuck::must_cast(*x);
+            [_mm256_cvtph_ps(halves[0]), _mm256_cvtph_ps(halves[1])]
+        }
+        fn load_bf16(x: &[u16; LANES]) -> V {
+            let halves: [__m128i; 2] = bytemuck::must_cast(*x);
+            [
+                _mm256_castsi256_ps(_mm256_slli_epi32::<16>(_mm256_cvtepu16_epi32(halves[0]))),
+                _mm256_castsi256_ps(_mm256_slli_epi32::<16>(_mm256_cvtepu16_epi32(halves[1]))),
+            ]
+        }
+        fn store(v: V, out: &mut [f32; LANES]) { *out = bytemuck::must_cast(v) }
+        fn add(a: V, b: V) -> V { [_mm256_add_ps(a[0], b[0]), _mm256_add_ps(a[1], b[1])] }
+        fn sub(a: V, b: V) -> V { [_mm256_sub_ps(a[0], b[0]), _mm256_sub_ps(a[1], b[1])] }
+        fn mul(a: V, b: V) -> V { [_mm256_mul_ps(a[0], b[0]), _mm256_mul_ps(a[1], b[1])] }
+        fn div(a: V, b: V) -> V { [_mm256_div_ps(a[0], b[0]), _mm256_div_ps(a[1], b[1])] }
+        fn mul_add(a: V, b: V, c: V) -> V {
+            [_mm256_fmadd_ps(a[0], b[0], c[0]), _mm256_fmadd_ps(a[1], b[1], c[1])]
+        }
+        fn mul_sub(a: V, b: V, c: V) -> V {
+            [_mm256_fmsub_ps(a[0], b[0], c[0]), _mm256_fmsub_ps(a[1], b[1], c[1])]
+        }
+        fn max(a: V, b: V) -> V { [_mm256_max_ps(a[0], b[0]), _mm256_max_ps(a[1], b[1])] }
+        fn select_lt(a: V, b: V, yes: V, no: V) -> V {
+            [
+                _mm256_blendv_ps(no[0], yes[0], _mm256_cmp_ps::<_CMP_LT_OQ>(a[0], b[0])),
+                _mm256_blendv_ps(no[1], yes[1], _mm256_cmp_ps::<_CMP_LT_OQ>(a[1], b[1])),
+            ]
+        }
+        fn round(x: V) -> V {
+            const NEAREST: i32 = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
+            [_mm256_round_ps::<NEAREST>(x[0]), _mm256_round_ps::<NEAREST>(x[1])]
+        }
+        fn exp2i(p: V, k: V) -> V { [exp2i(p[0], k[0]), exp2i(p[1], k[1])] }
+        fn reduce_max(v: V) -> f32 {
+            let halves: [__m128; 2] = bytemuck::must_cast(_mm256_max_ps(v[0], v[1]));
+            let quarter = _mm_max_ps(halves[0], halves[1]);
+            let pair = _mm_max_ps(quarter, _mm_movehl_ps(quarter, quarter));
+            _mm_cvtss_f32(_mm_max_ss(pair, _mm_movehdup_ps(pair)))
+        }
+        fn widen(v: V) -> D {
+            let quarters: [__m128; 4] = bytemuck::must_cast(v);
+            [
+                _mm256_cvtps_pd(quarters[0]),
+                _mm256_cvtps_pd(quarters[1]),
+                _mm256_cvtps_pd(quarters[2]),
+                _mm256_cvtps_pd(quarters[3]),
+            ]
+        }
+        fn add_wide(a: D, b: D) -> D {
+            [
+                _mm256_add_pd(a[0], b[0]),
+                _mm256_add_pd(a[1], b[1]),
+                _mm256_add_pd(a[2], b[2]),
+                _mm256_add_pd(a[3], b[3]),
+            ]
+        }
+        fn reduce_add_wide(v: D) -> f64 {
+            let eight = [_mm256_add_pd(v[0], v[2]), _mm256_add_pd(v[1], v[3])];
+            let halves: [__m128d; 2] = bytemuck::must_cast(_mm256_add_pd(eight[0], eight[1]));
+            let pair = _mm_add_pd(halves[0], halves[1]);
+            _mm_cvtsd_f64(_mm_add_sd(pair, _mm_unpackhi_pd(pair, pair)))
+        }
+    }
+}
+
+/// Eight lanes of [`Simd::exp2i`]: 2^k is built by adding 1.5 x 2^23 + 127, which leaves k + 127 in
+/// the lowest bits, and shifting those into the exponent. k = 128 becomes infinity, as it must.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn exp2i(p: __m256, k: __m256) -> __m256 {
+    let normal = _mm256_cmp_ps::<_CMP_NLT_UQ>(k, _mm256_set1_ps(MIN_EXPONENT));
+    let biased = _mm256_add_ps(_mm256_min_ps(k, _mm256_set1_ps(128.0)), _mm256_set1_ps(12_583_039.0));
+    let power = _mm256_castsi256_ps(_mm256_slli_epi32::<23>(_mm256_castps_si256(biased)));
+    _mm256_and_ps(normal, _mm256_mul_ps(p, power))
+}

@@ -1,0 +1,103 @@
+//! AVX-512 F/BW/DQ/VL: the sixteen lanes are one register. Zen 4 and 5, Ice Lake and later.
+
+use super::{LANES, MIN_EXPONENT, Simd};
+use core::arch::x86_64::*;
+
+/// Proof that this CPU has AVX-512: only [`Avx512::detect`] makes one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Avx512(());
+
+/// Writes each operation as a safe function with the features on, called through the token.
+macro_rules! operations {
+    ($(fn $name:ident($($arg:ident: $ty:ty),*) $(-> $out:ty)? $body:block)*) => {$(
+        #[inline(always)]
+        fn $name(self, $($arg: $ty),*) $(-> $out)? {
+            #[inline]
+            #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]
+            fn operation($($arg: $ty),*) $(-> $out)? $body
+            // SAFETY: the token exists only where `detect` has found every feature named above.
+            unsafe { operation($($arg),*) }
+        }
+    )*};
+}
+
+impl Avx512 {
+    pub(crate) fn detect() -> Option<Self> {
+        (is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx512bw")
+            && is_x86_feature_detected!("avx512dq")
+            && is_x86_feature_detected!("avx512vl")
+            && is_x86_feature_detected!("avx2")
+            && is_x86_feature_detected!("fma")
+            && is_x86_feature_detected!("f16c"))
+        .then_some(Self(()))
+    }
+}
+
+impl Simd for Avx512 {
+    type V = __m512;
+    type D = [__m512d; 2];
+
+    #[inline(always)]
+    fn vectorize<R>(self, kernel: impl FnOnce() -> R) -> R {
+        #[inline]
+        #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]
+        fn entry<R>(kernel: impl FnOnce() -> R) -> R {
+            kernel()
+        }
+        // SAFETY: the token exists only where `detect` has found every feature named above.
+        unsafe { entry(kernel) }
+    }
+
+    #[inline(always)]
+    fn prefetch<T>(self, row: &[T], index: usize) {
+        let line = row.as_ptr().wrapping_add(index).cast::<i8>();
+        // SAFETY: a prefetch is a hint: it reads nothing and never faults, whatever the address.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(line) }
+    }
+
+    operations! {
+        fn splat(x: f32) -> __m512 { _mm512_set1_ps(x) }
+        fn load(x: &[f32; LANES]) -> __m512 { bytemuck::must_cast(*x) }
+        fn load_f16(x: &[u16; LANES]) -> __m512 { _mm512_cvtph_ps(bytemuck::must_cast(*x)) }
+        fn load_bf16(x: &[u16; LANES]) -> __m512 {
+            _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(bytemuck::must_cast(*x))))
+        }
+        fn store(v: __m512, out: &mut [f32; LANES]) { *out = bytemuck::must_cast(v) }
+        fn add(a: __m512, b: __m512) -> __m512 { _mm512_add_ps(a, b) }
+        fn sub(a: __m512, b: __m512) -> __m512 { _mm512_sub_ps(a, b) }
+        fn mul(a: __m512, b: __m512) -> __m512 { _mm512_mul_ps(a, b) }
+        fn div(a: __m512, b: __m512) -> __m512 { _mm512_div_ps(a, b) }
+        fn mul_add(a: __m512, b: __m512, c: __m512) -> __m512 { _mm512_fmadd_ps(a, b, c) }
+        fn mul_sub(a: __m512, b: __m512, c: __m512) -> __m512 { _mm512_fmsub_ps(a, b, c) }
+        fn max(a: __m512, b: __m512) -> __m512 { _mm512_max_ps(a, b) }
+        fn select_lt(a: __m512, b: __m512, yes: __m512, no: __m512) -> __m512 {
+            _mm512_mask_blend_ps(_mm512_cmp_ps_mask::<_CMP_LT_OQ>(a, b), no, yes)
+        }
+        fn round(x: __m512) -> __m512 { _mm512_roundscale_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(x) }
+        fn exp2i(p: __m512, k: __m512) -> __m512 {
+            let normal = _mm512_cmp_ps_mask::<_CMP_NLT_UQ>(k, _mm512_set1_ps(MIN_EXPONENT));
+            _mm512_maskz_scalef_ps(normal, p, k)
+        }
+        fn reduce_max(v: __m512) -> f32 {
+            let lanes: [__m256; 2] = bytemuck::must_cast(v);
+            let halves: [__m128; 2] = bytemuck::must_cast(_mm256_max_ps(lanes[0], lanes[1]));
+            let quarter = _mm_max_ps(halves[0], halves[1]);
+            let pair = _mm_max_ps(quarter, _mm_movehl_ps(quarter, quarter));
+            _mm_cvtss_f32(_mm_max_ss(pair, _mm_movehdup_ps(pair)))
+        }
+        fn widen(v: __m512) -> [__m512d; 2] {
+            let halves: [__m256; 2] = bytemuck::must_cast(v);
+            [_mm512_cvtps_pd(halves[0]), _mm512_cvtps_pd(halves[1])]
+        }
+        fn add_wide(a: [__m512d; 2], b: [__m512d; 2]) -> [__m512d; 2] {
+            [_mm512_add_pd(a[0], b[0]), _mm512_add_pd(a[1], b[1])]
+        }
+        fn reduce_add_wide(v: [__m512d; 2]) -> f64 {
+            let halves: [__m256d; 2] = bytemuck::must_cast(_mm512_add_pd(v[0], v[1]));
+            let quarters: [__m128d; 2] = bytemuck::must_cast(_mm256_add_pd(halves[0], halves[1]));
+            let pair = _mm_add_pd(quarters[0], quarters[1]);
+            _mm_cvtsd_f64(_mm_add_sd(pair, _mm_unpackhi_pd(pair, pair)))
+        }
+    }
+}

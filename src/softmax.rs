@@ -1,0 +1,368 @@
+//! Stage 2: softmax, its logarithm, and the logarithm of its denominator.
+//!
+//! ```text
+//! softmax:      weights, written down, with a summary per block; then each block times its share / S
+//! log_softmax:  summaries alone; then x/T - ln(sum of e^(x/T)) in two floats, rounded once
+//! log_sum_exp:  summaries alone
+//! ```
+//!
+//! The temperature is inside the exponential: it costs no pass.
+
+use core::f64::consts::LN_2;
+
+use crate::argmax::greatest;
+use crate::batch::{Batch, Temperatures, diagnose, for_each_row, zip_vectors};
+use crate::sample::{summarize_row, with_summaries};
+use crate::simd::{LANES, Simd, dispatch};
+use crate::temperature::one_hot;
+use crate::weights::{BLOCK, Factor, PREFETCH, Summary, Total, padded, store, summarize};
+use crate::{Error, Level, Logit, RowError, Rows, RowsMut, Temperature};
+
+/// The probabilities of each row: e^(x/T), divided by their sum.
+///
+/// - `logits`: rows x vocab. `temperatures`: one for all rows, or one per row. `probs`: of the shape of
+///   `logits`.
+/// - Every probability above 2^-100 is within 6 x 2^-23 (relative) of the exact one. A masked token (-inf)
+///   has exactly 0. At T = 0 the greedy token has 1 and all others 0.
+/// - Cost: one pass that reads the logits and writes weights, one that scales these in cache.
+///
+/// Returns the rows that could not be served (a NaN or +inf, or all -inf), in order; they are filled with NaN.
+///
+/// # Errors
+/// [`Error::Length`] if the number of temperatures or the shape of `probs` does not fit.
+///
+/// ```
+/// use kelvin::{Rows, RowsMut, Temperature, softmax};
+///
+/// let logits = [0.0_f32, 0.0, f32::NEG_INFINITY, f32::NAN, 1.0, 2.0];
+/// let mut probs = [0.0; 6];
+/// let failed = softmax(Rows::new(&logits, 3)?, &[Temperature::ONE], &mut RowsMut::new(&mut probs, 3)?)?;
+/// assert_eq!(probs[..3], [0.5, 0.5, 0.0]);
+/// assert_eq!(failed[0].to_string(), "row 1: logit 0 is NaN");
+/// # Ok::<(), kelvin::Error>(())
+/// ```
+pub fn softmax<L: Logit>(
+    logits: Rows<'_, L>,
+    temperatures: &[Temperature],
+    probs: &mut RowsMut<'_>,
+) -> Result<Vec<RowError>, Error> {
+    Level::best().softmax(logits, temperatures, probs)
+}
+
+/// [`softmax`] where the logits lie: the same bits.
+///
+/// # Errors
+/// [`Error::Length`] if the number of temperatures does not fit.
+///
+/// ```
+/// use kelvin::{RowsMut, Temperature, softmax_in_place};
+///
+/// let mut data = [0.0, 0.0, 0.0, 0.0];
+/// softmax_in_place(&mut RowsMut::new(&mut data, 4)?, &[Temperature::ONE])?;
+/// assert_eq!(data, [0.25; 4]);
+/// # Ok::<(), kelvin::Error>(())
+/// ```
+pub fn softmax_in_place(
+    rows: &mut RowsMut<'_>,
+    temperatures: &[Temperature],
+) -> Result<Vec<RowError>, Error> {
+    Level::best().softmax_in_place(rows, temperatures)
+}
+
+/// The natural logarithms of the probabilities of each row: x/T - ln(sum of e^(x/T)).
+///
+/// - Shapes, failures and errors as [`softmax`]. A masked token has -inf. At T = 0 the greedy token has 0
+///   and all others -inf.
+/// - Within 2^-22 (relative) + 2^-21 of the exact value, however small the probability is.
+/// - Cost: one pass that reads, one that reads (from cache) and writes.
+///
+/// # Errors
+/// As [`softmax`].
+///
+/// ```
+/// use kelvin::{Rows, RowsMut, Temperature, log_softmax};
+///
+/// let mut logprobs = [0.0; 2];
+/// log_softmax(Rows::new(&[1.0, 1.0], 2)?, &[Temperature::ONE], &mut RowsMut::new(&mut logprobs, 2)?)?;
+/// assert_eq!(logprobs, [-core::f32::consts::LN_2; 2]);
+/// # Ok::<(), kelvin::Error>(())
+/// ```
+pub fn log_softmax<L: Logit>(
+    logits: Rows<'_, L>,
+    temperatures: &[Temperature],
+    logprobs: &mut RowsMut<'_>,
+) -> Result<Vec<RowError>, Error> {
+    Level::best().log_softmax(logits, temperatures, logprobs)
+}
+
+/// ln(sum of e^(x/T)) of each row.
+///
+/// - `logits`: rows x vocab. `temperatures`: one for all rows, or one per row. `sums`: an outcome per row,
+///   in f64, so that `f64::from(x) / T - sum` is a log-probability without cancellation.
+/// - At T = 0 it is the limit: +-inf, or 0 if the largest logit is 0. (A sum over k tokens that are all 0
+///   would tend to ln k; greedy has one winner.)
+/// - Cost: one pass that reads.
+///
+/// A row with a NaN or +inf, or all -inf, has a [`RowError`] as its outcome.
+///
+/// # Errors
+/// [`Error::Length`] if the number of temperatures or of outcomes does not fit.
+///
+/// ```
+/// use kelvin::{Rows, Temperature, log_sum_exp};
+///
+/// let mut sums = [Ok(0.0)];
+/// log_sum_exp(Rows::new(&[0.0; 4], 4)?, &[Temperature::ONE], &mut sums)?;
+/// assert_eq!(sums, [Ok(4_f64.ln())]);
+/// # Ok::<(), kelvin::Error>(())
+/// ```
+pub fn log_sum_exp<L: Logit>(
+    logits: Rows<'_, L>,
+    temperatures: &[Temperature],
+    sums: &mut [Result<f64, RowError>],
+) -> Result<(), Error> {
+    Level::best().log_sum_exp(logits, temperatures, sums)
+}
+
+impl Level {
+    /// [`softmax`](crate::softmax), on this level.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn softmax<L: Logit>(
+        self,
+        logits: Rows<'_, L>,
+        temperatures: &[Temperature],
+        probs: &mut RowsMut<'_>,
+    ) -> Result<Vec<RowError>, Error> {
+        Batch::new(logits, temperatures)?.map_rows(probs, |row, temperature, out| {
+            with_summaries(
+                |summaries| dispatch!(self, simd => softmax_row(simd, row, temperature, out, summaries)),
+            )
+        })
+    }
+
+    /// [`softmax_in_place`](crate::softmax_in_place), on this level.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn softmax_in_place(
+        self,
+        rows: &mut RowsMut<'_>,
+        temperatures: &[Temperature],
+    ) -> Result<Vec<RowError>, Error> {
+        let temperatures = Temperatures::new(rows.rows(), temperatures)?;
+        Ok(for_each_row(rows, |index, row| {
+            let temperature = temperatures.at(index);
+            with_summaries(
+                |summaries| dispatch!(self, simd => softmax_row_in_place(simd, index, row, temperature, summaries)),
+            )
+        }))
+    }
+
+    /// [`log_softmax`](crate::log_softmax), on this level.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn log_softmax<L: Logit>(
+        self,
+        logits: Rows<'_, L>,
+        temperatures: &[Temperature],
+        logprobs: &mut RowsMut<'_>,
+    ) -> Result<Vec<RowError>, Error> {
+        Batch::new(logits, temperatures)?.map_rows(logprobs, |row, temperature, out| {
+            with_summaries(
+                |summaries| dispatch!(self, simd => log_softmax_row(simd, row, temperature, out, summaries)),
+            )
+        })
+    }
+
+    /// [`log_sum_exp`](crate::log_sum_exp), on this level.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn log_sum_exp<L: Logit>(
+        self,
+        logits: Rows<'_, L>,
+        temperatures: &[Temperature],
+        sums: &mut [Result<f64, RowError>],
+    ) -> Result<(), Error> {
+        Batch::new(logits, temperatures)?.fill("sums", sums, |index, row, temperature| {
+            let sum = with_summaries(
+                |summaries| dispatch!(self, simd => log_sum_exp_row(simd, row, temperature, summaries)),
+            );
+            sum.ok_or_else(|| diagnose(index, row))
+        })
+    }
+}
+
+/// False if the row cannot be served.
+#[inline(always)]
+fn softmax_row<S: Simd, L: Logit>(
+    simd: S,
+    row: &[L],
+    temperature: Temperature,
+    out: &mut [f32],
+    summaries: &mut Vec<Summary>,
+) -> bool {
+    if temperature.is_greedy() {
+        return greatest(simd, row).is_some_and(|(token, _)| one_hot(out, token, 1.0, 0.0));
+    }
+    let factor = Factor::new(temperature.get());
+    let (blocks, tail) = row.as_chunks::<BLOCK>();
+    let (outs, out_tail) = out.as_chunks_mut::<BLOCK>();
+    for (index, (block, out)) in blocks.iter().zip(outs).enumerate() {
+        summaries.push(summarize(
+            simd,
+            block,
+            &factor,
+            #[inline(always)]
+            |group, w| {
+                let vectors = w.len();
+                for i in 0..vectors {
+                    simd.prefetch(row, index * BLOCK + (group * vectors + i) * LANES + PREFETCH);
+                }
+                store(simd, w, out, group);
+            },
+        ));
+    }
+    if !tail.is_empty() {
+        let mut last = [0.0; BLOCK];
+        summaries.push(summarize(
+            simd,
+            &padded(tail),
+            &factor,
+            #[inline(always)]
+            |group, w| {
+                store(simd, w, &mut last, group);
+            },
+        ));
+        out_tail.copy_from_slice(&last[..tail.len()]);
+    }
+    normalize(simd, out, summaries, &factor)
+}
+
+/// As [`softmax_row`], each block from a copy: it may have to be weighed twice, and if it holds a NaN
+/// or +inf, that is named from there.
+#[inline(always)]
+fn softmax_row_in_place<S: Simd>(
+    simd: S,
+    index: usize,
+    row: &mut [f32],
+    temperature: Temperature,
+    summaries: &mut Vec<Summary>,
+) -> Result<(), RowError> {
+    if temperature.is_greedy() {
+        let (token, _) = greatest(simd, row).ok_or_else(|| diagnose(index, row))?;
+        one_hot(row, token, 1.0, 0.0);
+        return Ok(());
+    }
+    let factor = Factor::new(temperature.get());
+    let (blocks, tail) = row.as_chunks_mut::<BLOCK>();
+    let mut last = padded(tail);
+    for (number, block) in blocks.iter_mut().chain([&mut last]).enumerate() {
+        let logits = *block;
+        let summary = summarize(
+            simd,
+            &logits,
+            &factor,
+            #[inline(always)]
+            |group, w| {
+                store(simd, w, block, group);
+            },
+        );
+        if summary.sum.is_nan() {
+            return Err(diagnose(index, &logits).shifted(number * BLOCK));
+        }
+        summaries.push(summary);
+    }
+    tail.copy_from_slice(&last[..tail.len()]);
+    let served = normalize(simd, row, summaries, &factor);
+    if served { Ok(()) } else { Err(RowError::NothingToDraw { row: index }) }
+}
+
+/// Weights to probabilities: each block times its share of the whole. False if there is nothing to share.
+///
+/// A share below the normal numbers is applied in two steps, as its weights may be large.
+#[inline(always)]
+fn normalize<S: Simd>(simd: S, out: &mut [f32], summaries: &[Summary], factor: &Factor) -> bool {
+    const STEP: f32 = 1.0 / (1_u128 << 120) as f32;
+    let Some(total) = Total::of(summaries, factor) else { return false };
+    for (block, summary) in out.chunks_mut(BLOCK).zip(summaries) {
+        let share = total.share(summary.reference, factor) / total.sum;
+        let step = if share < f64::from(f32::MIN_POSITIVE) { STEP } else { 1.0 };
+        let share = (share / f64::from(step)) as f32;
+        let (shares, steps) = (simd.splat(share), simd.splat(step));
+        let (vectors, tail) = block.as_chunks_mut::<LANES>();
+        for vector in vectors {
+            let w = simd.load(vector);
+            simd.store(simd.mul(simd.mul(w, shares), steps), vector);
+        }
+        for w in tail {
+            *w = *w * share * step;
+        }
+    }
+    true
+}
+
+/// False if the row cannot be served.
+///
+/// x/T = d (hi + lo) as a product and what its rounding lost; ln(sum) as two floats. Their larger parts
+/// are subtracted first: where they are close, that is exact.
+#[inline(always)]
+fn log_softmax_row<S: Simd, L: Logit>(
+    simd: S,
+    row: &[L],
+    temperature: Temperature,
+    out: &mut [f32],
+    summaries: &mut Vec<Summary>,
+) -> bool {
+    if temperature.is_greedy() {
+        return greatest(simd, row).is_some_and(|(token, _)| one_hot(out, token, 0.0, f32::NEG_INFINITY));
+    }
+    let factor = Factor::new(temperature.get());
+    summarize_row(simd, row, &factor, summaries);
+    let Some(total) = Total::of(summaries, &factor) else { return false };
+    let [slope, slope_lo] = split(factor.exact * LN_2 / f64::from(factor.shrink)).map(|x| simd.splat(x));
+    let log_sum = f64::from(total.reference.exponent) * LN_2 + libm::log(total.sum);
+    let [log_sum, log_sum_lo] = split(log_sum).map(|x| simd.splat(x));
+    let (shrink, offset) = (simd.splat(factor.shrink), simd.splat(total.reference.offset));
+    let lowest = simd.splat(f32::MIN);
+    zip_vectors(
+        row,
+        out,
+        #[inline(always)]
+        |x, out| {
+            let d = simd.mul_sub(L::load(simd, x), shrink, offset);
+            let high = simd.mul(d, slope);
+            let low = simd.mul_add(d, slope_lo, simd.mul_sub(d, slope, high));
+            let y = simd.add(simd.sub(high, log_sum), simd.sub(low, log_sum_lo));
+            // -inf, or below the f32 there are: `low` is meaningless then.
+            simd.store(simd.select_lt(high, lowest, high, y), out);
+        },
+    );
+    true
+}
+
+/// As two f32.
+fn split(x: f64) -> [f32; 2] {
+    let high = x as f32;
+    [high, (x - f64::from(high)) as f32]
+}
+
+#[inline(always)]
+fn log_sum_exp_row<S: Simd, L: Logit>(
+    simd: S,
+    row: &[L],
+    temperature: Temperature,
+    summaries: &mut Vec<Summary>,
+) -> Option<f64> {
+    if temperature.is_greedy() {
+        let (_, max) = greatest(simd, row)?;
+        return Some(if max == 0.0 { 0.0 } else { f64::from(max) * f64::INFINITY });
+    }
+    let factor = Factor::new(temperature.get());
+    summarize_row(simd, row, &factor, summaries);
+    let total = Total::of(summaries, &factor)?;
+    Some(-total.reference.height(0.0, &factor) * LN_2 + libm::log(total.sum))
+}

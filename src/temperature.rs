@@ -1,0 +1,156 @@
+//! Stage 1: what a temperature means, and the plain division by it.
+
+use crate::argmax::greatest;
+use crate::batch::{self, Batch};
+use crate::simd::{LANES, Simd, dispatch};
+use crate::{Error, Level, Logit, RowError, Rows, RowsMut};
+
+/// A temperature: 0 or more, never clamped.
+///
+/// | T | meaning |
+/// |---|---|
+/// | 0, or below 2^-126 (subnormal) | greedy: the largest logit, the lowest index on ties |
+/// | inf | uniform over the tokens that are not masked |
+/// | any other | exact |
+///
+/// ```
+/// use kelvin::Temperature;
+///
+/// let warm = Temperature::new(0.8)?;
+/// assert_eq!(warm.get(), 0.8);
+/// assert!(Temperature::new(0.0)?.is_greedy());
+/// assert!(Temperature::new(-1.0).is_err());
+/// # Ok::<(), kelvin::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
+pub struct Temperature(f32);
+
+impl Temperature {
+    /// T = 0.
+    pub const GREEDY: Self = Self(0.0);
+    /// T = 1: the logits as they are.
+    pub const ONE: Self = Self(1.0);
+    /// T = inf.
+    pub const UNIFORM: Self = Self(f32::INFINITY);
+
+    /// A temperature of that value.
+    ///
+    /// # Errors
+    /// [`Error::Temperature`] if it is negative or NaN. (-0.0 is 0.)
+    pub const fn new(value: f32) -> Result<Self, Error> {
+        if value >= 0.0 { Ok(Self(value)) } else { Err(Error::Temperature { value }) }
+    }
+
+    /// Its value.
+    #[must_use]
+    pub const fn get(self) -> f32 {
+        self.0
+    }
+
+    /// Whether it is 0, or so low that it means 0.
+    #[must_use]
+    pub const fn is_greedy(self) -> bool {
+        self.0 < f32::MIN_POSITIVE
+    }
+}
+
+/// T = 1.
+impl Default for Temperature {
+    fn default() -> Self {
+        Self::ONE
+    }
+}
+
+impl TryFrom<f32> for Temperature {
+    type Error = Error;
+
+    fn try_from(value: f32) -> Result<Self, Error> {
+        Self::new(value)
+    }
+}
+
+/// Divides each row by its temperature: stage 1 alone, for those who go on by themselves.
+///
+/// [`crate::softmax`] and [`crate::sample`] divide better and for nothing; this is for callers that need
+/// the scaled logits.
+///
+/// - `logits`: rows x vocab. `temperatures`: one for all rows, or one per row. `scaled`: of the shape of
+///   `logits`.
+/// - Each quotient is correctly rounded (IEEE division in f32), so it may overflow to +-inf where the true
+///   quotient is too large. A masked logit (-inf) stays -inf, at T = inf too, where all others become 0.
+/// - At T = 0 the greedy token gets 0 and all others -inf.
+/// - Cost: one pass that reads and writes (at T = 0, one more that reads).
+///
+/// Returns the rows that could not be served (a NaN or +inf, or all -inf), in order; they are filled with NaN.
+///
+/// # Errors
+/// [`Error::Length`] if the number of temperatures or the shape of `scaled` does not fit.
+///
+/// ```
+/// use kelvin::{Rows, RowsMut, Temperature, scale};
+///
+/// let logits = [1.0, 2.0, f32::NEG_INFINITY];
+/// let mut scaled = [0.0; 3];
+/// let failed = scale(Rows::new(&logits, 3)?, &[Temperature::new(0.5)?], &mut RowsMut::new(&mut scaled, 3)?)?;
+/// assert!(failed.is_empty());
+/// assert_eq!(scaled, [2.0, 4.0, f32::NEG_INFINITY]);
+/// # Ok::<(), kelvin::Error>(())
+/// ```
+pub fn scale<L: Logit>(
+    logits: Rows<'_, L>,
+    temperatures: &[Temperature],
+    scaled: &mut RowsMut<'_>,
+) -> Result<Vec<RowError>, Error> {
+    Level::best().scale(logits, temperatures, scaled)
+}
+
+impl Level {
+    /// [`scale`](crate::scale), on this level.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn scale<L: Logit>(
+        self,
+        logits: Rows<'_, L>,
+        temperatures: &[Temperature],
+        scaled: &mut RowsMut<'_>,
+    ) -> Result<Vec<RowError>, Error> {
+        let batch = Batch::new(logits, temperatures)?;
+        batch.map_rows(
+            scaled,
+            |row, temperature, out| dispatch!(self, simd => scale_row(simd, row, temperature, out)),
+        )
+    }
+}
+
+/// False if the row cannot be served.
+#[inline(always)]
+fn scale_row<S: Simd, L: Logit>(simd: S, row: &[L], temperature: Temperature, out: &mut [f32]) -> bool {
+    if temperature.is_greedy() {
+        return greatest(simd, row).is_some_and(|(token, _)| one_hot(out, token, 0.0, f32::NEG_INFINITY));
+    }
+    let (t, lowest) = (simd.splat(temperature.get()), simd.splat(f32::MIN));
+    let (mut sum, mut max) = (simd.splat(0.0), simd.splat(f32::NEG_INFINITY));
+    batch::zip_vectors(
+        row,
+        out,
+        #[inline(always)]
+        |x: &[L; LANES], out| {
+            let x = L::load(simd, x);
+            sum = simd.add(sum, x);
+            max = simd.max(max, x);
+            simd.store(simd.select_lt(x, lowest, x, simd.div(x, t)), out);
+        },
+    );
+    // Finite logits may overflow the sum: then, as for a NaN or +inf, one by one.
+    let sum = simd.reduce_add_wide(simd.widen(sum));
+    let finite_or_masked = sum < f64::INFINITY || row.iter().all(|x| x.to_f32() < f32::INFINITY);
+    finite_or_masked && simd.reduce_max(max) > f32::NEG_INFINITY
+}
+
+/// Always true: a row with one token chosen can be served.
+pub(crate) fn one_hot(out: &mut [f32], token: usize, chosen: f32, others: f32) -> bool {
+    out.fill(others);
+    out[token] = chosen;
+    true
+}

@@ -4,6 +4,7 @@ mod argmax;
 mod batch;
 mod error;
 mod key;
+pub mod reference;
 mod rows;
 mod sample;
 mod simd;

@@ -308,7 +308,8 @@ fn normalize<S: Simd>(simd: S, out: &mut [f32], summaries: &[Summary], factor: &
 /// False if the row cannot be served.
 ///
 /// x/T = d (hi + lo) as a product and what its rounding lost; ln(sum) as two floats. Their larger parts
-/// are subtracted first: where they are close, that is exact.
+/// are subtracted first: where they are close, that is exact. d is half of what it is in `weights.rs`, so
+/// that -f32::MAX - f32::MAX does not overflow.
 #[inline(always)]
 fn log_softmax_row<S: Simd, L: Logit>(
     simd: S,
@@ -323,17 +324,18 @@ fn log_softmax_row<S: Simd, L: Logit>(
     let factor = Factor::new(temperature.get());
     summarize_row(simd, row, &factor, summaries);
     let Some(total) = Total::of(summaries, &factor) else { return false };
-    let [slope, slope_lo] = split(factor.exact * LN_2 / f64::from(factor.shrink)).map(|x| simd.splat(x));
+    let half = factor.shrink / 2.0;
+    let [slope, slope_lo] = split(factor.exact * LN_2 / f64::from(half)).map(|x| simd.splat(x));
     let log_sum = f64::from(total.reference.exponent) * LN_2 + libm::log(total.sum);
     let [log_sum, log_sum_lo] = split(log_sum).map(|x| simd.splat(x));
-    let (shrink, offset) = (simd.splat(factor.shrink), simd.splat(total.reference.offset));
+    let (half, offset) = (simd.splat(half), simd.splat(total.reference.offset / 2.0));
     let lowest = simd.splat(f32::MIN);
     zip_vectors(
         row,
         out,
         #[inline(always)]
         |x, out| {
-            let d = simd.mul_sub(L::load(simd, x), shrink, offset);
+            let d = simd.mul_sub(L::load(simd, x), half, offset);
             let high = simd.mul(d, slope);
             let low = simd.mul_add(d, slope_lo, simd.mul_sub(d, slope, high));
             let y = simd.add(simd.sub(high, log_sum), simd.sub(low, log_sum_lo));

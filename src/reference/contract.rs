@@ -1,0 +1,299 @@
+//! The numerical contract, one logit at a time: what every level must give, to the bit.
+
+use core::f64::consts::{LN_2, LOG2_E};
+
+const BLOCK: usize = 512;
+const LANES: usize = 16;
+
+/// 2^t on [-1/2, 1/2], from the constant up.
+const COEFFICIENTS: [f32; 6] = [1.0, 0.693_147, 0.240_222_41, 0.055_507_325, 0.009_671_58, 0.001_325_947_9];
+
+/// log2(e)/T and what it is split into.
+#[derive(Clone, Copy, Debug)]
+struct Factor {
+    exact: f64,
+    shrink: f32,
+    hi: f32,
+    lo: f32,
+}
+
+/// A block: the sum of its weights, relative to 2^exponent at logit `offset`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Block {
+    /// The sum, in f64.
+    pub sum: f64,
+    /// The power of two that weighs 1.
+    pub exponent: f32,
+    /// The logit that is subtracted first.
+    pub offset: f32,
+}
+
+fn factor(temperature: f32) -> Factor {
+    let exact =
+        if temperature == f32::INFINITY { (-190_f64).exp2() } else { LOG2_E / f64::from(temperature) };
+    let shrink = if exact < (-100_f64).exp2() { (-64_f64).exp2() } else { 1.0 };
+    let hi = (exact / shrink) as f32;
+    let lo = (exact / shrink - f64::from(hi)) as f32;
+    Factor { exact, shrink: shrink as f32, hi, lo }
+}
+
+/// 2^t for a t of the reduced range, as the kernels compute it.
+#[must_use]
+pub fn power_of_two(t: f32) -> f32 {
+    COEFFICIENTS.into_iter().rev().reduce(|p, c| p.mul_add(t, c)).unwrap_or(1.0)
+}
+
+fn weight(x: f32, factor: Factor, exponent: f32, offset: f32) -> f32 {
+    let d = x.mul_add(factor.shrink, -offset);
+    let n = (d * factor.hi).round_ties_even();
+    let t = d.mul_add(factor.lo, d.mul_add(factor.hi, -n));
+    let p = power_of_two(t);
+    let k = n - exponent;
+    if k < -125.0 {
+        return 0.0;
+    }
+    let power = if k > 127.0 { f32::INFINITY } else { f32::from_bits(((k + 127.0) as u32) << 23) };
+    p * power
+}
+
+fn weights(block: &[f32], factor: Factor, exponent: f32, offset: f32) -> Vec<f32> {
+    let mut weights: Vec<f32> = block.iter().map(|&x| weight(x, factor, exponent, offset)).collect();
+    weights.resize(BLOCK, 0.0);
+    weights
+}
+
+/// Halves a list by adding its upper half to its lower, until one is left.
+fn pairwise<T: Copy + core::ops::Add<Output = T>>(mut values: Vec<T>) -> T {
+    while values.len() > 1 {
+        let upper = values.split_off(values.len() / 2);
+        values = values.iter().zip(upper).map(|(&a, b)| a + b).collect();
+    }
+    values[0]
+}
+
+/// In each lane, eight vectors pairwise in f32, then the four groups in f64; then the lanes.
+fn sum(weights: &[f32]) -> f64 {
+    let group = |group: &[f32], lane: usize| {
+        f64::from(pairwise(group.iter().skip(lane).step_by(LANES).copied().collect::<Vec<f32>>()))
+    };
+    let lane_sum = |lane: usize| weights.chunks(8 * LANES).map(|weights| group(weights, lane)).sum::<f64>();
+    pairwise((0..LANES).map(lane_sum).collect())
+}
+
+fn summarize(block: &[f32], factor: Factor) -> Block {
+    let max = |xs: &[f32]| xs.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let power = |x: f32| (f64::from(x) * factor.exact).round_ties_even();
+    let try_with = |exponent: f32, offset: f32| {
+        let sum = sum(&weights(block, factor, exponent, offset));
+        Block { sum, exponent, offset }
+    };
+    let first = power(max(&block[..LANES.min(block.len())]));
+    if first.abs() < 16384.0 && factor.shrink == 1.0 {
+        let tried = try_with(first as f32, 0.0);
+        if tried.sum >= 0.5 && tried.sum < 100_f64.exp2() {
+            return tried;
+        }
+    }
+    let max = max(block);
+    if max == f32::NEG_INFINITY {
+        try_with(0.0, 0.0)
+    } else if power(max).abs() < 16384.0 {
+        try_with(power(max) as f32, 0.0)
+    } else {
+        try_with(0.0, max)
+    }
+}
+
+/// 2^(what the one reference is above the other).
+fn relative(block: &Block, to: &Block, factor: Factor) -> f64 {
+    let powers = f64::from(block.exponent) - f64::from(to.exponent);
+    if block.offset == to.offset {
+        return if powers < -1022.0 { 0.0 } else { f64::from_bits(((powers + 1023.0) as u64) << 52) };
+    }
+    libm::exp2((f64::from(block.offset) - f64::from(to.offset)) * factor.exact + powers)
+}
+
+/// The summaries of a row's blocks, in order.
+#[must_use]
+pub fn blocks(row: &[f32], temperature: f32) -> Vec<Block> {
+    row.chunks(BLOCK).map(|block| summarize(block, factor(temperature))).collect()
+}
+
+/// The row's sum, with the reference it is relative to.
+fn total(blocks: &[Block], factor: Factor) -> Option<Block> {
+    let height = |block: &Block| f64::from(block.offset) * factor.exact + f64::from(block.exponent);
+    let mut top: Option<&Block> = None;
+    for block in blocks {
+        if block.sum != 0.0 && top.is_none_or(|top| height(block) > height(top)) {
+            top = Some(block);
+        }
+    }
+    let top = top?;
+    let sum = blocks.iter().fold(0.0, |sum, block| sum + block.sum * relative(block, top, factor));
+    (sum > 0.0).then_some(Block { sum, ..*top })
+}
+
+fn greedy(temperature: f32) -> bool {
+    temperature < f32::MIN_POSITIVE
+}
+
+/// The first of the largest logits.
+#[must_use]
+pub fn argmax(row: &[f32]) -> Option<usize> {
+    let mut best: Option<usize> = None;
+    for (token, &x) in row.iter().enumerate() {
+        if x.is_nan() || x == f32::INFINITY {
+            return None;
+        }
+        if x > best.map_or(f32::NEG_INFINITY, |best| row[best]) {
+            best = Some(token);
+        }
+    }
+    best
+}
+
+fn one_hot(row: &[f32], chosen: f32, others: f32) -> Option<Vec<f32>> {
+    let token = argmax(row)?;
+    Some((0..row.len()).map(|i| if i == token { chosen } else { others }).collect())
+}
+
+/// x/T.
+#[must_use]
+pub fn scale(row: &[f32], temperature: f32) -> Option<Vec<f32>> {
+    argmax(row)?;
+    if greedy(temperature) {
+        return one_hot(row, 0.0, f32::NEG_INFINITY);
+    }
+    Some(row.iter().map(|&x| if x == f32::NEG_INFINITY { x } else { x / temperature }).collect())
+}
+
+/// The probabilities.
+#[must_use]
+pub fn softmax(row: &[f32], temperature: f32) -> Option<Vec<f32>> {
+    if greedy(temperature) {
+        return one_hot(row, 1.0, 0.0);
+    }
+    let (factor, blocks) = (factor(temperature), blocks(row, temperature));
+    let total = total(&blocks, factor)?;
+    let probs = row.chunks(BLOCK).zip(&blocks).flat_map(|(logits, block)| {
+        let share = relative(block, &total, factor) / total.sum;
+        let step = if share < f64::from(f32::MIN_POSITIVE) { (-120_f32).exp2() } else { 1.0 };
+        let share = (share / f64::from(step)) as f32;
+        let weights = weights(logits, factor, block.exponent, block.offset);
+        weights.into_iter().take(logits.len()).map(move |w| w * share * step)
+    });
+    Some(probs.collect())
+}
+
+/// The natural logarithms of the probabilities.
+#[must_use]
+pub fn log_softmax(row: &[f32], temperature: f32) -> Option<Vec<f32>> {
+    if greedy(temperature) {
+        return one_hot(row, 0.0, f32::NEG_INFINITY);
+    }
+    let factor = factor(temperature);
+    let total = total(&blocks(row, temperature), factor)?;
+    let split = |x: f64| (x as f32, (x - f64::from(x as f32)) as f32);
+    let half = factor.shrink / 2.0;
+    let slope = split(factor.exact * LN_2 / f64::from(half));
+    let log_sum = split(f64::from(total.exponent) * LN_2 + libm::log(total.sum));
+    let log = |&x: &f32| {
+        let d = x.mul_add(half, -total.offset / 2.0);
+        let high = d * slope.0;
+        let low = d.mul_add(slope.1, d.mul_add(slope.0, -high));
+        if high == f32::NEG_INFINITY { high } else { (high - log_sum.0) + (low - log_sum.1) }
+    };
+    Some(row.iter().map(log).collect())
+}
+
+/// ln(sum of e^(x/T)).
+#[must_use]
+pub fn log_sum_exp(row: &[f32], temperature: f32) -> Option<f64> {
+    if greedy(temperature) {
+        let max = row[argmax(row)?];
+        return Some(if max == 0.0 { 0.0 } else { f64::from(max) * f64::INFINITY });
+    }
+    let factor = factor(temperature);
+    let total = total(&blocks(row, temperature), factor)?;
+    let height = f64::from(total.offset) * factor.exact + f64::from(total.exponent);
+    Some(height * LN_2 + libm::log(total.sum))
+}
+
+/// The token drawn, and its log-probability.
+#[must_use]
+pub fn sample(row: &[f32], temperature: f32, uniform: f64) -> Option<(u32, f32)> {
+    if greedy(temperature) {
+        return Some((argmax(row)? as u32, 0.0));
+    }
+    let (factor, blocks) = (factor(temperature), blocks(row, temperature));
+    let total = total(&blocks, factor)?;
+    let masses: Vec<f64> = blocks.iter().map(|b| b.sum * relative(b, &total, factor)).collect();
+    let (index, below) = find(&masses, uniform * total.sum)?;
+    let fraction = ((uniform * total.sum - below) / masses[index]).min(1.0);
+    let (start, block) = (index * BLOCK, blocks[index]);
+    let logits = &row[start..row.len().min(start + BLOCK)];
+    let token = start + find_in_block(&weights(logits, factor, block.exponent, block.offset), fraction)?;
+    let height = (f64::from(row[token]) - f64::from(total.offset)) * factor.exact - f64::from(total.exponent);
+    Some((token as u32, (height * LN_2 - libm::log(total.sum)) as f32))
+}
+
+/// The probability of each token under [`sample`]: its share of its vector, times the vector's of its
+/// block, times the block's of the row. (The three steps of the search, but for their rounding in f64.)
+#[must_use]
+pub fn distribution(row: &[f32], temperature: f32) -> Option<Vec<f64>> {
+    if greedy(temperature) {
+        return Some(one_hot(row, 1.0, 0.0)?.into_iter().map(f64::from).collect());
+    }
+    let (factor, blocks) = (factor(temperature), blocks(row, temperature));
+    let total = total(&blocks, factor)?;
+    let probabilities = row.chunks(BLOCK).zip(&blocks).flat_map(|(logits, block)| {
+        let share = block.sum * relative(block, &total, factor) / total.sum;
+        let weights = weights(logits, factor, block.exponent, block.offset);
+        let sum: f64 = weights.iter().map(|&w| f64::from(w)).sum();
+        let scale = if share > 0.0 { share / sum } else { 0.0 };
+        weights.into_iter().take(logits.len()).map(move |w| f64::from(w) * scale)
+    });
+    Some(probabilities.collect())
+}
+
+/// [`sample`], from weights: `None` if one is negative, infinite or NaN, or if all are 0.
+#[must_use]
+pub fn sample_from_probs(weights: &[f32], uniform: f64) -> Option<(u32, f32)> {
+    if weights.iter().any(|w| !(0.0..f32::INFINITY).contains(w)) {
+        return None;
+    }
+    let block = |block: &[f32]| {
+        let lane = |lane: usize| block.iter().skip(lane).step_by(LANES).map(|&w| f64::from(w)).sum();
+        pairwise((0..LANES).map(lane).collect::<Vec<f64>>())
+    };
+    let masses: Vec<f64> = weights.chunks(BLOCK).map(block).collect();
+    let sum: f64 = masses.iter().sum();
+    let (index, below) = find(&masses, uniform * sum)?;
+    let fraction = ((uniform * sum - below) / masses[index]).min(1.0);
+    let mut block = weights[index * BLOCK..].to_vec();
+    block.resize(block.len().max(BLOCK), 0.0);
+    let token = index * BLOCK + find_in_block(&block[..BLOCK], fraction)?;
+    Some((token as u32, libm::log(f64::from(weights[token]) / sum) as f32))
+}
+
+/// The first part whose prefix exceeds the target, else the last that is not 0; and the prefix before it.
+fn find(parts: &[f64], target: f64) -> Option<(usize, f64)> {
+    let (mut prefix, mut found) = (0.0, None);
+    for (index, &part) in parts.iter().enumerate() {
+        if part > 0.0 && prefix <= target {
+            found = Some((index, prefix));
+            prefix += part;
+        }
+    }
+    found
+}
+
+/// First the vector, then the lane.
+fn find_in_block(weights: &[f32], fraction: f64) -> Option<usize> {
+    let wide: Vec<f64> = weights.iter().map(|&w| f64::from(w)).collect();
+    let vectors: Vec<f64> = wide.chunks(LANES).map(|vector| pairwise(vector.to_vec())).collect();
+    let target = fraction * vectors.iter().sum::<f64>();
+    let (vector, below) = find(&vectors, target)?;
+    let (lane, _) = find(&wide[vector * LANES..][..LANES], target - below)?;
+    Some(vector * LANES + lane)
+}

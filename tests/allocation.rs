@@ -1,0 +1,33 @@
+//! After warm-up, nothing allocates.
+
+mod common;
+
+use allocation_counter::measure;
+use common::gaussian;
+use kelvin::{
+    Draw, Key, Rows, RowsMut, Temperature, argmax, log_softmax, log_sum_exp, sample, sample_from_probs,
+    softmax,
+};
+
+#[test]
+fn reused_outputs() {
+    let (rows, vocab) = (4, 32_000);
+    let data = gaussian(rows * vocab, 3.0, 1);
+    let logits = Rows::new(&data, vocab).expect("rows");
+    let weights: Vec<f32> = data.iter().map(|x| x.exp2()).collect();
+    let mut probs = vec![0.0; rows * vocab];
+    let (mut draws, mut tokens, mut sums) = ([Ok(Draw::default()); 4], [Ok(0); 4], [Ok(0.0); 4]);
+    let t = [0.0, 0.7, 1e-30, f32::INFINITY].map(|t| Temperature::new(t).expect("a temperature"));
+    let mut all = |seed: u64| {
+        let uniforms = [0, 1, 2, 3].map(|position| Key { seed, position }.uniform());
+        sample(logits, &t, &uniforms, &mut draws).expect("shapes fit");
+        sample_from_probs(Rows::new(&weights, vocab).expect("rows"), &uniforms, &mut draws)
+            .expect("shapes fit");
+        argmax(logits, &mut tokens).expect("shapes fit");
+        log_sum_exp(logits, &t, &mut sums).expect("shapes fit");
+        softmax(logits, &t, &mut RowsMut::new(&mut probs, vocab).expect("rows")).expect("shapes fit");
+        log_softmax(logits, &t, &mut RowsMut::new(&mut probs, vocab).expect("rows")).expect("shapes fit");
+    };
+    all(1);
+    assert_eq!(measure(|| all(2)).count_total, 0);
+}

@@ -1,0 +1,69 @@
+//! What the tests and the fuzzers share: inputs, levels, and the checks themselves.
+
+#![allow(dead_code, unreachable_pub, reason = "each test uses a part, and so do the fuzzers")]
+
+pub mod check;
+
+use kelvin::{Key, Level};
+
+/// The vocabularies of Llama 2, GPT-2, Llama 3, Qwen 2 and Gemma.
+pub const VOCABS: [usize; 5] = [32000, 50257, 128_256, 151_936, 262_144];
+
+/// The temperatures every kernel is tried at, to the ends of f32.
+pub const TEMPERATURES: [f32; 13] =
+    [0.0, f32::MIN_POSITIVE, 1e-30, 1e-6, 0.01, 0.7, 1.0, 6.0, 1e4, 1e30, 1e38, f32::MAX, f32::INFINITY];
+
+/// Logits that kernels get wrong.
+pub const SPECIAL: [f32; 12] = [
+    f32::NAN,
+    f32::INFINITY,
+    f32::NEG_INFINITY,
+    0.0,
+    -0.0,
+    1e-45,
+    -1e-39,
+    f32::MIN_POSITIVE,
+    f32::MAX,
+    f32::MIN,
+    100.0,
+    -100.0,
+];
+
+/// Every level of this CPU. With `KELVIN_REQUIRE_LEVELS=portable,avx2,avx512` a missing one is a failure.
+pub fn levels() -> Vec<Level> {
+    let levels: Vec<Level> = Level::available().collect();
+    let names: Vec<&str> = levels.iter().map(|level| level.name()).collect();
+    println!("levels: {}", names.join(", "));
+    let required = std::env::var("KELVIN_REQUIRE_LEVELS").unwrap_or_default();
+    for name in required.split(',').filter(|name| !name.is_empty()) {
+        assert!(names.contains(&name), "level {name} is required, but this CPU has only {names:?}");
+    }
+    levels
+}
+
+/// As many uniforms, from a seed.
+pub fn uniforms(len: usize, seed: u64) -> Vec<f64> {
+    let mut uniforms = vec![0.0; len];
+    Key { seed, position: 0 }.fill(&mut uniforms);
+    uniforms
+}
+
+/// Nearly normal logits: twelve uniforms added up, so that every platform makes the same ones.
+pub fn gaussian(vocab: usize, deviation: f64, seed: u64) -> Vec<f32> {
+    let normal = |u: &[f64]| (deviation * (u.iter().sum::<f64>() - 6.0)) as f32;
+    uniforms(12 * vocab, seed).chunks(12).map(normal).collect()
+}
+
+/// The four shapes of rows that distributions are measured on.
+pub fn shapes(vocab: usize) -> [(&'static str, Vec<f32>); 4] {
+    let zipf = |rank: usize| -1.1 * ((1 + rank) as f32).ln();
+    let mut peaked = gaussian(vocab, 1.0, 3);
+    peaked[vocab / 3] = 18.0;
+    peaked[vocab / 2] = 16.5;
+    [
+        ("Zipf", (0..vocab).map(|i| zipf(i * 7919 % vocab)).collect()),
+        ("peaked with tail", peaked),
+        ("Gaussian s=3", gaussian(vocab, 3.0, 1)),
+        ("Gaussian s=1", gaussian(vocab, 1.0, 2)),
+    ]
+}

@@ -1,0 +1,148 @@
+//! The distribution that `sample` induces: by enumeration, at the ends of the uniforms, and by a test.
+
+mod common;
+
+use common::{check, levels, shapes, uniforms};
+use kelvin::reference::{contract, oracle};
+use kelvin::{Draw, Level, Rows, Temperature, sample, sample_from_probs};
+
+const QWEN: usize = 151_936;
+
+/// Half the summed difference.
+fn total_variation(p: &[f64], q: &[f64]) -> f64 {
+    p.iter().zip(q).map(|(p, q)| (p - q).abs()).sum::<f64>() / 2.0
+}
+
+#[test]
+fn enumerated_distribution_is_the_softmax() {
+    for (shape, row) in shapes(QWEN) {
+        for t in [0.1, 0.3, 0.8, 1.0, 2.0, 5.0] {
+            let induced = contract::distribution(&row, t).expect("servable");
+            let exact = oracle::softmax(&row, t).expect("servable");
+            let distance = total_variation(&induced, &exact);
+            println!("{shape}, T = {t}: total variation {distance:.1e}");
+            assert!(distance <= 1e-7, "{shape}, T = {t}: {distance:e}");
+            let lost = induced.iter().zip(&exact).position(|(&p, &e)| p == 0.0 && e >= (-50_f64).exp2());
+            assert_eq!(lost, None, "{shape}, T = {t}");
+        }
+    }
+}
+
+/// The enumeration is that of the real kernel: the middle of each token's interval draws that token.
+#[test]
+fn every_token_is_drawn_from_its_interval() {
+    let t = Temperature::new(0.8).expect("a temperature");
+    for (shape, row) in shapes(QWEN) {
+        let induced = contract::distribution(&row, t.get()).expect("servable");
+        let mut prefix = 0.0;
+        for (token, p) in induced.into_iter().enumerate() {
+            if p > (-44_f64).exp2() && (token % 7 == 0 || p > 1e-4) {
+                let draw = check::draw(Level::best(), &row, t, prefix + p / 2.0).expect("servable");
+                assert_eq!(draw.token as usize, token, "{shape}");
+                assert!((f64::from(draw.logprob) - p.ln()).abs() < 2e-6, "{shape}: {} {p}", draw.logprob);
+            }
+            prefix += p;
+        }
+    }
+}
+
+/// The first and the last uniform draw the first and the last token that weighs something.
+#[test]
+fn ends_of_the_uniforms_never_draw_a_masked_token() {
+    let last = 1.0 - f64::EPSILON / 2.0;
+    for level in levels() {
+        for (len, from, to) in [(1, 0, 1), (17, 5, 9), (512, 100, 101), (3000, 600, 2400), (3000, 1024, 1536)]
+        {
+            let mut row = vec![f32::NEG_INFINITY; len];
+            row[from..to].fill(1.0);
+            for t in [0.5, 1e-20, 1e20, f32::INFINITY, f32::MIN_POSITIVE].map(Temperature::new) {
+                let t = t.expect("a temperature");
+                let token = |u: f64| check::draw(level, &row, t, u).expect("servable").token as usize;
+                assert_eq!((token(0.0), token(last)), (from, to - 1), "{level} {len} {t:?}");
+            }
+            let weights: Vec<f32> = row.iter().map(|x| x.max(0.0) * 1e-40).collect();
+            let mut draws = [Ok(Draw::default()); 2];
+            let twice = [weights.clone(), weights].concat();
+            let rows = Rows::new(&twice, len).expect("two rows");
+            level.sample_from_probs(rows, &[0.0, last], &mut draws).expect("shapes fit");
+            assert_eq!(draws.map(|d| d.expect("servable").token as usize), [from, to - 1]);
+        }
+    }
+}
+
+/// The token never goes down when the uniform goes up.
+#[test]
+fn monotone_in_the_uniform() {
+    let mut all = uniforms(4000, 1);
+    all.sort_by(f64::total_cmp);
+    for (shape, row) in shapes(5000) {
+        let t = Temperature::new(1.3).expect("a temperature");
+        let tokens: Vec<u32> =
+            all.iter().map(|&u| check::draw(Level::best(), &row, t, u).expect("servable").token).collect();
+        assert!(tokens.is_sorted(), "{shape}");
+    }
+}
+
+/// 10^7 draws, one chi-square per shape, cells of at least 50 expected draws. A right sampler fails once in
+/// a million seeds (the seeds are fixed, so it either fails always or never).
+#[test]
+fn chi_square() {
+    const DRAWS: usize = 2_500_000;
+    let vocab = 1500;
+    for (seed, (shape, row)) in shapes(vocab).into_iter().enumerate() {
+        let exact = oracle::softmax(&row, 0.9).expect("servable");
+        let counts = count(&row, Temperature::new(0.9).expect("a temperature"), DRAWS, seed as u64);
+        assert_fits(&counts, &exact, DRAWS, &format!("sample, {shape}"));
+        let weights: Vec<f32> = exact.iter().map(|&p| (p * 1e6) as f32).collect();
+        let batch = weights.repeat(500);
+        let mut counts = vec![0_u32; vocab];
+        let mut draws = vec![Ok(Draw::default()); 500];
+        for chunk in uniforms(DRAWS / 5, seed as u64 + 100).chunks(500) {
+            sample_from_probs(Rows::new(&batch, vocab).expect("rows"), chunk, &mut draws)
+                .expect("shapes fit");
+            draws.iter().for_each(|d| counts[d.expect("servable").token as usize] += 1);
+        }
+        assert_fits(&counts, &exact, DRAWS / 5, &format!("sample_from_probs, {shape}"));
+    }
+}
+
+fn count(row: &[f32], t: Temperature, len: usize, seed: u64) -> Vec<u32> {
+    let rows = 500;
+    let batch = row.repeat(rows);
+    let mut counts = vec![0; row.len()];
+    let mut draws = vec![Ok(Draw::default()); rows];
+    for chunk in uniforms(len, seed).chunks(rows) {
+        sample(Rows::new(&batch, row.len()).expect("rows"), &[t], chunk, &mut draws).expect("shapes fit");
+        draws.iter().for_each(|d| counts[d.expect("servable").token as usize] += 1);
+    }
+    counts
+}
+
+/// Pearson's statistic below the quantile of 1 - 10^-6 (Wilson and Hilferty's approximation, z = 4.753).
+fn assert_fits(counts: &[u32], exact: &[f64], draws: usize, context: &str) {
+    let (mut statistic, mut cells) = (0.0, 0.0);
+    let (mut rest, mut rest_expected) = (0.0, 0.0);
+    let mut add = |count: f64, expected: f64| {
+        statistic += (count - expected).powi(2) / expected;
+        cells += 1.0;
+    };
+    for (&count, p) in counts.iter().zip(exact) {
+        let expected = p * draws as f64;
+        if expected >= 50.0 {
+            add(f64::from(count), expected);
+        } else {
+            rest += f64::from(count);
+            rest_expected += expected;
+        }
+    }
+    if rest_expected >= 50.0 {
+        add(rest, rest_expected);
+    }
+    let freedom: f64 = cells - 1.0;
+    let spread = 2.0 / (9.0 * freedom);
+    let critical = freedom * (1.0 - spread + 4.753 * spread.sqrt()).powi(3);
+    println!(
+        "{context}: chi-square {statistic:.0} with {freedom} degrees of freedom, critical {critical:.0}"
+    );
+    assert!(statistic < critical, "{context}: {statistic} >= {critical}");
+}

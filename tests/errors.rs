@@ -1,0 +1,198 @@
+//! What is refused, in what words, and that every other row is served.
+
+mod common;
+
+use common::levels;
+use kelvin::{
+    Draw, Error, Level, RowError, Rows, RowsMut, Temperature, argmax, log_softmax, log_sum_exp, sample,
+    sample_from_probs, scale, softmax, softmax_in_place,
+};
+
+const NAN: f32 = f32::NAN;
+const INF: f32 = f32::INFINITY;
+const ONE: [Temperature; 1] = [Temperature::ONE];
+
+#[test]
+fn temperatures() {
+    for value in [-1.0, -f32::MIN_POSITIVE, f32::NEG_INFINITY, -1e-45] {
+        assert_eq!(Temperature::new(value), Err(Error::Temperature { value }));
+    }
+    assert!(matches!(Temperature::new(NAN), Err(Error::Temperature { .. })));
+    assert_eq!(Temperature::new(-2.0).unwrap_err().to_string(), "a temperature of -2: it must be 0 or more");
+    for value in [0.0, -0.0, 1e-45, f32::MIN_POSITIVE.next_down()] {
+        assert!(Temperature::new(value).expect("allowed").is_greedy());
+    }
+    for value in [f32::MIN_POSITIVE, 1.0, f32::MAX, INF] {
+        assert!(!Temperature::new(value).expect("allowed").is_greedy());
+    }
+}
+
+#[test]
+fn shapes() {
+    let data = [0.0_f32; 10];
+    let text = |error: Error| error.to_string();
+    assert_eq!(
+        text(Rows::new(&data, 0).unwrap_err()),
+        "a vocabulary of 0 tokens: it must have 1 to 4294967295"
+    );
+    assert_eq!(Rows::new(&data, 3).unwrap_err(), Error::Length { of: "data", expected: 9, found: 10 });
+    assert_eq!(text(Rows::new(&data, 11).unwrap_err()), "data: 0 elements are needed, 10 were given");
+    assert_eq!(
+        text(Rows::with_stride(&data, 2, 4, 3).unwrap_err()),
+        "a stride of 3 is below the vocabulary of 4"
+    );
+    assert_eq!(
+        text(Rows::with_stride(&data, 3, 4, 4).unwrap_err()),
+        "data: 12 elements are needed, 10 were given"
+    );
+    assert!(Rows::with_stride(&data, usize::MAX, 4, usize::MAX).is_err());
+    assert!(Rows::with_stride(&data, 2, 4, 6).is_ok());
+    assert!(Rows::with_stride(&data[..0], 0, 4, 6).is_ok());
+    let rows = Rows::new(&data, 5).expect("two rows");
+    assert_eq!((rows.rows(), rows.vocab(), rows.stride(), rows.row(2).len()), (2, 5, 5, 0));
+    #[cfg(target_pointer_width = "64")]
+    {
+        let vocab = u32::MAX as usize + 1;
+        assert_eq!(Rows::with_stride(&data, 0, vocab, vocab).unwrap_err(), Error::Vocab { vocab });
+    }
+}
+
+/// Whole-call errors come before anything is written.
+#[test]
+fn calls() {
+    let data = [0.0_f32; 12];
+    let rows = Rows::new(&data, 4).expect("three rows");
+    let untouched = Ok(Draw { token: 77, logprob: 77.0 });
+    let mut draws = [untouched; 3];
+    let two = [Temperature::ONE; 2];
+    let length = |of, expected, found| Err(Error::Length { of, expected, found });
+    assert_eq!(sample(rows, &two, &[0.0; 3], &mut draws), length("temperatures", 3, 2));
+    assert_eq!(sample(rows, &[], &[0.0; 3], &mut draws), length("temperatures", 3, 0));
+    assert_eq!(sample(rows, &ONE, &[0.0; 2], &mut draws), length("uniforms", 3, 2));
+    assert_eq!(sample(rows, &ONE, &[0.0; 3], &mut draws[..2]), length("draws", 3, 2));
+    for value in [1.0, -0.1, f64::INFINITY, -f64::MIN_POSITIVE] {
+        let error = Err(Error::Uniform { row: 1, value });
+        assert_eq!(sample(rows, &ONE, &[0.0, value, 0.0], &mut draws), error);
+        assert_eq!(sample_from_probs(rows, &[0.0, value, 0.0], &mut draws), error);
+    }
+    let error = sample(rows, &ONE, &[0.0, f64::NAN, 0.0], &mut draws).unwrap_err();
+    assert_eq!(error.to_string(), "row 1: a uniform of NaN: it must lie in [0, 1)");
+    assert_eq!(draws, [untouched; 3]);
+    assert_eq!(argmax(rows, &mut [Ok(0)]), length("tokens", 3, 1));
+    assert_eq!(log_sum_exp(rows, &ONE, &mut [Ok(0.0)]), length("sums", 3, 1));
+    let mut out = [7.0; 12];
+    for kernel in [softmax::<f32>, log_softmax::<f32>, scale::<f32>] {
+        let mut short = RowsMut::new(&mut out[..8], 4).expect("two rows");
+        assert_eq!(kernel(rows, &ONE, &mut short), length("rows of the output", 3, 2).map(|()| vec![]));
+        let mut narrow = RowsMut::new(&mut out[..9], 3).expect("three rows");
+        assert_eq!(
+            kernel(rows, &ONE, &mut narrow),
+            length("vocabulary of the output", 4, 3).map(|()| vec![])
+        );
+        let mut fitting = RowsMut::new(&mut out, 4).expect("three rows");
+        assert_eq!(kernel(rows, &two, &mut fitting), length("temperatures", 3, 2).map(|()| vec![]));
+    }
+    let mut in_place = RowsMut::new(&mut out, 4).expect("three rows");
+    assert_eq!(softmax_in_place(&mut in_place, &two), length("temperatures", 3, 2).map(|()| vec![]));
+    assert_eq!(out, [7.0; 12]);
+}
+
+#[test]
+fn no_rows_are_fine() {
+    let rows = Rows::<f32>::new(&[], 4).expect("no rows");
+    assert_eq!(sample(rows, &ONE, &[], &mut []), Ok(()));
+    assert_eq!(sample(rows, &[], &[], &mut []), Ok(()));
+    assert_eq!(argmax(rows, &mut []), Ok(()));
+    assert_eq!(softmax(rows, &ONE, &mut RowsMut::new(&mut [], 4).expect("no rows")), Ok(vec![]));
+    assert_eq!(softmax_in_place(&mut RowsMut::new(&mut [], 4).expect("no rows"), &ONE), Ok(vec![]));
+}
+
+/// Rows 1, 3, 5 and 6 are bad, each in its way; the even ones before 6 are served as if alone.
+#[test]
+fn bad_rows() {
+    const VOCAB: usize = 1200;
+    let mut data: Vec<f32> = (0..7 * VOCAB).map(|i| (i % 13) as f32).collect();
+    let bad = |row: usize, index: usize, value: f32| (RowError::Logit { row, index, value }, value);
+    let faults = [bad(1, 0, NAN), bad(3, 600, INF), bad(5, 1199, NAN)];
+    for (error, value) in faults {
+        if let RowError::Logit { row, index, .. } = error {
+            data[row * VOCAB + index] = value;
+        }
+    }
+    data[6 * VOCAB..].fill(f32::NEG_INFINITY);
+    data[VOCAB + 700] = INF;
+    data[VOCAB + 3] = f32::NEG_INFINITY;
+    let expected = [faults[0].0, faults[1].0, faults[2].0, RowError::NothingToDraw { row: 6 }];
+    assert_eq!(expected.map(|e| e.row()), [1, 3, 5, 6]);
+    for level in levels() {
+        for t in [0.0, 1e-30, 0.7, 1e30, INF].map(|t| [Temperature::new(t).expect("a temperature")]) {
+            check_bad_rows(level, &data, VOCAB, &t, &expected);
+        }
+    }
+    assert_eq!(expected[0].to_string(), "row 1: logit 0 is NaN");
+    assert_eq!(expected[1].to_string(), "row 3: logit 600 is inf");
+    assert_eq!(expected[3].to_string(), "row 6: nothing to draw");
+}
+
+fn check_bad_rows(level: Level, data: &[f32], vocab: usize, t: &[Temperature], expected: &[RowError]) {
+    let rows = Rows::new(data, vocab).expect("seven rows");
+    let mut draws = [Ok(Draw::default()); 7];
+    level.sample(rows, t, &[0.3; 7], &mut draws).expect("shapes fit");
+    let failed: Vec<RowError> = draws.iter().filter_map(|d| d.err()).collect();
+    assert_eq!(failed, expected, "{level}");
+    for row in [0, 2, 4] {
+        assert_eq!(draws[row], common::check::draw(level, rows.row(row), t[0], 0.3));
+    }
+    let mut tokens = [Ok(0); 7];
+    level.argmax(rows, &mut tokens).expect("shapes fit");
+    assert_eq!(tokens.iter().filter_map(|d| d.err()).collect::<Vec<_>>(), expected);
+    let mut sums = [Ok(0.0); 7];
+    level.log_sum_exp(rows, t, &mut sums).expect("shapes fit");
+    assert_eq!(sums.iter().filter_map(|d| d.err()).collect::<Vec<_>>(), expected);
+    let mut out = data.to_vec();
+    let mut out_rows = RowsMut::new(&mut out, vocab).expect("seven rows");
+    assert_eq!(level.softmax_in_place(&mut out_rows, t).expect("shapes fit"), expected);
+    let in_place = out.clone();
+    let mut out_rows = RowsMut::new(&mut out, vocab).expect("seven rows");
+    assert_eq!(level.softmax(rows, t, &mut out_rows).expect("shapes fit"), expected);
+    for (row, (a, b)) in in_place.chunks(vocab).zip(out.chunks(vocab)).enumerate() {
+        let bad = expected.iter().any(|e| e.row() == row);
+        assert!(a.iter().zip(b).all(|(a, b)| if bad { a.is_nan() && b.is_nan() } else { a == b }));
+    }
+    for kernel in [Level::log_softmax::<f32>, Level::scale::<f32>] {
+        let mut out_rows = RowsMut::new(&mut out, vocab).expect("seven rows");
+        assert_eq!(kernel(level, rows, t, &mut out_rows).expect("shapes fit"), expected);
+    }
+}
+
+#[test]
+fn bad_weights() {
+    let data =
+        [[1.0, 2.0, 3.0], [1.0, -1.0, NAN], [0.0, INF, 1.0], [0.0, -0.0, 0.0], [NAN, 1.0, 1.0]].concat();
+    let rows = Rows::new(&data, 3).expect("five rows");
+    let mut draws = [Ok(Draw::default()); 5];
+    sample_from_probs(rows, &[0.99; 5], &mut draws).expect("shapes fit");
+    assert_eq!(draws[0].map(|d| d.token), Ok(2));
+    assert_eq!(draws[1], Err(RowError::Weight { row: 1, index: 1, value: -1.0 }));
+    assert_eq!(draws[1].unwrap_err().to_string(), "row 1: weight 1 is -1");
+    assert_eq!(draws[2], Err(RowError::Weight { row: 2, index: 1, value: INF }));
+    assert_eq!(draws[3], Err(RowError::NothingToDraw { row: 3 }));
+    assert_eq!(draws[4], Err(RowError::Weight { row: 4, index: 0, value: NAN }));
+}
+
+#[test]
+fn levels_by_name() {
+    for level in Level::available() {
+        assert_eq!(level.to_string().parse(), Ok(level));
+    }
+    assert_eq!("sse9".parse::<Level>(), Err(Error::Level));
+    assert_eq!(Error::Level.to_string(), "no such level on this CPU");
+}
+
+/// Usable with `?` in any error type.
+#[test]
+fn errors_are_errors() {
+    fn is_error<E: std::error::Error + Send + Sync + 'static>() {}
+    is_error::<Error>();
+    is_error::<RowError>();
+}

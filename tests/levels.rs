@@ -1,0 +1,108 @@
+//! Every level gives the bits of the scalar contract: all lengths, sizes, temperatures, special values.
+
+mod common;
+
+use common::{SPECIAL, TEMPERATURES, VOCABS, check, gaussian, levels, uniforms};
+
+const ENDS: [f64; 3] = [0.0, 0.37, 1.0 - f64::EPSILON / 2.0];
+
+#[test]
+fn all_lengths() {
+    let levels = levels();
+    let row = gaussian(3 * 512 + 1, 3.0, 1);
+    for len in 1..=row.len() {
+        check::bits(&levels, &row[..len], 0.7, &ENDS);
+    }
+}
+
+#[test]
+fn all_lengths_of_weights() {
+    let levels = levels();
+    let weights: Vec<f32> = gaussian(3 * 512 + 1, 3.0, 2).into_iter().map(f32::exp2).collect();
+    for len in 1..=weights.len() {
+        check::weights_bits(&levels, &weights[..len], &ENDS);
+    }
+}
+
+#[test]
+fn all_vocabularies_at_all_temperatures() {
+    let levels = levels();
+    for vocab in VOCABS {
+        let row = gaussian(vocab, 3.0, vocab as u64);
+        for t in TEMPERATURES {
+            check::bits(&levels, &row, t, &[0.123_456_789]);
+        }
+    }
+}
+
+#[test]
+fn special_values_at_every_position_of_a_block() {
+    let levels = levels();
+    for (seed, special) in SPECIAL.into_iter().enumerate() {
+        let mut row = gaussian(2 * 512 + 7, 2.0, seed as u64);
+        for position in 0..512 {
+            let before = std::mem::replace(&mut row[position], special);
+            let t = TEMPERATURES[position % TEMPERATURES.len()];
+            check::bits(&levels, &row, t, &[0.5]);
+            check::bits(&levels, &row, 0.7, &[0.5]);
+            row[position] = before;
+        }
+    }
+}
+
+#[test]
+fn special_values_in_the_tail() {
+    let levels = levels();
+    for special in SPECIAL {
+        for position in 512..600 {
+            let mut row = gaussian(600, 2.0, 9);
+            row[position] = special;
+            check::bits(&levels, &row, 1.0, &[0.9]);
+        }
+    }
+}
+
+#[test]
+fn rows_of_one_value_and_rows_with_one_spike() {
+    let levels = levels();
+    for t in TEMPERATURES {
+        for value in SPECIAL {
+            let mut row = vec![value; 1100];
+            check::bits(&levels, &row, t, &ENDS);
+            for spike in SPECIAL {
+                row[700] = spike;
+                check::bits(&levels, &row, t, &ENDS);
+            }
+        }
+    }
+}
+
+/// Blocks of every kind in one row: ordinary, masked, far below the rest, with a late maximum, huge.
+#[test]
+fn blocks_of_every_kind() {
+    let levels = levels();
+    let mut row = gaussian(6 * 512 + 100, 3.0, 4);
+    row[512..1024].fill(f32::NEG_INFINITY);
+    row[1024..1536].iter_mut().for_each(|x| *x -= 300.0);
+    row[1900] = 90.0;
+    row[2048..2080].fill(f32::NEG_INFINITY);
+    row[2600..2700].iter_mut().for_each(|x| *x *= 1e30);
+    for t in TEMPERATURES {
+        check::bits(&levels, &row, t, &uniforms(20, 5));
+        check::bits(&levels, &row[..2500], t, &uniforms(20, 6));
+    }
+}
+
+#[test]
+fn special_weights_at_every_position() {
+    let levels = levels();
+    let special = SPECIAL.into_iter().chain([1e-38, 3e38, -1e-45]);
+    for (seed, special) in special.enumerate() {
+        let mut weights: Vec<f32> = gaussian(1031, 2.0, seed as u64).into_iter().map(f32::exp2).collect();
+        for position in 0..512 {
+            let before = std::mem::replace(&mut weights[position], special);
+            check::weights_bits(&levels, &weights, &[0.0, 0.5]);
+            weights[position] = before;
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! Values against f64: the softmax family within its derived bounds, at ordinary and extreme temperatures.
+
+mod common;
+
+use common::{TEMPERATURES, VOCABS, check, gaussian, levels, shapes};
+use kelvin::{Level, Temperature};
+
+#[test]
+fn every_shape_at_every_temperature() {
+    let level = Level::best();
+    for vocab in VOCABS {
+        for (_, row) in shapes(vocab) {
+            for t in TEMPERATURES {
+                check::values(level, &row, t);
+            }
+        }
+    }
+}
+
+#[test]
+fn masked_rows() {
+    for (seed, kept) in [(1, 2), (2, 3), (3, 100), (4, 5000)] {
+        let mut row = gaussian(20_000, 4.0, seed);
+        row.iter_mut().enumerate().filter(|(i, _)| i % kept != 1).for_each(|(_, x)| *x = f32::NEG_INFINITY);
+        for t in TEMPERATURES {
+            check::values(Level::best(), &row, t);
+        }
+    }
+}
+
+/// exp((a - b)/T) for neighbours in f32, where dividing first would lose the difference or overflow.
+#[test]
+fn two_logits_one_ulp_apart() {
+    let (a, b) = (10.0_f32, 10.0_f32.next_up());
+    for level in levels() {
+        for t in [1e-6, 1e-7, 3e-7] {
+            let mut row = vec![f32::NEG_INFINITY; 700];
+            (row[3], row[650]) = (a, b);
+            check::values(level, &row, t);
+            let temperature = [Temperature::new(t).expect("a temperature")];
+            let (probs, _) = check::run(level, "softmax", &row, &temperature);
+            let odds = ((f64::from(b) - f64::from(a)) / f64::from(t)).exp();
+            assert!((f64::from(probs[650]) / f64::from(probs[3]) / odds - 1.0).abs() < 6e-7, "{level} {t}");
+        }
+    }
+}
+
+#[test]
+fn logits_over_the_whole_range_of_f32() {
+    for level in levels() {
+        for t in [1e38, f32::MAX, 1e37, 1e30, 1.0, f32::MIN_POSITIVE] {
+            let mut row: Vec<f32> = (0..2000).map(|i| f32::MAX * (i as f32 / 999.5 - 1.0)).collect();
+            check::values(level, &row, t);
+            row.reverse();
+            check::values(level, &row, t);
+            row.fill(f32::MIN);
+            check::values(level, &row, t);
+        }
+    }
+}
+
+#[test]
+fn tiny_logits_at_tiny_temperatures() {
+    for level in levels() {
+        let row: Vec<f32> = gaussian(1500, 2.0, 8).iter().map(|x| x * 1e-38).collect();
+        for t in [f32::MIN_POSITIVE, 1e-37, 1e-36, 1e-30] {
+            check::values(level, &row, t);
+        }
+    }
+}
+
+/// Probabilities add up to 1, and scaled logits are quotients.
+#[test]
+fn sums_and_quotients() {
+    let row = gaussian(128_256, 3.0, 5);
+    let t = Temperature::new(0.8).expect("a temperature");
+    let (probs, _) = check::run(Level::best(), "softmax", &row, &[t]);
+    let sum: f64 = probs.iter().map(|&p| f64::from(p)).sum();
+    assert!((sum - 1.0).abs() < 3e-7, "{sum}");
+    let (scaled, _) = check::run(Level::best(), "scale", &row, &[t]);
+    assert!(scaled.iter().zip(&row).all(|(y, x)| *y == x / 0.8));
+}
+
+/// The polynomial over every f32 of its range (and a little beyond, as far as |x/T| < 2^14 lets t go):
+/// the error that `weights.rs` states, and never 0. About 20 s.
+#[test]
+#[ignore = "exhaustive"]
+fn exponential_over_every_f32_of_the_reduced_range() {
+    let (mut lowest, mut highest) = (0.0_f64, 0.0_f64);
+    let last = 0.502_f32.to_bits();
+    let all = (0..=last).flat_map(|bits| [f32::from_bits(bits), -f32::from_bits(bits)]);
+    for t in all {
+        let error = f64::from(polynomial(t)) / f64::from(t).exp2() - 1.0;
+        (lowest, highest) = (lowest.min(error), highest.max(error));
+    }
+    println!("relative error of 2^t: {lowest:.3e} to {highest:.3e}");
+    assert!(lowest >= -1.60e-7 && highest <= 1.50e-7, "{lowest:e} to {highest:e}");
+    let zero =
+        (0..=f32::INFINITY.to_bits()).map(f32::from_bits).find(|&t| polynomial(t) * polynomial(-t) == 0.0);
+    assert_eq!(zero, None, "an exponent beyond f32 could then hide its overflow");
+}
+
+/// As the kernels do it.
+fn polynomial(t: f32) -> f32 {
+    kelvin::reference::contract::power_of_two(t)
+}

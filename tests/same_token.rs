@@ -1,0 +1,85 @@
+//! A token depends on its row alone: not on neighbours, threads, strides or levels.
+
+mod common;
+
+use common::{gaussian, levels, uniforms};
+use kelvin::{Draw, Key, Level, RowError, Rows, Temperature};
+
+const VOCAB: usize = 5003;
+const ROWS: usize = 256;
+
+struct Row {
+    logits: Vec<f32>,
+    temperature: Temperature,
+    uniform: f64,
+}
+
+fn rows() -> Vec<Row> {
+    let temperatures = [0.0, 0.01, 0.3, 0.8, 1.0, 4.0, 1e-30, 1e30, f32::INFINITY];
+    let row = |i: usize| Row {
+        logits: if i == 17 { vec![f32::NAN; VOCAB] } else { gaussian(VOCAB, 3.0, i as u64) },
+        temperature: Temperature::new(temperatures[i % temperatures.len()]).expect("a temperature"),
+        uniform: Key { seed: 5, position: i as u64 }.uniform(),
+    };
+    (0..ROWS).map(row).collect()
+}
+
+fn sample(level: Level, rows: &[&Row], stride: usize) -> Vec<Result<(u32, u32), RowError>> {
+    let mut data = vec![f32::NAN; stride * rows.len()];
+    for (row, data) in rows.iter().zip(data.chunks_mut(stride)) {
+        data[..VOCAB].copy_from_slice(&row.logits);
+    }
+    let logits = Rows::with_stride(&data, rows.len(), VOCAB, stride).expect("rows");
+    let temperatures: Vec<Temperature> = rows.iter().map(|row| row.temperature).collect();
+    let uniforms: Vec<f64> = rows.iter().map(|row| row.uniform).collect();
+    let mut draws = vec![Ok(Draw::default()); rows.len()];
+    level.sample(logits, &temperatures, &uniforms, &mut draws).expect("shapes fit");
+    draws.into_iter().map(|draw| draw.map(|draw| (draw.token, draw.logprob.to_bits()))).collect()
+}
+
+#[test]
+fn alone_or_among_shuffled_neighbours_on_any_thread_and_level() {
+    let rows = rows();
+    let best = Level::best();
+    let alone: Vec<_> = rows.iter().map(|row| sample(best, &[row], VOCAB)[0]).collect();
+    assert_eq!(alone.iter().filter(|draw| draw.is_err()).count(), 1);
+    let mut order: Vec<usize> = (0..ROWS).collect();
+    let shuffle = uniforms(ROWS, 3);
+    order.sort_by(|&a, &b| shuffle[a].total_cmp(&shuffle[b]));
+    let shuffled: Vec<&Row> = order.iter().map(|&i| &rows[i]).collect();
+    for level in levels() {
+        for threads in [1, 2, 7] {
+            for stride in [VOCAB, VOCAB + 1, 5120] {
+                let drawn = in_pool(threads, || sample(level, &shuffled, stride));
+                for (place, &i) in order.iter().enumerate() {
+                    let moved = alone[i].map_err(|_| drawn[place].expect_err("a bad row").row());
+                    let expected = drawn[place].map_err(|error| error.row());
+                    assert_eq!(moved, expected, "{level}, {threads} threads, stride {stride}, row {i}");
+                }
+            }
+        }
+    }
+}
+
+#[cfg(all(feature = "rayon", not(target_family = "wasm")))]
+fn in_pool<R: Send>(threads: usize, f: impl FnOnce() -> R + Send) -> R {
+    rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool").install(f)
+}
+
+#[cfg(not(all(feature = "rayon", not(target_family = "wasm"))))]
+fn in_pool<R: Send>(_threads: usize, f: impl FnOnce() -> R + Send) -> R {
+    f()
+}
+
+/// Masked tokens after the last one do not move a token.
+#[test]
+fn trailing_masked_tokens_change_nothing() {
+    let row = gaussian(1000, 3.0, 1);
+    for (i, u) in uniforms(200, 4).into_iter().enumerate() {
+        let t = Temperature::new([0.2, 1.0, 3.0][i % 3]).expect("a temperature");
+        let mut padded = row.clone();
+        padded.resize(1000 + 13 * i, f32::NEG_INFINITY);
+        let draw = |row: &[f32]| common::check::draw(Level::best(), row, t, u).expect("servable");
+        assert_eq!(draw(&row), draw(&padded));
+    }
+}

@@ -1,4 +1,4 @@
-//! kelvin
+#![doc = include_str!("../README.md")]
 
 mod argmax;
 mod batch;

@@ -68,13 +68,13 @@ pub(crate) struct Factor {
 impl Factor {
     /// For a temperature that is not greedy.
     ///
-    /// At T = inf every logit but -inf weighs 1: so small a factor says just that (x s < 2^-62), and
-    /// -inf stays -inf.
+    /// At T = inf every logit but -inf weighs 1: so small a factor says just that (x s < 2^-50), and
+    /// -inf stays -inf. Where logits are shrunk, |x s| < 2^14: no block needs an offset.
     #[expect(clippy::cast_possible_truncation, reason = "hi and lo are f32")]
     pub(crate) fn new(temperature: f32) -> Self {
-        const HIGH: f64 = 1.0 / (1_u128 << 100) as f64;
+        const HIGH: f64 = 1.0 / (1_u128 << 114) as f64;
         const SHRINK: f64 = 1.0 / (1_u128 << 64) as f64;
-        const UNIFORM: f64 = HIGH * HIGH * 1024.0;
+        const UNIFORM: f64 = HIGH * SHRINK;
         let exact = (core::f64::consts::LOG2_E / f64::from(temperature)).max(UNIFORM);
         let shrink = if exact < HIGH { SHRINK } else { 1.0 };
         let hi = (exact / shrink) as f32;
@@ -152,12 +152,13 @@ impl Total {
 
     /// The sum of a block, relative to the row's reference.
     pub(crate) fn mass(&self, block: &Summary, factor: &Factor) -> f64 {
-        block.sum * self.share(block.reference, factor)
+        block.sum * self.scale_of(block, factor)
     }
 
-    /// What weights relative to `reference` must be multiplied by to be relative to the row's.
-    pub(crate) fn share(&self, reference: Reference, factor: &Factor) -> f64 {
-        reference.relative_to(self.reference, factor)
+    /// What the weights of a block must be multiplied by to be relative to the row's reference. (A block
+    /// of masked tokens has no reference to speak of: its weights stay 0.)
+    pub(crate) fn scale_of(&self, block: &Summary, factor: &Factor) -> f64 {
+        if block.sum == 0.0 { 0.0 } else { block.reference.relative_to(self.reference, factor) }
     }
 }
 
@@ -223,7 +224,8 @@ pub(crate) fn store<S: Simd>(simd: S, w: [S::V; WIDTH], block: &mut [f32; BLOCK]
     }
 }
 
-#[cold]
+/// (Not `#[cold]`: LLVM would leave the vector operations as calls.)
+#[inline(never)]
 fn reference_of_maximum<S: Simd, L: Logit>(simd: S, block: &[L; BLOCK], factor: &Factor) -> Reference {
     let max = simd.vectorize(
         #[inline(always)]

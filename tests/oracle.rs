@@ -69,6 +69,45 @@ fn tiny_logits_at_tiny_temperatures() {
     }
 }
 
+/// A block of masked tokens before, behind and between blocks whose logits are far from 0 at a low T.
+#[test]
+fn masked_blocks_at_low_temperatures() {
+    for level in levels() {
+        for (masked, value) in
+            [(0..512, -20.0_f32), (512..1024, -20.0), (700..1530, 20.0), (512..1024, -1e30)]
+        {
+            let mut row = vec![value; 1536];
+            row[1400] = value - value.abs() / 40.0;
+            row[masked].fill(f32::NEG_INFINITY);
+            for t in TEMPERATURES {
+                check::values(level, &row, t);
+            }
+        }
+        for len in [511, 512, 513, 1024] {
+            check::values(level, &vec![-20.0; len], 0.001);
+        }
+    }
+}
+
+/// Temperatures around those where logits are shrunk before they are weighed.
+#[test]
+fn large_logits_at_high_temperatures() {
+    for level in levels() {
+        for exponent in 90..=127 {
+            let t = (exponent as f32).exp2() * 1.3;
+            for x in [1e10, 3e38, f32::MAX] {
+                let mut row =
+                    gaussian(1100, 1.0, exponent as u64).iter().map(|y| x * y / 7.0).collect::<Vec<_>>();
+                check::values(level, &row, t);
+                row.fill(x);
+                check::values(level, &row, t);
+                row[3] = -x;
+                check::values(level, &row, t);
+            }
+        }
+    }
+}
+
 /// Probabilities add up to 1, and scaled logits are quotients.
 #[test]
 fn sums_and_quotients() {

@@ -6,7 +6,7 @@ const BLOCK: usize = 512;
 const LANES: usize = 16;
 
 /// 2^t on [-1/2, 1/2], from the constant up.
-const COEFFICIENTS: [f32; 6] = [1.0, 0.693_147, 0.240_222_41, 0.055_507_325, 0.009_671_58, 0.001_325_947_9];
+const COEFFICIENTS: [f32; 6] = [1.0, 0.693_147_0, 0.240_222_41, 0.055_507_325, 0.009_671_58, 0.001_325_947_9];
 
 /// log2(e)/T and what it is split into.
 #[derive(Clone, Copy, Debug)]
@@ -30,8 +30,8 @@ pub struct Block {
 
 fn factor(temperature: f32) -> Factor {
     let exact =
-        if temperature == f32::INFINITY { (-190_f64).exp2() } else { LOG2_E / f64::from(temperature) };
-    let shrink = if exact < (-100_f64).exp2() { (-64_f64).exp2() } else { 1.0 };
+        if temperature == f32::INFINITY { (-178_f64).exp2() } else { LOG2_E / f64::from(temperature) };
+    let shrink = if exact < (-114_f64).exp2() { (-64_f64).exp2() } else { 1.0 };
     let hi = (exact / shrink) as f32;
     let lo = (exact / shrink - f64::from(hi)) as f32;
     Factor { exact, shrink: shrink as f32, hi, lo }
@@ -104,8 +104,11 @@ fn summarize(block: &[f32], factor: Factor) -> Block {
     }
 }
 
-/// 2^(what the one reference is above the other).
+/// 2^(what the one reference is above the other), or 0 for a block of masked tokens.
 fn relative(block: &Block, to: &Block, factor: Factor) -> f64 {
+    if block.sum == 0.0 {
+        return 0.0;
+    }
     let powers = f64::from(block.exponent) - f64::from(to.exponent);
     if block.offset == to.offset {
         return if powers < -1022.0 { 0.0 } else { f64::from_bits(((powers + 1023.0) as u64) << 52) };

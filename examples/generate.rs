@@ -1,0 +1,298 @@
+//! Text from a word-bigram model: several sequences at several temperatures, in one batch.
+//!
+//! ```text
+//! cargo run --release --example generate -- --file book.txt --temperature 0,0.3,1,3
+//! ```
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::error::Error;
+use std::ffi::OsString;
+use std::fs;
+use std::io::{self, BufWriter, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use kelvin::{Draw, Key, RowError, Rows, RowsMut, Temperature, log_softmax, sample};
+use lexopt::{Arg, Parser, ValueExt};
+
+type Failure = Box<dyn Error>;
+
+const USAGE: &str = "\
+Writes text with a word-bigram model of a file, several sequences at several temperatures.
+
+  --file PATH          the text to learn from (default: the README of this repository)
+  --temperature LIST   e.g. 0,0.3,1,3,inf; may be repeated (default: 0,0.3,1,3)
+  --sequences N        sequences per temperature (default: 3)
+  --length N           words per sequence (default: 24)
+  --seed N             the first sequence's seed; the next has the next (default: 42)
+  --help               this text
+
+The same seed writes the same text, whatever RAYON_NUM_THREADS or KELVIN_LEVEL says.
+";
+
+/// A batch of more logits, or of more words to write, is refused: the allocator would abort.
+const MOST_CELLS: usize = 1 << 27;
+
+fn main() -> ExitCode {
+    let mut out = BufWriter::new(io::stdout().lock());
+    match run(&mut out).and_then(|()| Ok(out.flush()?)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if is_closed_pipe(&*error) => ExitCode::SUCCESS,
+        Err(error) => {
+            // If even this cannot be said, the exit code says it.
+            let _ = writeln!(io::stderr(), "generate: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The reader has seen enough, as in `| head -1`.
+fn is_closed_pipe(error: &(dyn Error + 'static)) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
+fn run(out: &mut impl Write) -> Result<(), Failure> {
+    let Some(args) = Args::parse(Parser::from_env())? else {
+        return Ok(out.write_all(USAGE.as_bytes())?);
+    };
+    let Args { file, .. } = &args;
+    let text = fs::read_to_string(file).map_err(|error| format!("cannot read {file:?}: {error}"))?;
+    let model = Model::learn(&text);
+    if model.words.is_empty() {
+        return Err(format!("{file:?} has no words").into());
+    }
+    let mut batch = Batch::new(&model, &args)?;
+    for position in 0..args.length {
+        batch.step(position as u64)?;
+    }
+    Ok(batch.print(out)?)
+}
+
+struct Args {
+    file: PathBuf,
+    temperatures: Vec<Temperature>,
+    sequences: usize,
+    length: usize,
+    seed: u64,
+}
+
+impl Args {
+    /// `None` if help is wanted.
+    fn parse(mut parser: Parser) -> Result<Option<Self>, Failure> {
+        let mut args = Self {
+            file: PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")),
+            temperatures: Vec::new(),
+            sequences: 3,
+            length: 24,
+            seed: 42,
+        };
+        while let Some(arg) = parser.next()? {
+            match arg {
+                Arg::Long("file") => args.file = parser.value()?.into(),
+                Arg::Long("temperature") => args.temperatures.extend(temperatures(parser.value()?)?),
+                Arg::Long("sequences") => args.sequences = count(parser.value()?)?,
+                Arg::Long("length") => args.length = count(parser.value()?)?,
+                Arg::Long("seed") => args.seed = parser.value()?.parse()?,
+                Arg::Long("help") | Arg::Short('h') => return Ok(None),
+                unknown => return Err(unknown.unexpected().into()),
+            }
+        }
+        if args.temperatures.is_empty() {
+            args.temperatures = temperatures("0,0.3,1,3".into())?;
+        }
+        Ok(Some(args))
+    }
+}
+
+fn count(value: OsString) -> Result<usize, Failure> {
+    match value.parse()? {
+        0 => Err("a count of 0: it must be 1 or more".into()),
+        count => Ok(count),
+    }
+}
+
+fn temperatures(list: OsString) -> Result<Vec<Temperature>, Failure> {
+    let value = |item: &str| item.trim().parse().map_err(|error| format!("temperature {item:?}: {error}"));
+    list.string()?.split(',').map(|item| Ok(Temperature::new(value(item)?)?)).collect()
+}
+
+/// Which words follow which, and how likely.
+struct Model<'a> {
+    words: Vec<&'a str>,
+    /// For each word, the words seen after it, with log-probabilities.
+    next: Vec<Vec<(usize, f32)>>,
+    last: usize,
+}
+
+impl<'a> Model<'a> {
+    fn learn(text: &'a str) -> Self {
+        let mut words = Vec::new();
+        let mut numbers = HashMap::new();
+        let text: Vec<usize> = text
+            .split_whitespace()
+            .map(|word| {
+                *numbers.entry(word).or_insert_with(|| {
+                    words.push(word);
+                    words.len() - 1
+                })
+            })
+            .collect();
+        let mut counts = vec![BTreeMap::new(); words.len()];
+        // The text is read in a circle: its last word is followed by its first, so no word is a dead end.
+        for (&word, &next) in text.iter().zip(text.iter().cycle().skip(1)) {
+            *counts[word].entry(next).or_insert(0.0) += 1.0;
+        }
+        Self {
+            words,
+            next: counts.iter().map(log_probabilities).collect(),
+            last: text.last().copied().unwrap_or(0),
+        }
+    }
+
+    /// A row of logits: what may follow the word. All that never did is masked.
+    fn write_row(&self, word: usize, row: &mut [f32]) {
+        row.fill(f32::NEG_INFINITY);
+        for &(next, logprob) in &self.next[word] {
+            row[next] = logprob;
+        }
+    }
+}
+
+fn log_probabilities(counts: &BTreeMap<usize, f64>) -> Vec<(usize, f32)> {
+    let total: f64 = counts.values().sum();
+    counts.iter().map(|(&word, count)| (word, (count / total).ln() as f32)).collect()
+}
+
+/// One row of the batch.
+struct Sequence {
+    seed: u64,
+    words: Vec<usize>,
+    /// The sum over the positions, in nats.
+    entropy: f64,
+}
+
+/// All sequences of all temperatures: one row each, those of one temperature together.
+struct Batch<'a> {
+    model: &'a Model<'a>,
+    per_temperature: usize,
+    sequences: Vec<Sequence>,
+    temperatures: Vec<Temperature>,
+    uniforms: Vec<f64>,
+    logits: Vec<f32>,
+    logprobs: Vec<f32>,
+    draws: Vec<Result<Draw, RowError>>,
+    /// For each temperature, the time that its rows take without the others.
+    alone: Vec<Duration>,
+}
+
+impl<'a> Batch<'a> {
+    fn new(model: &'a Model, args: &Args) -> Result<Self, Failure> {
+        let vocab = model.words.len();
+        let rows = args.sequences.saturating_mul(args.temperatures.len());
+        if rows.saturating_mul(vocab.max(args.length)) > MOST_CELLS {
+            let length = args.length;
+            return Err(
+                format!("{rows} sequences of {length} words, out of {vocab}: too large a batch").into()
+            );
+        }
+        let (mut sequences, mut temperatures) = (Vec::new(), Vec::new());
+        for &temperature in &args.temperatures {
+            // The same seeds at each temperature: what is written at one of them does not depend on
+            // which others are asked for.
+            for k in 0..args.sequences as u64 {
+                sequences.push(Sequence { seed: args.seed.wrapping_add(k), words: Vec::new(), entropy: 0.0 });
+                temperatures.push(temperature);
+            }
+        }
+        Ok(Self {
+            model,
+            per_temperature: args.sequences,
+            sequences,
+            temperatures,
+            uniforms: vec![0.0; rows],
+            logits: vec![0.0; rows * vocab],
+            logprobs: vec![0.0; rows * vocab],
+            draws: vec![Ok(Draw::default()); rows],
+            alone: vec![Duration::ZERO; args.temperatures.len()],
+        })
+    }
+
+    /// Writes one word more in every sequence.
+    fn step(&mut self, position: u64) -> Result<(), Failure> {
+        let vocab = self.model.words.len();
+        for (sequence, row) in self.sequences.iter().zip(self.logits.chunks_exact_mut(vocab)) {
+            self.model.write_row(sequence.words.last().copied().unwrap_or(self.model.last), row);
+        }
+        for (sequence, uniform) in self.sequences.iter().zip(&mut self.uniforms) {
+            *uniform = Key { seed: sequence.seed, position }.uniform();
+        }
+        let logits = Rows::new(&self.logits, vocab)?;
+        sample(logits, &self.temperatures, &self.uniforms, &mut self.draws)?;
+        log_softmax(logits, &self.temperatures, &mut RowsMut::new(&mut self.logprobs, vocab)?)?;
+        let logprobs = self.logprobs.chunks_exact(vocab);
+        for ((sequence, &draw), logprobs) in self.sequences.iter_mut().zip(&self.draws).zip(logprobs) {
+            sequence.words.push(draw?.token as usize);
+            sequence.entropy += entropy(logprobs);
+        }
+        self.time_alone()
+    }
+
+    /// Draws the rows of each temperature again, without the others. For the time; and with other
+    /// neighbours the words must be the same.
+    fn time_alone(&mut self) -> Result<(), Failure> {
+        let (vocab, rows) = (self.model.words.len(), self.per_temperature);
+        let mut again = vec![Ok(Draw::default()); rows];
+        for (group, time) in self.alone.iter_mut().enumerate() {
+            let start = group * rows;
+            let logits = Rows::new(&self.logits[start * vocab..][..rows * vocab], vocab)?;
+            let (temperature, uniforms) = (self.temperatures[start], &self.uniforms[start..][..rows]);
+            let started = Instant::now();
+            sample(logits, &[temperature], uniforms, &mut again)?;
+            *time += started.elapsed();
+            if again != self.draws[start..][..rows] {
+                return Err("other neighbours, other words: a bug in kelvin".into());
+            }
+        }
+        Ok(())
+    }
+
+    /// The temperatures, each with its sequences and its time.
+    fn groups(&self) -> impl Iterator<Item = (f32, &[Sequence], Duration)> {
+        let temperatures = self.temperatures.iter().step_by(self.per_temperature).map(|t| t.get());
+        let sequences = self.sequences.chunks_exact(self.per_temperature);
+        temperatures.zip(sequences).zip(&self.alone).map(|((t, sequences), &time)| (t, sequences, time))
+    }
+
+    fn print(&self, out: &mut impl Write) -> io::Result<()> {
+        for (temperature, sequences, _) in self.groups() {
+            writeln!(out, "T = {temperature:?}")?;
+            for Sequence { seed, words, .. } in sequences {
+                let words: Vec<&str> = words.iter().map(|&word| self.model.words[word]).collect();
+                writeln!(out, "  {seed}: {}", words.join(" "))?;
+            }
+            writeln!(out)?;
+        }
+        writeln!(out, "{:>8} {:>18} {:>16} {:>12}", "T", "entropy in nats", "distinct words", "tokens/s")?;
+        for (temperature, sequences, time) in self.groups() {
+            let (tokens, entropy, distinct) = summary(sequences);
+            let speed = tokens / time.as_secs_f64();
+            writeln!(out, "{temperature:>8?} {entropy:>18.3} {distinct:>16} {speed:>12.0}")?;
+        }
+        Ok(())
+    }
+}
+
+/// How many words, the mean entropy of the distributions they were drawn from, and how many different words.
+fn summary(sequences: &[Sequence]) -> (f64, f64, usize) {
+    let words = || sequences.iter().flat_map(|sequence| &sequence.words);
+    let tokens = words().count() as f64;
+    let entropy: f64 = sequences.iter().map(|sequence| sequence.entropy).sum();
+    (tokens, entropy / tokens, words().collect::<HashSet<_>>().len())
+}
+
+/// Of a distribution given by its log-probabilities, in nats. What has probability 0 adds nothing.
+fn entropy(logprobs: &[f32]) -> f64 {
+    let possible = logprobs.iter().filter(|logprob| logprob.is_finite());
+    possible.map(|&logprob| -f64::from(logprob).exp() * f64::from(logprob)).sum()
+}

@@ -1,0 +1,96 @@
+//! The temperature notebook everybody starts from: five words, three temperatures, 1000 draws at each.
+//!
+//! ```text
+//! cargo run --release --example notebook
+//! ```
+
+use std::error::Error;
+use std::fmt::{self, Write as _};
+use std::io::{self, Write as _};
+
+use kelvin::{Draw, Key, RowError, Rows, RowsMut, Temperature, sample, softmax};
+
+const WORDS: [&str; 5] = ["I", "am", "learning", "continuously", "for"];
+
+/// What `torch.manual_seed(42); torch.rand(5)` gives.
+#[expect(clippy::excessive_precision, reason = "the digits are torch's")]
+const LOGITS: [f32; 5] = [0.882269263, 0.915003955, 0.382863760, 0.959305644, 0.390448213];
+
+const SEED: u64 = 42;
+const DRAWS: usize = 1000;
+const DRAWS_PER_MARK: usize = 20;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let mut page = String::new();
+    writeln!(page, "{:<14} {}", "logits", like_torch(&LOGITS))?;
+    for temperature in [1.0, 0.01, 6.0] {
+        write_temperature(&mut page, Temperature::new(temperature)?)?;
+    }
+    match io::stdout().write_all(page.as_bytes()) {
+        // The reader has seen enough, as in `| head -1`.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => Ok(written?),
+    }
+}
+
+fn write_temperature(page: &mut String, temperature: Temperature) -> Result<(), Box<dyn Error>> {
+    let probs = probabilities(temperature)?;
+    writeln!(page, "\nT = {:<10} {}", temperature.get(), like_torch(&probs))?;
+    for (word, count) in WORDS.iter().zip(count_draws(temperature)?) {
+        bar(page, word, count)?;
+    }
+    Ok(())
+}
+
+fn probabilities(temperature: Temperature) -> Result<[f32; 5], Box<dyn Error>> {
+    let mut probs = [0.0; 5];
+    let failed = softmax(Rows::new(&LOGITS, 5)?, &[temperature], &mut RowsMut::new(&mut probs, 5)?)?;
+    match failed.first() {
+        Some(&error) => Err(error.into()),
+        None => Ok(probs),
+    }
+}
+
+/// The draws are a batch: the same row each time, another position of the key.
+fn count_draws(temperature: Temperature) -> Result<[usize; 5], Box<dyn Error>> {
+    let logits = LOGITS.repeat(DRAWS);
+    let uniforms: Vec<f64> =
+        (0..).take(DRAWS).map(|position| Key { seed: SEED, position }.uniform()).collect();
+    let mut draws: Vec<Result<Draw, RowError>> = vec![Ok(Draw::default()); DRAWS];
+    sample(Rows::new(&logits, 5)?, &[temperature], &uniforms, &mut draws)?;
+    let mut counts = [0; 5];
+    for draw in draws {
+        counts[draw?.token as usize] += 1;
+    }
+    Ok(counts)
+}
+
+/// A word that was drawn at all has a mark.
+fn bar(page: &mut String, word: &str, count: usize) -> fmt::Result {
+    let marks = "#".repeat(count.div_ceil(DRAWS_PER_MARK));
+    writeln!(page, "{}", format!("  {word:<12} {count:>5} {marks}").trim_end())
+}
+
+/// Four decimals, or in scientific notation if the numbers differ more than a thousandfold.
+fn like_torch(numbers: &[f32]) -> String {
+    let largest = numbers.iter().copied().fold(0.0, f32::max);
+    let smallest = numbers.iter().copied().fold(f32::INFINITY, f32::min);
+    let show = if largest > 1000.0 * smallest { scientific } else { fixed };
+    numbers.iter().map(|&x| show(x)).collect::<Vec<_>>().join(" ")
+}
+
+fn fixed(x: f32) -> String {
+    format!("{x:.4}")
+}
+
+/// Rust prints 1.5e-4 where torch prints 1.5000e-04.
+fn scientific(x: f32) -> String {
+    let digits = format!("{x:.4e}");
+    match digits.split_once('e') {
+        Some((mantissa, exponent)) => match exponent.strip_prefix('-') {
+            Some(size) => format!("{mantissa}e-{size:0>2}"),
+            None => format!("{mantissa}e+{exponent:0>2}"),
+        },
+        None => digits,
+    }
+}

@@ -13,13 +13,13 @@
 //! never goes down when u goes up. Where rounding carries the remainder past the end of a step, the step
 //! takes its last part that weighs something.
 
-use core::cell::RefCell;
 use core::f64::consts::LN_2;
 
 use crate::argmax::greatest;
 use crate::batch::{Batch, check_length, diagnose};
 use crate::simd::{LANES, Simd, dispatch};
-use crate::weights::{BLOCK, Factor, PREFETCH, Summary, Total, padded, summarize, weights};
+use crate::summary::{Summary, Total, summarize_row, with_summaries};
+use crate::weights::{BLOCK, Factor, PREFETCH, padded, weights};
 use crate::{Error, Level, Logit, RowError, Rows, Temperature};
 
 /// A token that was drawn.
@@ -149,53 +149,6 @@ fn diagnose_weights(row: usize, weights: &[f32]) -> RowError {
     match weights.iter().position(|w| !(0.0..f32::INFINITY).contains(w)) {
         Some(index) => RowError::Weight { row, index, value: weights[index] },
         None => RowError::NothingToDraw { row },
-    }
-}
-
-thread_local! {
-    /// The summaries of the row at hand: kept, so that only a longer row than any before allocates.
-    static SUMMARIES: RefCell<Vec<Summary>> = const { RefCell::new(Vec::new()) };
-}
-
-/// Lends the thread's summaries, emptied.
-pub(crate) fn with_summaries<R>(kernel: impl FnOnce(&mut Vec<Summary>) -> R) -> R {
-    SUMMARIES.with_borrow_mut(|summaries| {
-        summaries.clear();
-        kernel(summaries)
-    })
-}
-
-/// A summary for each block of the row.
-#[inline(always)]
-pub(crate) fn summarize_row<S: Simd, L: Logit>(
-    simd: S,
-    row: &[L],
-    factor: &Factor,
-    summaries: &mut Vec<Summary>,
-) {
-    let (blocks, tail) = row.as_chunks::<BLOCK>();
-    for (index, block) in blocks.iter().enumerate() {
-        summaries.push(summarize(
-            simd,
-            block,
-            factor,
-            #[inline(always)]
-            |group, w| {
-                let vectors = w.len();
-                for i in 0..vectors {
-                    simd.prefetch(row, index * BLOCK + (group * vectors + i) * LANES + PREFETCH);
-                }
-            },
-        ));
-    }
-    if !tail.is_empty() {
-        summaries.push(summarize(
-            simd,
-            &padded(tail),
-            factor,
-            #[inline(always)]
-            |_, _| (),
-        ));
     }
 }
 

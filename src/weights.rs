@@ -21,6 +21,7 @@
 
 use crate::Logit;
 use crate::simd::{LANES, Simd};
+use crate::summary::{Reference, Summary};
 
 /// Logits per block: f32 sums stay inside one, f64 takes over between them.
 pub(crate) const BLOCK: usize = 512;
@@ -85,80 +86,6 @@ impl Factor {
     /// Of a logit, the nearest power of two.
     fn exponent(&self, x: f32) -> f64 {
         (f64::from(x) * self.exact).round_ties_even()
-    }
-}
-
-/// What the weights of a block are relative to: 2^exponent at logit 0, or 1 at logit `offset`.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(crate) struct Reference {
-    pub(crate) exponent: f32,
-    pub(crate) offset: f32,
-}
-
-impl Reference {
-    /// Of a logit, its power of two above this reference.
-    pub(crate) fn height(self, x: f64, factor: &Factor) -> f64 {
-        (x - f64::from(self.offset)) * factor.exact - f64::from(self.exponent)
-    }
-
-    /// What a weight relative to `self` must be multiplied by to be relative to `other`.
-    fn relative_to(self, other: Self, factor: &Factor) -> f64 {
-        let powers = f64::from(self.exponent) - f64::from(other.exponent);
-        if self.offset.to_bits() == other.offset.to_bits() {
-            return power_of_two(powers);
-        }
-        let offsets = f64::from(self.offset) - f64::from(other.offset);
-        libm::exp2(offsets * factor.exact + powers)
-    }
-}
-
-/// 2^k for an integer k below 1024, or 0 where that would not be a normal number.
-fn power_of_two(k: f64) -> f64 {
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "1 to 2046")]
-    let biased = (k + 1023.0).clamp(0.0, 2046.0) as u64;
-    f64::from_bits(biased << 52)
-}
-
-/// A block as the rest of its row sees it.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(crate) struct Summary {
-    /// Of the weights, relative to `reference`. NaN if a logit is NaN or +inf; 0 if all are -inf.
-    pub(crate) sum: f64,
-    pub(crate) reference: Reference,
-}
-
-/// A row: the sum of its weights, relative to its highest reference.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Total {
-    pub(crate) sum: f64,
-    pub(crate) reference: Reference,
-}
-
-impl Total {
-    /// Folds the blocks in index order. `None` if a logit is NaN or +inf, or if all are -inf.
-    pub(crate) fn of(blocks: &[Summary], factor: &Factor) -> Option<Self> {
-        let mut highest = f64::NEG_INFINITY;
-        let mut reference = Reference::default();
-        for block in blocks {
-            let height = -block.reference.height(0.0, factor);
-            if block.sum != 0.0 && height > highest {
-                (highest, reference) = (height, block.reference);
-            }
-        }
-        let total = Self { sum: 0.0, reference };
-        let sum = blocks.iter().fold(0.0, |sum, block| sum + total.mass(block, factor));
-        (sum > 0.0).then_some(Self { sum, reference })
-    }
-
-    /// The sum of a block, relative to the row's reference.
-    pub(crate) fn mass(&self, block: &Summary, factor: &Factor) -> f64 {
-        block.sum * self.scale_of(block, factor)
-    }
-
-    /// What the weights of a block must be multiplied by to be relative to the row's reference. (A block
-    /// of masked tokens has no reference to speak of: its weights stay 0.)
-    pub(crate) fn scale_of(&self, block: &Summary, factor: &Factor) -> f64 {
-        if block.sum == 0.0 { 0.0 } else { block.reference.relative_to(self.reference, factor) }
     }
 }
 

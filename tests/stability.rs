@@ -117,8 +117,10 @@ fn rows_of_results() {
     }
 }
 
+type TokenAndBits = (u32, u32);
+
 /// T, u, then token and bits of the log-probability for both rows.
-const DRAWS: [(f32, f64, [(u32, u32); 2]); 8] = [
+const DRAWS: [(f32, f64, [TokenAndBits; 2]); 8] = [
     (0.0, 0.5, [(3, 0x00000000), (2030, 0x00000000)]),
     (f32::MIN_POSITIVE, 0.5, [(3, 0x00000000), (2030, 0x00000000)]),
     (0.01, 0.001, [(1, 0xc08e288f), (2030, 0x33ad8477)]),

@@ -5,8 +5,8 @@ use core::f64::consts::{LN_2, LOG2_E};
 const BLOCK: usize = 512;
 const LANES: usize = 16;
 
-/// 2^t on [-1/2, 1/2], from the constant up.
-const COEFFICIENTS: [f32; 6] = [1.0, 0.693_147_0, 0.240_222_41, 0.055_507_325, 0.009_671_58, 0.001_325_947_9];
+/// Of 2^t on [-1/2, 1/2], from the constant up, as the bits of f32.
+const COEFFICIENTS: [u32; 6] = [0x3f80_0000, 0x3f31_7215, 0x3e75_fcdd, 0x3d63_5ba6, 0x3c1e_758c, 0x3aad_cb6e];
 
 /// log2(e)/T and what it is split into.
 #[derive(Clone, Copy, Debug)]
@@ -40,7 +40,7 @@ fn factor(temperature: f32) -> Factor {
 /// 2^t for a t of the reduced range, as the kernels compute it.
 #[must_use]
 pub fn power_of_two(t: f32) -> f32 {
-    COEFFICIENTS.into_iter().rev().reduce(|p, c| p.mul_add(t, c)).unwrap_or(1.0)
+    COEFFICIENTS.map(f32::from_bits).into_iter().rev().reduce(|p, c| p.mul_add(t, c)).unwrap_or(1.0)
 }
 
 fn weight(x: f32, factor: Factor, exponent: f32, offset: f32) -> f32 {

@@ -1,0 +1,98 @@
+//! What the machine can do at best: reading, copying and scaling the same buffers, vectorised.
+//!
+//! Plain loops over arrays that LLVM turns into vectors; on x86-64 compiled for AVX-512 and AVX2 as well and
+//! chosen at run time, so that a default build has an honest reference.
+
+#![expect(unsafe_code, reason = "entering code for another CPU, and prefetches")]
+
+/// Elements ahead that are prefetched: what suits reading best here.
+const AHEAD: usize = 4096;
+
+macro_rules! for_each_cpu {
+    ($(#[$doc:meta])* pub(crate) fn $name:ident($($arg:ident: $ty:ty),*) $(-> $out:ty)? $body:block) => {
+        $(#[$doc])*
+        pub(crate) fn $name($($arg: $ty),*) $(-> $out)? {
+            #[inline(always)]
+            fn plain($($arg: $ty),*) $(-> $out)? $body
+            #[cfg(target_arch = "x86_64")]
+            {
+                #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+                fn avx512($($arg: $ty),*) $(-> $out)? { plain($($arg),*) }
+                #[target_feature(enable = "avx2")]
+                fn avx2($($arg: $ty),*) $(-> $out)? { plain($($arg),*) }
+                if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bw") && is_x86_feature_detected!("avx512vl") {
+                    // SAFETY: the features were just found.
+                    return unsafe { avx512($($arg),*) };
+                }
+                if is_x86_feature_detected!("avx2") {
+                    // SAFETY: the feature was just found.
+                    return unsafe { avx2($($arg),*) };
+                }
+            }
+            plain($($arg),*)
+        }
+    };
+}
+
+#[inline(always)]
+fn prefetch(line: *const f32) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a prefetch is a hint: it reads nothing and never faults.
+    unsafe {
+        core::arch::x86_64::_mm_prefetch::<{ core::arch::x86_64::_MM_HINT_T0 }>(line.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = line;
+}
+
+#[inline(always)]
+fn maximum(data: &[f32], ahead: Option<usize>) -> f32 {
+    let mut max = [f32::NEG_INFINITY; 128];
+    for chunk in data.as_chunks::<128>().0 {
+        if let Some(ahead) = ahead {
+            for line in 0..8 {
+                prefetch(chunk.as_ptr().wrapping_add(ahead + line * 16));
+            }
+        }
+        for (max, &x) in max.iter_mut().zip(chunk) {
+            *max = if *max > x { *max } else { x };
+        }
+    }
+    max.into_iter().fold(f32::NEG_INFINITY, f32::max)
+}
+
+for_each_cpu! {
+    /// Reads everything: the maximum.
+    pub(crate) fn read(data: &[f32]) -> f32 { maximum(data, None) }
+}
+
+for_each_cpu! {
+    /// Reads everything, asking for it ahead.
+    pub(crate) fn read_prefetching(data: &[f32]) -> f32 { maximum(data, Some(AHEAD)) }
+}
+
+for_each_cpu! {
+    /// Reads one buffer and writes another, vector by vector.
+    pub(crate) fn copy(from: &[f32], to: &mut [f32]) {
+        for (from, to) in from.as_chunks::<128>().0.iter().zip(to.as_chunks_mut::<128>().0) {
+            for line in 0..8 {
+                prefetch(from.as_ptr().wrapping_add(AHEAD + line * 16));
+            }
+            *to = *from;
+        }
+    }
+}
+
+for_each_cpu! {
+    /// Reads and writes one buffer.
+    pub(crate) fn scale_in_place(data: &mut [f32], factor: f32) {
+        for chunk in data.as_chunks_mut::<128>().0 {
+            for line in 0..8 {
+                prefetch(chunk.as_ptr().wrapping_add(AHEAD + line * 16));
+            }
+            for x in chunk {
+                *x *= factor;
+            }
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! Stage 2, in logarithms: log-probabilities, and the logarithm of the sum they share.
+//!
+//! One pass that keeps summaries alone; for the log-probabilities a second, x/T - ln(sum of e^(x/T)) in two
+//! floats, rounded once.
+
+use core::f64::consts::LN_2;
+
+use crate::argmax::greatest;
+use crate::batch::{Batch, diagnose, zip_vectors};
+use crate::simd::{Simd, dispatch};
+use crate::summary::{Summary, Total, summarize_row, with_summaries};
+use crate::temperature::one_hot;
+use crate::weights::Factor;
+use crate::{Error, Level, Logit, RowError, Rows, RowsMut, Temperature};
+
+/// The natural logarithms of the probabilities of each row: x/T - ln(sum of e^(x/T)).
+///
+/// - Shapes, failures and errors as [`crate::softmax`]. A masked token has -inf. At T = 0 the greedy token has 0
+///   and all others -inf.
+/// - Within 2^-22 (relative) + 2^-21 of the exact value, however small the probability is.
+/// - Cost: one pass that reads, one that reads (from cache) and writes.
+///
+/// # Errors
+/// As [`crate::softmax`].
+///
+/// ```
+/// use kelvin::{Rows, RowsMut, Temperature, log_softmax};
+///
+/// let mut logprobs = [0.0; 2];
+/// log_softmax(Rows::new(&[1.0, 1.0], 2)?, &[Temperature::ONE], &mut RowsMut::new(&mut logprobs, 2)?)?;
+/// assert!((logprobs[0] + core::f32::consts::LN_2).abs() < 1e-6);
+/// # Ok::<(), kelvin::Error>(())
+/// ```
+pub fn log_softmax<L: Logit>(
+    logits: Rows<'_, L>,
+    temperatures: &[Temperature],
+    logprobs: &mut RowsMut<'_>,
+) -> Result<Vec<RowError>, Error> {
+    Level::best().log_softmax(logits, temperatures, logprobs)
+}
+
+/// ln(sum of e^(x/T)) of each row.
+///
+/// - `logits`: rows x vocab. `temperatures`: one for all rows, or one per row. `sums`: an outcome per row,
+///   in f64, so that `f64::from(x) / T - sum` is a log-probability without cancellation.
+/// - At T = 0 it is the limit: +-inf, or 0 if the largest logit is 0. (A sum over k tokens that are all 0
+///   would tend to ln k; greedy has one winner.)
+/// - Cost: one pass that reads.
+///
+/// A row with a NaN or +inf, or all -inf, has a [`RowError`] as its outcome.
+///
+/// # Errors
+/// [`Error::Length`] if the number of temperatures or of outcomes does not fit.
+///
+/// ```
+/// use kelvin::{Rows, Temperature, log_sum_exp};
+///
+/// let mut sums = [Ok(0.0)];
+/// log_sum_exp(Rows::new(&[0.0; 4], 4)?, &[Temperature::ONE], &mut sums)?;
+/// assert_eq!(sums, [Ok(4_f64.ln())]);
+/// # Ok::<(), kelvin::Error>(())
+/// ```
+pub fn log_sum_exp<L: Logit>(
+    logits: Rows<'_, L>,
+    temperatures: &[Temperature],
+    sums: &mut [Result<f64, RowError>],
+) -> Result<(), Error> {
+    Level::best().log_sum_exp(logits, temperatures, sums)
+}
+
+impl Level {
+    /// [`log_softmax`](crate::log_softmax), on this level.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn log_softmax<L: Logit>(
+        self,
+        logits: Rows<'_, L>,
+        temperatures: &[Temperature],
+        logprobs: &mut RowsMut<'_>,
+    ) -> Result<Vec<RowError>, Error> {
+        Batch::new(logits, temperatures)?.map_rows(logprobs, |row, temperature, out| {
+            with_summaries(
+                |summaries| dispatch!(self, simd => log_softmax_row(simd, row, temperature, out, summaries)),
+            )
+        })
+    }
+
+    /// [`log_sum_exp`](crate::log_sum_exp), on this level.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn log_sum_exp<L: Logit>(
+        self,
+        logits: Rows<'_, L>,
+        temperatures: &[Temperature],
+        sums: &mut [Result<f64, RowError>],
+    ) -> Result<(), Error> {
+        Batch::new(logits, temperatures)?.fill("sums", sums, |index, row, temperature| {
+            let sum = with_summaries(
+                |summaries| dispatch!(self, simd => log_sum_exp_row(simd, row, temperature, summaries)),
+            );
+            sum.ok_or_else(|| diagnose(index, row))
+        })
+    }
+}
+
+/// False if the row cannot be served.
+///
+/// x/T = d (hi + lo) as a product and what its rounding lost; ln(sum) as two floats. Their larger parts
+/// are subtracted first: where they are close, that is exact. d is half of what it is in `weights.rs`, so
+/// that -f32::MAX - f32::MAX does not overflow.
+#[inline(always)]
+fn log_softmax_row<S: Simd, L: Logit>(
+    simd: S,
+    row: &[L],
+    temperature: Temperature,
+    out: &mut [f32],
+    summaries: &mut Vec<Summary>,
+) -> bool {
+    if temperature.is_greedy() {
+        return greatest(simd, row).is_some_and(|(token, _)| one_hot(out, token, 0.0, f32::NEG_INFINITY));
+    }
+    let factor = Factor::new(temperature.get());
+    summarize_row(simd, row, &factor, summaries);
+    let Some(total) = Total::of(summaries, &factor) else { return false };
+    let half = factor.shrink / 2.0;
+    let [slope, slope_lo] = split(factor.exact * LN_2 / f64::from(half)).map(|x| simd.splat(x));
+    let log_sum = f64::from(total.reference.exponent) * LN_2 + libm::log(total.sum);
+    let [log_sum, log_sum_lo] = split(log_sum).map(|x| simd.splat(x));
+    let (half, offset) = (simd.splat(half), simd.splat(total.reference.offset / 2.0));
+    let lowest = simd.splat(f32::MIN);
+    zip_vectors(
+        row,
+        out,
+        #[inline(always)]
+        |x, out| {
+            let d = simd.mul_sub(L::load(simd, x), half, offset);
+            let high = simd.mul(d, slope);
+            let low = simd.mul_add(d, slope_lo, simd.mul_sub(d, slope, high));
+            let y = simd.add(simd.sub(high, log_sum), simd.sub(low, log_sum_lo));
+            // -inf, or below the f32 there are: `low` is meaningless then.
+            simd.store(simd.select_lt(high, lowest, high, y), out);
+        },
+    );
+    true
+}
+
+/// As two f32.
+fn split(x: f64) -> [f32; 2] {
+    let high = x as f32;
+    [high, (x - f64::from(high)) as f32]
+}
+
+#[inline(always)]
+fn log_sum_exp_row<S: Simd, L: Logit>(
+    simd: S,
+    row: &[L],
+    temperature: Temperature,
+    summaries: &mut Vec<Summary>,
+) -> Option<f64> {
+    if temperature.is_greedy() {
+        let (_, max) = greatest(simd, row)?;
+        return Some(if max == 0.0 { 0.0 } else { f64::from(max) * f64::INFINITY });
+    }
+    let factor = Factor::new(temperature.get());
+    summarize_row(simd, row, &factor, summaries);
+    let total = Total::of(summaries, &factor)?;
+    Some(-total.reference.height(0.0, &factor) * LN_2 + libm::log(total.sum))
+}

@@ -3,7 +3,7 @@
 use crate::batch::{Batch, diagnose};
 use crate::simd::{LANES, Simd, dispatch};
 use crate::summary::prefetch_group;
-use crate::weights::{BLOCK, GROUP, WIDTH, for_each_block, groups, reduce};
+use crate::weights::{BLOCK, GROUP, for_each_block, groups};
 use crate::{Error, Level, Logit, RowError, Rows, Temperature};
 
 /// The token with the largest logit of each row, the lowest index on ties (-0.0 equals 0.0).
@@ -76,48 +76,45 @@ pub(crate) fn greatest<S: Simd, L: Logit>(simd: S, row: &[L]) -> Option<(usize, 
     (servable && max > f32::NEG_INFINITY).then_some((start + within, max))
 }
 
+/// Vectors in flight: enough to hide the latency of a maximum, and few enough for the registers of AVX2.
+const IN_FLIGHT: usize = 4;
+
 /// Of each lane, the maximum, the first block that reached it, and the sum in a few parts.
 struct Lanes<S: Simd> {
     max: S::V,
     /// (f32 counts blocks exactly: there are at most 2^23.)
     block: S::V,
-    sums: [S::V; WIDTH],
+    sums: [S::V; IN_FLIGHT],
 }
 
 impl<S: Simd> Lanes<S> {
     #[inline(always)]
     fn new(simd: S) -> Self {
         let zero = simd.splat(0.0);
-        Self { max: simd.splat(f32::NEG_INFINITY), block: zero, sums: [zero; WIDTH] }
+        Self { max: simd.splat(f32::NEG_INFINITY), block: zero, sums: [zero; IN_FLIGHT] }
     }
 
     #[inline(always)]
     fn take<L: Logit>(&mut self, simd: S, index: usize, block: &[L; BLOCK], prefetch: impl Fn(usize)) {
-        let mut maxima = [simd.splat(f32::NEG_INFINITY); WIDTH];
+        let mut maxima = [simd.splat(f32::NEG_INFINITY); IN_FLIGHT];
         for (number, group) in groups(block).iter().enumerate() {
             prefetch(number);
-            for i in 0..WIDTH {
-                let x = L::load(simd, &group[i]);
+            for (i, vector) in group.iter().enumerate() {
+                let (x, i) = (L::load(simd, vector), i % IN_FLIGHT);
                 maxima[i] = simd.max(maxima[i], x);
                 self.sums[i] = simd.add(self.sums[i], x);
             }
         }
-        let max = reduce(
-            maxima,
-            #[inline(always)]
-            |a, b| simd.max(a, b),
-        );
+        let [a, b, c, d] = maxima;
+        let max = simd.max(simd.max(a, b), simd.max(c, d));
         self.block = simd.select_lt(self.max, max, simd.splat(index as f32), self.block);
         self.max = simd.max(self.max, max);
     }
 
     #[inline(always)]
     fn sum(&self, simd: S) -> f64 {
-        simd.reduce_add_wide(simd.widen(reduce(
-            self.sums,
-            #[inline(always)]
-            |a, b| simd.add(a, b),
-        )))
+        let [a, b, c, d] = self.sums;
+        simd.reduce_add_wide(simd.widen(simd.add(simd.add(a, b), simd.add(c, d))))
     }
 
     /// The maximum, and the first block that has it.

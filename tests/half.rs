@@ -1,0 +1,101 @@
+//! Rows of half precision give the bits of the same row widened to f32, on every level.
+
+#![cfg(feature = "half")]
+
+mod common;
+
+use std::fmt::Debug;
+
+use common::{TEMPERATURES, check, gaussian, levels};
+use half::{bf16, f16};
+use kelvin::{Draw, Level, Logit, RowError, Rows, RowsMut, Temperature};
+
+/// Every one of the 65536 patterns is widened right: `scale` by 1 shows it, or the error does.
+#[test]
+fn every_pattern() {
+    for level in levels() {
+        every_pattern_of(level, f16::from_bits, |x| f16::to_f32_const(x));
+        every_pattern_of(level, bf16::from_bits, |x| bf16::to_f32_const(x));
+    }
+}
+
+fn every_pattern_of<L: Logit + Debug>(level: Level, from_bits: fn(u16) -> L, widen: fn(L) -> f32) {
+    let all: Vec<L> = (0..=u16::MAX).map(from_bits).collect();
+    let (good, bad): (Vec<L>, Vec<L>) = all.into_iter().partition(|&x| widen(x) < f32::INFINITY);
+    let mut scaled = vec![0.0; good.len()];
+    let one = [Temperature::ONE];
+    let rows = Rows::new(&good, good.len()).expect("a row");
+    let mut out = RowsMut::new(&mut scaled, good.len()).expect("a row");
+    assert_eq!(level.scale(rows, &one, &mut out), Ok(vec![]));
+    for (&y, &x) in scaled.iter().zip(&good) {
+        assert_eq!(y.to_bits(), widen(x).to_bits(), "{level} {x:?}");
+    }
+    let mut tokens = vec![Ok(7); bad.len()];
+    level.argmax(Rows::new(&bad, 1).expect("rows"), &mut tokens).expect("shapes fit");
+    for (row, (&x, token)) in bad.iter().zip(tokens).enumerate() {
+        let Err(RowError::Logit { value, .. }) = token else { panic!("{level}: {x:?} was served") };
+        assert!(value.is_nan() || value == f32::INFINITY, "{level}, row {row}: {value}");
+    }
+}
+
+#[test]
+fn every_kernel() {
+    for len in [1, 15, 16, 17, 128, 511, 512, 513, 1000, 32_003] {
+        let row = gaussian(len, 3.0, len as u64);
+        let f16s: Vec<f16> = row.iter().map(|&x| f16::from_f32_const(x)).collect();
+        let bf16s: Vec<bf16> = row.iter().map(|&x| bf16::from_f32_const(x)).collect();
+        for t in TEMPERATURES {
+            let t = Temperature::new(t).expect("a temperature");
+            for level in levels() {
+                let widened: Vec<f32> = f16s.iter().map(|x| x.to_f32_const()).collect();
+                assert_eq!(results(level, &f16s, t), results(level, &widened, t), "f16, {level}, {t:?}");
+                let widened: Vec<f32> = bf16s.iter().map(|x| x.to_f32_const()).collect();
+                assert_eq!(results(level, &bf16s, t), results(level, &widened, t), "bf16, {level}, {t:?}");
+            }
+        }
+    }
+}
+
+/// What every kernel that takes halves says of a row, as bits.
+fn results<L: Logit>(
+    level: Level,
+    row: &[L],
+    t: Temperature,
+) -> (Vec<u32>, Vec<Result<Draw, RowError>>, u64) {
+    let rows = Rows::new(row, row.len()).expect("a row");
+    let mut bits = vec![];
+    for kernel in [Level::scale::<L>, Level::softmax::<L>, Level::log_softmax::<L>] {
+        let mut out = vec![0.0; row.len()];
+        let failed = kernel(level, rows, &[t], &mut RowsMut::new(&mut out, row.len()).expect("a row"));
+        assert_eq!(failed, Ok(vec![]));
+        bits.extend(out.iter().map(|x| x.to_bits()));
+    }
+    let draws = [0.0, 0.4, 0.999].map(|u| {
+        let mut draws = [Ok(Draw::default())];
+        level.sample(rows, &[t], &[u], &mut draws).expect("shapes fit");
+        draws[0]
+    });
+    let (mut token, mut sum) = ([Ok(0)], [Ok(0.0)]);
+    level.argmax(rows, &mut token).expect("shapes fit");
+    level.log_sum_exp(rows, &[t], &mut sum).expect("shapes fit");
+    bits.extend(token[0]);
+    (bits, draws.to_vec(), sum[0].expect("servable").to_bits())
+}
+
+/// Refused and padded rows are as in f32.
+#[test]
+fn bad_rows() {
+    let mut row = vec![bf16::ONE; 1000];
+    row[600] = bf16::NAN;
+    for level in levels() {
+        let mut draws = [Ok(Draw::default())];
+        let rows = Rows::new(&row, row.len()).expect("a row");
+        level.sample(rows, &[Temperature::ONE], &[0.5], &mut draws).expect("shapes fit");
+        assert!(matches!(draws[0], Err(RowError::Logit { row: 0, index: 600, .. })));
+        let masked = vec![f16::NEG_INFINITY; 777];
+        let rows = Rows::new(&masked, 777).expect("a row");
+        level.sample(rows, &[Temperature::ONE], &[0.5], &mut draws).expect("shapes fit");
+        assert_eq!(draws[0], Err(RowError::NothingToDraw { row: 0 }));
+        assert!(check::draw(level, &[0.0], Temperature::ONE, 0.5).is_ok());
+    }
+}

@@ -172,22 +172,26 @@ mod fused {
     pub(super) fn mul_add(a: f32x16, b: f32x16, c: f32x16) -> f32x16 {
         let (a, b, c) = (a.to_array(), b.to_array(), c.to_array());
         let sum: [f64; LANES] = core::array::from_fn(|i| f64::from(a[i]) * f64::from(b[i]) + f64::from(c[i]));
+        #[expect(clippy::cast_possible_truncation, reason = "the second rounding, to f32")]
+        let rounded = sum.map(|s| s as f32);
         let mut doubtful = 0;
-        for s in sum {
-            doubtful |= u32::from(is_doubtful(s));
+        for i in 0..LANES {
+            doubtful |= doubt(sum[i], rounded[i]);
         }
         if doubtful == 0 {
-            #[expect(clippy::cast_possible_truncation, reason = "the second rounding, to f32")]
-            return f32x16::new(sum.map(|s| s as f32));
+            return f32x16::new(rounded);
         }
         f32x16::new(core::array::from_fn(|i| exact(a[i], b[i], c[i])))
     }
 
-    /// On the middle between two f32, or too small to be a normal one.
+    /// Not 0 if the sum lies on the middle between two f32, or is a subnormal one. (If it became 0, the
+    /// sum was exact: the product's lowest bit is then no smaller than 2^-198.)
     #[inline(always)]
-    fn is_doubtful(sum: f64) -> bool {
-        let bits = sum.to_bits();
-        (bits & 0x1fff_ffff == 0x1000_0000) | ((sum.abs() < f64::from(f32::MIN_POSITIVE)) & (sum != 0.0))
+    fn doubt(sum: f64, rounded: f32) -> u32 {
+        #[expect(clippy::cast_possible_truncation, reason = "of the bits that f32 has no room for, all")]
+        let lost = sum.to_bits() as u32 & 0x1fff_ffff;
+        u32::from(lost == 0x1000_0000)
+            | u32::from((rounded.abs() < 2.0 * f32::MIN_POSITIVE) & (rounded != 0.0))
     }
 
     #[cold]

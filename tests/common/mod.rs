@@ -2,7 +2,10 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each test uses a part, and so do the fuzzers")]
 
+pub mod batch;
+pub mod case;
 pub mod check;
+pub mod properties;
 
 use kelvin::{Key, Level};
 

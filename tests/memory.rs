@@ -4,7 +4,7 @@
 mod common;
 
 use bytemuck::{AnyBitPattern, NoUninit};
-use common::{gaussian, levels};
+use common::{gaussian, levels, thinned};
 use kelvin::reference::contract;
 use kelvin::{Draw, Level, Logit, Rows, RowsMut, Temperature};
 use mmap_rs::{MmapMut, MmapNone, MmapOptions};
@@ -82,7 +82,7 @@ fn half_rows() {
 fn every_kernel_at_every_edge<L: Logit + AnyBitPattern + NoUninit + Into<f32>>(narrow: impl Fn(f32) -> L) {
     let levels = levels();
     let normal = gaussian(2 * 2561 + 3, 3.0, 1);
-    for len in lengths() {
+    for len in thinned(lengths(), 5) {
         for side in [Side::End, Side::Start] {
             // Two rows with a gap; the second ends at the edge.
             let (stride, data) =
@@ -145,7 +145,7 @@ fn check_outcomes<L: Logit>(level: Level, rows: Rows<'_, L>, wide: &[f32], t: f3
 fn weights() {
     let levels = levels();
     let normal: Vec<f32> = gaussian(2 * 2561, 3.0, 2).into_iter().map(f32::exp2).collect();
-    for len in lengths() {
+    for len in thinned(lengths(), 5) {
         for side in [Side::End, Side::Start] {
             let guarded = Guarded::holding(&normal[..2 * len], side);
             let rows = Rows::new(guarded.slice(2 * len), len).expect("two rows");

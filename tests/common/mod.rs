@@ -44,6 +44,12 @@ pub fn levels() -> Vec<Level> {
     levels
 }
 
+/// All of them; with `KELVIN_TEST_QUICK` (for emulators), every n-th: as many kinds of checks, with fewer inputs.
+pub fn thinned<T>(all: impl IntoIterator<Item = T>, n: usize) -> impl Iterator<Item = T> {
+    let quick = std::env::var_os("KELVIN_TEST_QUICK").is_some();
+    all.into_iter().step_by(if quick { n } else { 1 })
+}
+
 /// As many uniforms, from a seed.
 pub fn uniforms(len: usize, seed: u64) -> Vec<f64> {
     let mut uniforms = vec![0.0; len];

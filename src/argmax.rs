@@ -2,7 +2,8 @@
 
 use crate::batch::{Batch, diagnose};
 use crate::simd::{LANES, Simd, dispatch};
-use crate::weights::{BLOCK, PREFETCH, padded};
+use crate::summary::prefetch_group;
+use crate::weights::{BLOCK, GROUP, WIDTH, for_each_block, groups, reduce};
 use crate::{Error, Level, Logit, RowError, Rows, Temperature};
 
 /// The token with the largest logit of each row, the lowest index on ties (-0.0 equals 0.0).
@@ -46,65 +47,87 @@ impl Level {
 
 /// The largest logit and the first token that has it. `None` if a logit is NaN or +inf, or all are -inf.
 ///
-/// The maximum of each block is kept apart from the others, so that only the first block that reaches
-/// the row's maximum is searched. A NaN gets lost in a maximum, so the logits are added up as well: the
-/// sum keeps it. (The sum may also overflow; then the row is looked through.)
+/// Each lane keeps its maximum and the first block that reached it, so only one block is searched in the end.
+/// A NaN gets lost in a maximum, so the logits are added up as well: the sum keeps it. (It may also overflow;
+/// then the row is looked through.)
 #[inline(always)]
 pub(crate) fn greatest<S: Simd, L: Logit>(simd: S, row: &[L]) -> Option<(usize, f32)> {
-    let (mut best, mut best_block) = (f32::NEG_INFINITY, 0);
-    let mut sums = [simd.splat(0.0); IN_FLIGHT];
-    let (blocks, tail) = row.as_chunks::<BLOCK>();
-    for (index, block) in blocks.iter().enumerate() {
-        let max = block_max(
-            simd,
-            block,
-            &mut sums,
-            #[inline(always)]
-            |vector| {
-                simd.prefetch(row, index * BLOCK + vector * LANES + PREFETCH);
-            },
-        );
-        if max > best {
-            (best, best_block) = (max, index);
-        }
-    }
-    if !tail.is_empty() {
-        let max = block_max(simd, &padded(tail), &mut sums, |_| ());
-        if max > best {
-            (best, best_block) = (max, blocks.len());
-        }
-    }
-    let sum = sums.into_iter().reduce(
+    let mut lanes = Lanes::new(simd);
+    for_each_block(
+        row,
+        L::NEG_INFINITY,
         #[inline(always)]
-        |a, b| simd.add(a, b),
-    )?;
-    let sum = simd.reduce_add_wide(simd.widen(sum));
-    let servable = sum < f64::INFINITY || row.iter().all(|x| x.to_f32() < f32::INFINITY);
-    let start = best_block * BLOCK;
-    let within = row[start..].iter().position(|x| x.to_f32() == best)?;
-    (servable && best > f32::NEG_INFINITY).then_some((start + within, best))
+        |start, block| {
+            lanes.take(
+                simd,
+                start / BLOCK,
+                block,
+                #[inline(always)]
+                |group| {
+                    prefetch_group(simd, row, start + group * GROUP);
+                },
+            );
+        },
+    );
+    let servable = lanes.sum(simd) < f64::INFINITY || row.iter().all(|x| x.to_f32() < f32::INFINITY);
+    let (max, block) = lanes.first_greatest(simd);
+    let start = block * BLOCK;
+    let within = row.get(start..)?.iter().position(|x| x.to_f32() == max)?;
+    (servable && max > f32::NEG_INFINITY).then_some((start + within, max))
 }
 
-/// Vectors in flight: enough to hide the latency of a maximum.
-const IN_FLIGHT: usize = 4;
+/// Of each lane, the maximum, the first block that reached it, and the sum in a few parts.
+struct Lanes<S: Simd> {
+    max: S::V,
+    /// (f32 counts blocks exactly: there are at most 2^23.)
+    block: S::V,
+    sums: [S::V; WIDTH],
+}
 
-#[inline(always)]
-fn block_max<S: Simd, L: Logit>(
-    simd: S,
-    block: &[L; BLOCK],
-    sums: &mut [S::V; IN_FLIGHT],
-    prefetch: impl Fn(usize),
-) -> f32 {
-    let mut maxima = [simd.splat(f32::NEG_INFINITY); IN_FLIGHT];
-    let (vectors, _) = block.as_chunks::<LANES>();
-    for (group, vectors) in vectors.as_chunks::<IN_FLIGHT>().0.iter().enumerate() {
-        for i in 0..IN_FLIGHT {
-            prefetch(group * IN_FLIGHT + i);
-            let x = L::load(simd, &vectors[i]);
-            maxima[i] = simd.max(maxima[i], x);
-            sums[i] = simd.add(sums[i], x);
-        }
+impl<S: Simd> Lanes<S> {
+    #[inline(always)]
+    fn new(simd: S) -> Self {
+        let zero = simd.splat(0.0);
+        Self { max: simd.splat(f32::NEG_INFINITY), block: zero, sums: [zero; WIDTH] }
     }
-    let [a, b, c, d] = maxima;
-    simd.reduce_max(simd.max(simd.max(a, b), simd.max(c, d)))
+
+    #[inline(always)]
+    fn take<L: Logit>(&mut self, simd: S, index: usize, block: &[L; BLOCK], prefetch: impl Fn(usize)) {
+        let mut maxima = [simd.splat(f32::NEG_INFINITY); WIDTH];
+        for (number, group) in groups(block).iter().enumerate() {
+            prefetch(number);
+            for i in 0..WIDTH {
+                let x = L::load(simd, &group[i]);
+                maxima[i] = simd.max(maxima[i], x);
+                self.sums[i] = simd.add(self.sums[i], x);
+            }
+        }
+        let max = reduce(
+            maxima,
+            #[inline(always)]
+            |a, b| simd.max(a, b),
+        );
+        self.block = simd.select_lt(self.max, max, simd.splat(index as f32), self.block);
+        self.max = simd.max(self.max, max);
+    }
+
+    #[inline(always)]
+    fn sum(&self, simd: S) -> f64 {
+        simd.reduce_add_wide(simd.widen(reduce(
+            self.sums,
+            #[inline(always)]
+            |a, b| simd.add(a, b),
+        )))
+    }
+
+    /// The maximum, and the first block that has it.
+    #[inline(always)]
+    fn first_greatest(&self, simd: S) -> (f32, usize) {
+        let max = simd.reduce_max(self.max);
+        let [mut maxima, mut blocks] = [[0.0; LANES]; 2];
+        simd.store(self.max, &mut maxima);
+        simd.store(self.block, &mut blocks);
+        let reached = maxima.into_iter().zip(blocks).filter(|&(lane, _)| lane == max);
+        (max, reached.map(|(_, block)| block).fold(f32::INFINITY, f32::min) as usize)
+    }
 }

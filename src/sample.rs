@@ -18,8 +18,8 @@ use core::f64::consts::LN_2;
 use crate::argmax::greatest;
 use crate::batch::{Batch, check_length, diagnose};
 use crate::simd::{LANES, Simd, dispatch};
-use crate::summary::{Summary, Total, summarize_row, with_summaries};
-use crate::weights::{BLOCK, Factor, PREFETCH, padded, weights};
+use crate::summary::{Summary, Total, prefetch_group, summarize_row, with_summaries};
+use crate::weights::{BLOCK, Factor, GROUP, for_each_block, groups, padded, weights};
 use crate::{Error, Level, Logit, RowError, Rows, Temperature};
 
 /// A token that was drawn.
@@ -169,35 +169,43 @@ fn sample_row<S: Simd, L: Logit>(
     let masses = summaries.iter().map(|summary| total.mass(summary, &factor));
     let (block, fraction) = find_block(masses, uniform * total.sum)?;
     let (start, reference) = (block * BLOCK, summaries[block].reference);
-    let weights = match row[start..].first_chunk() {
-        Some(block) => weights(simd, block, &factor, reference),
-        None => weights(simd, &padded(&row[start..]), &factor, reference),
-    };
-    let token = start + find_in_block(simd, &weights, fraction)?;
+    let mut block = [0.0; BLOCK];
+    match row[start..].first_chunk() {
+        Some(logits) => weights(simd, logits, &factor, reference, &mut block),
+        None => weights(simd, &padded(&row[start..], L::NEG_INFINITY), &factor, reference, &mut block),
+    }
+    let token = start + find_in_block(simd, &block, fraction)?;
     let height = total.reference.height(f64::from(row[token].to_f32()), &factor);
     Some(Draw { token: token as u32, logprob: (height * LN_2 - libm::log(total.sum)) as f32 })
 }
 
 #[inline(always)]
 fn sample_weights<S: Simd>(simd: S, row: &[f32], uniform: f64, summaries: &mut Vec<Summary>) -> Option<Draw> {
-    let (blocks, tail) = row.as_chunks::<BLOCK>();
-    let mut last = [0.0; BLOCK];
-    last[..tail.len()].copy_from_slice(tail);
-    for (index, block) in blocks.iter().chain([&last]).enumerate() {
-        let sum = sum_block(
-            simd,
-            block,
-            #[inline(always)]
-            |vector| {
-                simd.prefetch(row, index * BLOCK + vector * LANES + PREFETCH);
-            },
-        );
-        summaries.push(Summary { sum, ..Summary::default() });
-    }
+    for_each_block(
+        row,
+        0.0,
+        #[inline(always)]
+        |start, block| {
+            let sum = sum_block(
+                simd,
+                block,
+                #[inline(always)]
+                |group| {
+                    prefetch_group(simd, row, start + group * GROUP);
+                },
+            );
+            summaries.push(Summary { sum, ..Summary::default() });
+        },
+    );
     let masses = summaries.iter().map(|summary| summary.sum);
     let sum: f64 = masses.clone().sum();
     let (block, fraction) = find_block(masses, uniform * sum)?;
-    let token = block * BLOCK + find_in_block(simd, blocks.get(block).unwrap_or(&last), fraction)?;
+    let start = block * BLOCK;
+    let within = match row[start..].first_chunk() {
+        Some(weights) => find_in_block(simd, weights, fraction)?,
+        None => find_in_block(simd, &padded(&row[start..], 0.0), fraction)?,
+    };
+    let token = start + within;
     let logprob = libm::log(f64::from(row[token]) / sum) as f32;
     (sum < f64::INFINITY).then_some(Draw { token: token as u32, logprob })
 }
@@ -207,10 +215,12 @@ fn sample_weights<S: Simd>(simd: S, row: &[f32], uniform: f64, summaries: &mut V
 fn sum_block<S: Simd>(simd: S, block: &[f32; BLOCK], prefetch: impl Fn(usize)) -> f64 {
     let (zero, nan) = (simd.splat(0.0), simd.splat(f32::NAN));
     let mut sum = simd.widen(zero);
-    for (index, vector) in block.as_chunks::<LANES>().0.iter().enumerate() {
-        prefetch(index);
-        let w = simd.load(vector);
-        sum = simd.add_wide(sum, simd.widen(simd.select_lt(w, zero, nan, w)));
+    for (number, group) in groups(block).iter().enumerate() {
+        prefetch(number);
+        for vector in group {
+            let w = simd.load(vector);
+            sum = simd.add_wide(sum, simd.widen(simd.select_lt(w, zero, nan, w)));
+        }
     }
     simd.reduce_add_wide(sum)
 }

@@ -42,6 +42,12 @@ pub trait Simd: Copy + Send + Sync {
     /// Asks for the cache line of `row[index]`, which may lie beyond the row. A hint.
     fn prefetch<T>(self, row: &[T], index: usize);
 
+    /// The same vectors, all computed before anything that needs one of them: see `weights.rs`.
+    #[inline(always)]
+    fn stage(self, v: [Self::V; 8]) -> [Self::V; 8] {
+        v
+    }
+
     fn splat(self, x: f32) -> Self::V;
     fn load(self, x: &[f32; LANES]) -> Self::V;
     /// Widens IEEE half precision, given as bits.

@@ -10,10 +10,10 @@
 
 use crate::argmax::greatest;
 use crate::batch::{Batch, Temperatures, diagnose, for_each_row};
-use crate::simd::{LANES, Simd, dispatch};
-use crate::summary::{Summary, Total, with_summaries};
+use crate::simd::{Simd, dispatch};
+use crate::summary::{Summary, Total, prefetch_group, with_summaries};
 use crate::temperature::one_hot;
-use crate::weights::{BLOCK, Factor, PREFETCH, padded, store, summarize};
+use crate::weights::{BLOCK, Factor, GROUP, groups_mut, padded, store, summarize};
 use crate::{Error, Level, Logit, RowError, Rows, RowsMut, Temperature};
 
 /// The probabilities of each row: e^(x/T), divided by their sum.
@@ -126,10 +126,7 @@ fn softmax_row<S: Simd, L: Logit>(
             &factor,
             #[inline(always)]
             |group, w| {
-                let vectors = w.len();
-                for i in 0..vectors {
-                    simd.prefetch(row, index * BLOCK + (group * vectors + i) * LANES + PREFETCH);
-                }
+                prefetch_group(simd, row, index * BLOCK + group * GROUP);
                 store(simd, w, out, group);
             },
         ));
@@ -138,7 +135,7 @@ fn softmax_row<S: Simd, L: Logit>(
         let mut last = [0.0; BLOCK];
         summaries.push(summarize(
             simd,
-            &padded(tail),
+            &padded(tail, L::NEG_INFINITY),
             &factor,
             #[inline(always)]
             |group, w| {
@@ -167,7 +164,7 @@ fn softmax_row_in_place<S: Simd>(
     }
     let factor = Factor::new(temperature.get());
     let (blocks, tail) = row.as_chunks_mut::<BLOCK>();
-    let mut last = padded(tail);
+    let mut last = padded(tail, f32::NEG_INFINITY);
     for (number, block) in blocks.iter_mut().chain([&mut last]).enumerate() {
         let logits = *block;
         let summary = summarize(
@@ -196,18 +193,22 @@ fn softmax_row_in_place<S: Simd>(
 fn normalize<S: Simd>(simd: S, out: &mut [f32], summaries: &[Summary], factor: &Factor) -> bool {
     const STEP: f32 = 1.0 / (1_u128 << 120) as f32;
     let Some(total) = Total::of(summaries, factor) else { return false };
+    let inverse = 1.0 / total.sum;
     for (block, summary) in out.chunks_mut(BLOCK).zip(summaries) {
-        let share = total.scale_of(summary, factor) / total.sum;
+        let share = total.scale_of(summary, factor) * inverse;
         let step = if share < f64::from(f32::MIN_POSITIVE) { STEP } else { 1.0 };
         let share = (share / f64::from(step)) as f32;
-        let (shares, steps) = (simd.splat(share), simd.splat(step));
-        let (vectors, tail) = block.as_chunks_mut::<LANES>();
-        for vector in vectors {
-            let w = simd.load(vector);
-            simd.store(simd.mul(simd.mul(w, shares), steps), vector);
-        }
-        for w in tail {
-            *w = *w * share * step;
+        if let Ok(block) = block.try_into() {
+            let (shares, steps) = (simd.splat(share), simd.splat(step));
+            for group in groups_mut(block) {
+                for vector in group {
+                    simd.prefetch(vector, BLOCK);
+                    let w = simd.load(vector);
+                    simd.store(simd.mul(simd.mul(w, shares), steps), vector);
+                }
+            }
+        } else {
+            block.iter_mut().for_each(|w| *w = *w * share * step);
         }
     }
     true

@@ -4,7 +4,7 @@ use core::cell::RefCell;
 
 use crate::Logit;
 use crate::simd::{LANES, Simd};
-use crate::weights::{BLOCK, Factor, PREFETCH, padded, summarize};
+use crate::weights::{Factor, GROUP, PREFETCH, for_each_block, summarize};
 
 /// What the weights of a block are relative to: 2^exponent at logit 0, or 1 at logit `offset`.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -101,28 +101,28 @@ pub(crate) fn summarize_row<S: Simd, L: Logit>(
     factor: &Factor,
     summaries: &mut Vec<Summary>,
 ) {
-    let (blocks, tail) = row.as_chunks::<BLOCK>();
-    for (index, block) in blocks.iter().enumerate() {
-        summaries.push(summarize(
-            simd,
-            block,
-            factor,
-            #[inline(always)]
-            |group, w| {
-                let vectors = w.len();
-                for i in 0..vectors {
-                    simd.prefetch(row, index * BLOCK + (group * vectors + i) * LANES + PREFETCH);
-                }
-            },
-        ));
-    }
-    if !tail.is_empty() {
-        summaries.push(summarize(
-            simd,
-            &padded(tail),
-            factor,
-            #[inline(always)]
-            |_, _| (),
-        ));
+    for_each_block(
+        row,
+        L::NEG_INFINITY,
+        #[inline(always)]
+        |start, block| {
+            summaries.push(summarize(
+                simd,
+                block,
+                factor,
+                #[inline(always)]
+                |group, _| {
+                    prefetch_group(simd, row, start + group * GROUP);
+                },
+            ));
+        },
+    );
+}
+
+/// Asks for the logits that lie [`PREFETCH`] ahead of a group.
+#[inline(always)]
+pub(crate) fn prefetch_group<S: Simd, L: Logit>(simd: S, row: &[L], start: usize) {
+    for vector in (0..GROUP).step_by(LANES) {
+        simd.prefetch(row, start + vector + PREFETCH);
     }
 }

@@ -19,6 +19,8 @@
 //!
 //! A block's summary depends on the block and T alone.
 
+use core::hint::black_box;
+
 use crate::Logit;
 use crate::simd::{LANES, Simd};
 use crate::summary::{Reference, Summary};
@@ -28,7 +30,10 @@ pub(crate) const BLOCK: usize = 512;
 
 /// Vectors in flight, stage by stage: enough to hide the latency of a fused multiply-add. Measured on
 /// Zen 5, 131072 logits in L2: 4 vectors 11.6 us, 8 vectors 10.8 us, 16 vectors spill.
-const WIDTH: usize = 8;
+pub(crate) const WIDTH: usize = 8;
+
+/// Logits in flight.
+pub(crate) const GROUP: usize = WIDTH * LANES;
 
 /// Logits ahead of the one at hand whose cache line is asked for. Measured on rows from memory: 2048 to
 /// 8192 reach the speed of reading, 1024 and 16384 stay behind.
@@ -89,8 +94,42 @@ impl Factor {
     }
 }
 
-/// The summary of one block. `visit` sees each group of weights with its number; if the block is done
-/// again, it sees them again.
+/// Calls `kernel` with each block of a row and its start; the last one is filled up with `filler`.
+#[inline(always)]
+pub(crate) fn for_each_block<L: Logit>(row: &[L], filler: L, mut kernel: impl FnMut(usize, &[L; BLOCK])) {
+    for (index, part) in row.chunks(BLOCK).enumerate() {
+        let room;
+        let block = match part.first_chunk() {
+            Some(block) => block,
+            None => {
+                room = padded(part, filler);
+                &room
+            }
+        };
+        kernel(index * BLOCK, block);
+    }
+}
+
+/// The beginning of a block, filled up.
+pub(crate) fn padded<L: Logit>(part: &[L], filler: L) -> [L; BLOCK] {
+    let mut block = [filler; BLOCK];
+    block[..part.len()].copy_from_slice(part);
+    block
+}
+
+/// Eight vectors.
+pub(crate) type Group<L> = [[L; LANES]; WIDTH];
+
+/// A block, in groups. (`black_box` keeps loops over them loops: unrolled over all of its 32 vectors, a pass has
+/// so many different loads that the L1 prefetcher loses track, and reads from L2 at two thirds of the speed.)
+#[inline(always)]
+pub(crate) fn groups<L: Logit>(block: &[L; BLOCK]) -> &[Group<L>] {
+    black_box(block.as_chunks().0.as_chunks().0)
+}
+
+/// The summary of one block. `visit` sees each group of weights with its number; if the
+/// block is done again, it sees them again.
+#[expect(clippy::redundant_closure, reason = "`&mut visit` itself would stay a call")]
 #[inline(always)]
 pub(crate) fn summarize<S: Simd, L: Logit>(
     simd: S,
@@ -98,80 +137,101 @@ pub(crate) fn summarize<S: Simd, L: Logit>(
     factor: &Factor,
     mut visit: impl FnMut(usize, [S::V; WIDTH]),
 ) -> Summary {
-    let (vectors, _) = block.as_chunks::<LANES>();
-    let exponent = factor.exponent(simd.reduce_max(L::load(simd, &vectors[0])));
+    let exponent = factor.exponent(simd.reduce_max(L::load(simd, &block.as_chunks().0[0])));
     if exponent.abs() < DIRECT_LIMIT && factor.shrink == 1.0 {
         let reference = Reference { exponent: exponent as f32, offset: 0.0 };
-        let sum = weigh::<S, L, false>(simd, block, factor, reference, &mut visit);
+        let sum = weigh::<S, L, false>(
+            simd,
+            block,
+            factor,
+            reference,
+            #[inline(always)]
+            |group, w| visit(group, w),
+        );
         if (0.5..HUGE).contains(&sum) {
             return Summary { sum, reference };
         }
     }
-    let reference = reference_of_maximum(simd, block, factor);
-    let sum = if factor.shrink == 1.0 && reference.offset == 0.0 {
-        weigh::<S, L, false>(simd, block, factor, reference, visit)
-    } else {
-        weigh::<S, L, true>(simd, block, factor, reference, visit)
-    };
-    Summary { sum, reference }
+    summarize_by_maximum(simd, block, factor, visit)
+}
+
+/// The summary with a reference taken from the maximum of the block.
+///
+/// (Not `#[cold]`: LLVM would leave the vector operations as calls.)
+#[inline(never)]
+fn summarize_by_maximum<S: Simd, L: Logit>(
+    simd: S,
+    block: &[L; BLOCK],
+    factor: &Factor,
+    visit: impl FnMut(usize, [S::V; WIDTH]),
+) -> Summary {
+    simd.vectorize(
+        #[inline(always)]
+        || {
+            let max = maximum(simd, block);
+            let exponent = factor.exponent(max);
+            let reference = if max == f32::NEG_INFINITY {
+                Reference::default()
+            } else if exponent.abs() < DIRECT_LIMIT {
+                Reference { exponent: exponent as f32, offset: 0.0 }
+            } else {
+                Reference { exponent: 0.0, offset: max }
+            };
+            Summary { sum: weigh::<S, L, true>(simd, block, factor, reference, visit), reference }
+        },
+    )
 }
 
 /// The weights of one block again, for a reference that [`summarize`] has chosen.
+#[inline(always)]
 pub(crate) fn weights<S: Simd, L: Logit>(
     simd: S,
     block: &[L; BLOCK],
     factor: &Factor,
     reference: Reference,
-) -> [f32; BLOCK] {
-    simd.vectorize(
+    weights: &mut [f32; BLOCK],
+) {
+    weigh::<S, L, true>(
+        simd,
+        block,
+        factor,
+        reference,
         #[inline(always)]
-        || {
-            let mut weights = [0.0; BLOCK];
-            weigh::<S, L, true>(
-                simd,
-                block,
-                factor,
-                reference,
-                #[inline(always)]
-                |group, w| {
-                    store(simd, w, &mut weights, group);
-                },
-            );
-            weights
+        |group, w| {
+            store(simd, w, weights, group);
         },
-    )
+    );
+}
+
+/// A block to change, in groups; as [`groups`].
+#[inline(always)]
+pub(crate) fn groups_mut(block: &mut [f32; BLOCK]) -> &mut [Group<f32>] {
+    black_box(block.as_chunks_mut().0.as_chunks_mut().0)
 }
 
 /// Stores a group of weights where it belongs in its block.
 #[inline(always)]
 pub(crate) fn store<S: Simd>(simd: S, w: [S::V; WIDTH], block: &mut [f32; BLOCK], group: usize) {
-    let out = &mut block.as_chunks_mut::<LANES>().0.as_chunks_mut::<WIDTH>().0[group];
-    for (w, out) in w.into_iter().zip(out) {
+    let out: &mut [Group<f32>] = block.as_chunks_mut().0.as_chunks_mut().0;
+    for (w, out) in w.into_iter().zip(&mut out[group]) {
         simd.store(w, out);
     }
 }
 
-/// (Not `#[cold]`: LLVM would leave the vector operations as calls.)
-#[inline(never)]
-fn reference_of_maximum<S: Simd, L: Logit>(simd: S, block: &[L; BLOCK], factor: &Factor) -> Reference {
-    let max = simd.vectorize(
-        #[inline(always)]
-        || {
-            let mut max = simd.splat(f32::NEG_INFINITY);
-            for vector in block.as_chunks::<LANES>().0 {
-                max = simd.max(max, L::load(simd, vector));
-            }
-            simd.reduce_max(max)
-        },
-    );
-    let exponent = factor.exponent(max);
-    if max == f32::NEG_INFINITY {
-        Reference::default()
-    } else if exponent.abs() < DIRECT_LIMIT {
-        Reference { exponent: exponent as f32, offset: 0.0 }
-    } else {
-        Reference { exponent: 0.0, offset: max }
+/// (A NaN may get lost: the sum of the weights will keep it.)
+#[inline(always)]
+fn maximum<S: Simd, L: Logit>(simd: S, block: &[L; BLOCK]) -> f32 {
+    let mut max = [simd.splat(f32::NEG_INFINITY); WIDTH];
+    for group in groups(block) {
+        for i in 0..WIDTH {
+            max[i] = simd.max(max[i], L::load(simd, &group[i]));
+        }
     }
+    simd.reduce_max(reduce(
+        max,
+        #[inline(always)]
+        |a, b| simd.max(a, b),
+    ))
 }
 
 /// Weighs a block and sums it: eight vectors pairwise in f32, so that no weight takes part in more than
@@ -184,25 +244,29 @@ fn weigh<S: Simd, L: Logit, const SHIFTED: bool>(
     reference: Reference,
     mut visit: impl FnMut(usize, [S::V; WIDTH]),
 ) -> f64 {
+    let zero = simd.splat(0.0);
     let (shrink, offset) = (simd.splat(factor.shrink), simd.splat(reference.offset));
     let (hi, lo) = (simd.splat(factor.hi), simd.splat(factor.lo));
     let exponent = simd.splat(reference.exponent);
-    let mut sum = simd.widen(simd.splat(0.0));
-    let (vectors, _) = block.as_chunks::<LANES>();
-    for (group, vectors) in vectors.as_chunks::<WIDTH>().0.iter().enumerate() {
-        let mut x = vectors.each_ref().map(
-            #[inline(always)]
-            |v| L::load(simd, v),
-        );
-        if SHIFTED {
-            x = x.map(
-                #[inline(always)]
-                |x| simd.mul_sub(x, shrink, offset),
-            );
+    let mut sum = simd.widen(zero);
+    for (number, group) in groups(block).iter().enumerate() {
+        let mut x = [zero; WIDTH];
+        for i in 0..WIDTH {
+            x[i] = L::load(simd, &group[i]);
+            if SHIFTED {
+                x[i] = simd.mul_sub(x[i], shrink, offset);
+            }
         }
         let w = powers(simd, x, hi, lo, exponent);
-        visit(group, w);
-        sum = simd.add_wide(sum, simd.widen(pairwise(simd, w)));
+        visit(number, w);
+        sum = simd.add_wide(
+            sum,
+            simd.widen(reduce(
+                w,
+                #[inline(always)]
+                |a, b| simd.add(a, b),
+            )),
+        );
     }
     simd.reduce_add_wide(sum)
 }
@@ -214,13 +278,15 @@ fn powers<S: Simd>(simd: S, x: [S::V; WIDTH], hi: S::V, lo: S::V, exponent: S::V
         #[inline(always)]
         |x| simd.round(simd.mul(x, hi)),
     );
-    let mut t = n;
+    let n = simd.stage(n);
+    let mut t = x;
     for i in 0..WIDTH {
         t[i] = simd.mul_sub(x[i], hi, n[i]);
     }
     for i in 0..WIDTH {
         t[i] = simd.mul_add(x[i], lo, t[i]);
     }
+    let t = simd.stage(t);
     let [c1, c2, c3, c4, c5] = POLYNOMIAL;
     let mut p = [simd.splat(c5); WIDTH];
     for c in [c4, c3, c2, c1, 1.0] {
@@ -235,22 +301,15 @@ fn powers<S: Simd>(simd: S, x: [S::V; WIDTH], hi: S::V, lo: S::V, exponent: S::V
     p
 }
 
-/// The sum of the vectors, lane by lane: i with i + 4, then + 2, + 1.
+/// One vector of all, lane by lane: i with i + 4, then + 2, + 1.
 #[inline(always)]
-fn pairwise<S: Simd>(simd: S, mut v: [S::V; WIDTH]) -> S::V {
+pub(crate) fn reduce<V: Copy>(mut v: [V; WIDTH], combine: impl Fn(V, V) -> V) -> V {
     let mut half = WIDTH / 2;
     while half > 0 {
         for i in 0..half {
-            v[i] = simd.add(v[i], v[i + half]);
+            v[i] = combine(v[i], v[i + half]);
         }
         half /= 2;
     }
     v[0]
-}
-
-/// The last block of a row, filled up with masked tokens: they weigh 0.
-pub(crate) fn padded<L: Logit>(tail: &[L]) -> [L; BLOCK] {
-    let mut block = [L::NEG_INFINITY; BLOCK];
-    block[..tail.len()].copy_from_slice(tail);
-    block
 }

@@ -179,7 +179,7 @@ pub fn softmax(row: &[f32], temperature: f32) -> Option<Vec<f32>> {
     let (factor, blocks) = (factor(temperature), blocks(row, temperature));
     let total = total(&blocks, factor)?;
     let probs = row.chunks(BLOCK).zip(&blocks).flat_map(|(logits, block)| {
-        let share = relative(block, &total, factor) / total.sum;
+        let share = relative(block, &total, factor) * (1.0 / total.sum);
         let step = if share < f64::from(f32::MIN_POSITIVE) { (-120_f32).exp2() } else { 1.0 };
         let share = (share / f64::from(step)) as f32;
         let weights = weights(logits, factor, block.exponent, block.offset);

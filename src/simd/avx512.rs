@@ -57,6 +57,17 @@ impl Simd for Avx512 {
     }
 
     operations! {
+        fn stage(v: [__m512; 8]) -> [__m512; 8] {
+            let [mut a, mut b, mut c, mut d, mut e, mut f, mut g, mut h] = v;
+            // SAFETY: no instruction at all; the registers keep their values.
+            unsafe {
+                core::arch::asm!("/* {} {} {} {} {} {} {} {} */",
+                    inout(zmm_reg) a, inout(zmm_reg) b, inout(zmm_reg) c, inout(zmm_reg) d,
+                    inout(zmm_reg) e, inout(zmm_reg) f, inout(zmm_reg) g, inout(zmm_reg) h,
+                    options(pure, nomem, nostack, preserves_flags));
+            }
+            [a, b, c, d, e, f, g, h]
+        }
         fn splat(x: f32) -> __m512 { _mm512_set1_ps(x) }
         fn load(x: &[f32; LANES]) -> __m512 { bytemuck::must_cast(*x) }
         fn load_f16(x: &[u16; LANES]) -> __m512 { _mm512_cvtph_ps(bytemuck::must_cast(*x)) }

@@ -1,0 +1,86 @@
+//! Times kelvin and its peers on the same rows: each called the way its documentation says, taking turns
+//! in one process, its answers checked first.
+
+mod accuracy;
+mod batch;
+mod check;
+mod options;
+mod peer;
+mod peers;
+mod report;
+mod timing;
+
+use std::fs::File;
+use std::path::Path;
+use std::process::ExitCode;
+
+use batch::{Answer, Batch, Shape};
+use options::Options;
+use peer::Op;
+use report::Report;
+use timing::Contestant;
+
+type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+const SHAPES: [Shape; 6] = [
+    Shape { rows: 1, vocab: 32_000 },
+    Shape { rows: 1, vocab: 128_256 },
+    Shape { rows: 8, vocab: 32_000 },
+    Shape { rows: 64, vocab: 32_000 },
+    Shape { rows: 64, vocab: 128_256 },
+    Shape { rows: 256, vocab: 128_256 },
+];
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("kelvin-peers: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<()> {
+    let Some(options) = Options::from_args()? else { return Ok(()) };
+    // Every peer that runs in parallel does so in the rayon pool it is called from.
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(options.threads).build()?;
+    pool.install(|| compare(&options))
+}
+
+fn compare(options: &Options) -> Result<()> {
+    let mut report = Report::new(options)?;
+    for peer in peers::of(Op::Sample) {
+        check::frequencies(peer)?;
+    }
+    accuracy::compare(options.accuracy_csv.as_deref())?;
+    for shape in SHAPES {
+        let batch = Batch::gaussian(shape);
+        if let Some(folder) = &options.export {
+            batch.export(folder)?;
+        }
+        let mut answer = Answer::new(shape);
+        for op in [Op::Softmax, Op::Sample, Op::Argmax] {
+            report.add(op, shape, &race(op, &batch, &mut answer, options)?)?;
+        }
+    }
+    Ok(())
+}
+
+/// All peers of an operation, timed. Those too slow to be worth the wait have no samples.
+fn race(op: Op, batch: &Batch, answer: &mut Answer, options: &Options) -> Result<Vec<Contestant>> {
+    let mut contestants = Vec::new();
+    for peer in peers::of(op) {
+        let mut contestant = Contestant::new(peer, batch)?;
+        contestant.first_call(batch, answer)?;
+        check::answer(peer, batch, answer)?;
+        contestants.push(contestant);
+    }
+    timing::take_turns(&mut contestants, batch, answer, &options.effort)?;
+    Ok(contestants)
+}
+
+/// Creates a file; an error names it.
+fn create(path: &Path) -> Result<File> {
+    File::create(path).map_err(|error| format!("{}: {error}", path.display()).into())
+}

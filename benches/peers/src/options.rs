@@ -1,0 +1,48 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use lexopt::prelude::*;
+
+use crate::timing::Effort;
+
+const HELP: &str = "\
+Times kelvin and its peers on the same rows.
+
+  --threads N          rows in parallel on N threads (1; 0 for all)
+  --quick              fewer calls
+  --csv FILE           writes the times
+  --accuracy-csv FILE  writes the errors against an f64 softmax
+  --export DIR         writes the logits as logits_ROWSxVOCAB.f32, for python/compare.py";
+
+pub struct Options {
+    pub threads: usize,
+    pub effort: Effort,
+    pub csv: Option<PathBuf>,
+    pub accuracy_csv: Option<PathBuf>,
+    pub export: Option<PathBuf>,
+}
+
+impl Options {
+    /// `None` if only help was wanted, and has been printed.
+    pub fn from_args() -> Result<Option<Self>, lexopt::Error> {
+        let mut options =
+            Self { threads: 1, effort: Effort::FULL, csv: None, accuracy_csv: None, export: None };
+        let mut parser = lexopt::Parser::from_env();
+        while let Some(arg) = parser.next()? {
+            match arg {
+                Long("threads") => options.threads = parser.value()?.parse()?,
+                Long("quick") => options.effort = Effort::QUICK,
+                Long("csv") => options.csv = Some(parser.value()?.into()),
+                Long("accuracy-csv") => options.accuracy_csv = Some(parser.value()?.into()),
+                Long("export") => options.export = Some(parser.value()?.into()),
+                Long("help") | Short('h') => {
+                    println!("{HELP}");
+                    return Ok(None);
+                }
+                _ => return Err(arg.unexpected()),
+            }
+        }
+        Ok(Some(options))
+    }
+}

@@ -1,0 +1,41 @@
+//! Who takes part. Kelvin comes first: the others are compared with it.
+
+mod candle;
+mod kelvin;
+mod llm_samplers;
+mod naive;
+mod rten;
+mod token_sampling;
+mod tract;
+mod weighted;
+
+use crate::peer::Op::{self, Argmax, Sample, Softmax};
+use crate::peer::Peer;
+
+pub use naive::argmax_row;
+
+pub const KELVIN: &str = "kelvin";
+
+const ALL: &[Peer] = &[
+    Peer::new(Softmax, KELVIN, "kelvin", kelvin::softmax),
+    Peer::new(Softmax, "rten-vecmath scale + Softmax", "rten-vecmath", rten::softmax),
+    Peer::new(Softmax, "tract-linalg scale + softmax", "tract-linalg", tract::softmax),
+    Peer::new(Softmax, "candle softmax_last_dim(x/T)", "candle-nn", candle::softmax),
+    Peer::new(Softmax, "naive loop", "", naive::softmax),
+    Peer::new(Sample, KELVIN, "kelvin", kelvin::sample),
+    Peer::new(Sample, "rten-vecmath softmax + f32 scan", "rten-vecmath", rten::sample),
+    Peer::new(Sample, "rten softmax + WeightedIndex", "rand", weighted::index),
+    Peer::new(Sample, "rten softmax + WeightedAliasIndex", "rand_distr", weighted::alias),
+    Peer::new(Sample, "candle LogitsProcessor", "candle-transformers", candle::sample),
+    Peer::new(Sample, "token-sampling", "token-sampling", token_sampling::sample),
+    Peer::new(Sample, "llm-samplers", "llm-samplers", llm_samplers::sample),
+    Peer::new(Sample, "naive loop", "", naive::sample),
+    Peer::new(Argmax, KELVIN, "kelvin", kelvin::argmax),
+    Peer::new(Argmax, "candle argmax", "candle-core", candle::argmax),
+    Peer::new(Argmax, "naive loop", "", naive::argmax),
+];
+
+/// Those who offer an operation.
+pub fn of(op: Op) -> impl Iterator<Item = &'static Peer> {
+    ALL.iter().filter(move |peer| peer.op == op)
+}

@@ -1,0 +1,63 @@
+//! A table for people, lines for programs.
+
+use std::fs::File;
+use std::io::Write;
+
+use kelvin::Level;
+
+use crate::batch::{Shape, TEMPERATURE};
+use crate::options::Options;
+use crate::peer::Op;
+use crate::peers::KELVIN;
+use crate::timing::Contestant;
+use crate::{Result, create};
+
+pub struct Report {
+    csv: Option<File>,
+    threads: usize,
+}
+
+impl Report {
+    pub fn new(options: &Options) -> Result<Self> {
+        let mut csv = options.csv.as_deref().map(create).transpose()?;
+        if let Some(csv) = &mut csv {
+            writeln!(csv, "op,level,rows,vocab,threads,dtype,median_us,reference,reference_us,ratio")?;
+        }
+        Ok(Self { csv, threads: rayon::current_num_threads() })
+    }
+
+    /// One operation on one batch: kelvin's median against each of the others'.
+    pub fn add(&mut self, op: Op, shape: Shape, contestants: &[Contestant]) -> Result<()> {
+        self.heading(op, shape);
+        let ours = contestants.iter().find(|contestant| contestant.peer.name == KELVIN);
+        let ours = ours.and_then(Contestant::median).ok_or("kelvin was not timed")?;
+        for contestant in contestants {
+            let (name, version) = (contestant.peer.name, contestant.peer.version());
+            print!("{name:36} {version:>8}");
+            let Some(theirs) = contestant.median() else {
+                println!(" skipped: a call took {:.1} s", contestant.first.as_secs_f64());
+                continue;
+            };
+            let throughput = shape.len() as f64 / theirs / 1e3;
+            println!(" {theirs:>12.1} {throughput:>10.3} {:>10.3}", ours / theirs);
+            if name != KELVIN {
+                self.line(op, shape, ours, name, theirs)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn heading(&self, op: Op, Shape { rows, vocab }: Shape) {
+        let (op, level, threads) = (op.name(), Level::best(), self.threads);
+        println!("\n{op} {rows} x {vocab}, f32, T = {TEMPERATURE}, kelvin on {level}, threads: {threads}");
+        println!("{:36} {:>8} {:>12} {:>10} {:>10}", "", "version", "median us", "Gelem/s", "kelvin / it");
+    }
+
+    fn line(&mut self, op: Op, shape: Shape, ours: f64, name: &str, theirs: f64) -> Result<()> {
+        let Some(csv) = &mut self.csv else { return Ok(()) };
+        let (op, level, threads) = (op.name(), Level::best(), self.threads);
+        let (Shape { rows, vocab }, ratio) = (shape, ours / theirs);
+        writeln!(csv, "{op},{level},{rows},{vocab},{threads},f32,{ours:.2},{name},{theirs:.2},{ratio:.4}")?;
+        Ok(())
+    }
+}

@@ -1,4 +1,5 @@
 //! After warm-up, nothing allocates.
+#![cfg(not(target_family = "wasm"))]
 
 mod common;
 

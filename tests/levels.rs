@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{SPECIAL, TEMPERATURES, VOCABS, check, gaussian, levels, uniforms};
+use common::{SPECIAL, TEMPERATURES, VOCABS, check, gaussian, levels, thinned, uniforms};
 
 const ENDS: [f64; 3] = [0.0, 0.37, 1.0 - f64::EPSILON / 2.0];
 
@@ -10,7 +10,7 @@ const ENDS: [f64; 3] = [0.0, 0.37, 1.0 - f64::EPSILON / 2.0];
 fn all_lengths() {
     let levels = levels();
     let row = gaussian(3 * 512 + 1, 3.0, 1);
-    for len in 1..=row.len() {
+    for len in thinned(1..=row.len(), 23) {
         check::bits(&levels, &row[..len], 0.7, &ENDS);
     }
 }
@@ -19,7 +19,7 @@ fn all_lengths() {
 fn all_lengths_of_weights() {
     let levels = levels();
     let weights: Vec<f32> = gaussian(3 * 512 + 1, 3.0, 2).into_iter().map(f32::exp2).collect();
-    for len in 1..=weights.len() {
+    for len in thinned(1..=weights.len(), 23) {
         check::weights_bits(&levels, &weights[..len], &ENDS);
     }
 }
@@ -27,7 +27,7 @@ fn all_lengths_of_weights() {
 #[test]
 fn all_vocabularies_at_all_temperatures() {
     let levels = levels();
-    for vocab in VOCABS {
+    for vocab in thinned(VOCABS, 5) {
         let row = gaussian(vocab, 3.0, vocab as u64);
         for t in TEMPERATURES {
             check::bits(&levels, &row, t, &[0.123_456_789]);
@@ -40,7 +40,7 @@ fn special_values_at_every_position_of_a_block() {
     let levels = levels();
     for (seed, special) in SPECIAL.into_iter().enumerate() {
         let mut row = gaussian(2 * 512 + 7, 2.0, seed as u64);
-        for position in 0..512 {
+        for position in thinned(0..512, 39) {
             let before = std::mem::replace(&mut row[position], special);
             let t = TEMPERATURES[position % TEMPERATURES.len()];
             check::bits(&levels, &row, t, &[0.5]);
@@ -54,7 +54,7 @@ fn special_values_at_every_position_of_a_block() {
 fn special_values_in_the_tail() {
     let levels = levels();
     for special in SPECIAL {
-        for position in 512..600 {
+        for position in thinned(512..600, 7) {
             let mut row = gaussian(600, 2.0, 9);
             row[position] = special;
             check::bits(&levels, &row, 1.0, &[0.9]);
@@ -65,7 +65,7 @@ fn special_values_in_the_tail() {
 #[test]
 fn rows_of_one_value_and_rows_with_one_spike() {
     let levels = levels();
-    for t in TEMPERATURES {
+    for t in thinned(TEMPERATURES, 3) {
         for value in SPECIAL {
             let mut row = vec![value; 1100];
             check::bits(&levels, &row, t, &ENDS);
@@ -99,7 +99,7 @@ fn special_weights_at_every_position() {
     let special = SPECIAL.into_iter().chain([1e-38, 3e38, -1e-45]);
     for (seed, special) in special.enumerate() {
         let mut weights: Vec<f32> = gaussian(1031, 2.0, seed as u64).into_iter().map(f32::exp2).collect();
-        for position in 0..512 {
+        for position in thinned(0..512, 39) {
             let before = std::mem::replace(&mut weights[position], special);
             check::weights_bits(&levels, &weights, &[0.0, 0.5]);
             weights[position] = before;

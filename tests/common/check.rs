@@ -144,14 +144,19 @@ pub fn values(level: Level, row: &[f32], temperature: f32) {
     }
     let (logs, _) = run(level, "log_softmax", row, &t);
     for (&y, e) in logs.iter().zip(oracle::log_softmax(row, temperature).expect("served")) {
-        let bound = (-21_f64).exp2() + e.abs() * (-22_f64).exp2();
-        let beyond_f32 = e < f64::from(f32::MIN) && y == f32::NEG_INFINITY;
-        let near = beyond_f32 || f64::from(y) == e || (f64::from(y) - e).abs() <= bound;
-        assert!(near, "{level}, T = {temperature:e}: log {y:e}, not {e:e}");
+        assert!(near_log(f64::from(y), e), "{level}, T = {temperature:e}: log {y:e}, not {e:e}");
     }
     let mut sums = [Ok(f64::NAN)];
     level.log_sum_exp(Rows::new(row, row.len()).expect("one row"), &t, &mut sums).expect("shapes fit");
     let (sum, e) = (sums[0].expect("served"), oracle::log_sum_exp(row, temperature).expect("served"));
     let near = sum == e || (sum - e).abs() <= (-21_f64).exp2() + e.abs() * (-50_f64).exp2();
     assert!(near, "{level}, T = {temperature:e}: log_sum_exp {sum:e}, not {e:e}");
+}
+
+/// A log-probability within 2^-21 + 2^-22 (relative) of the truth. Where that reaches below all f32, it may be
+/// -inf: the product x/T is formed in f32, so one that is off by its rounding may overflow.
+pub fn near_log(y: f64, truth: f64) -> bool {
+    let bound = (-21_f64).exp2() + truth.abs() * (-22_f64).exp2();
+    let beyond_f32 = truth - bound < f64::from(f32::MIN) && y == f64::NEG_INFINITY;
+    beyond_f32 || y == truth || (y - truth).abs() <= bound
 }

@@ -2,7 +2,10 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each test uses a part, and so do the fuzzers")]
 
+pub mod batch;
+pub mod case;
 pub mod check;
+pub mod properties;
 
 use kelvin::{Key, Level};
 
@@ -39,6 +42,12 @@ pub fn levels() -> Vec<Level> {
         assert!(names.contains(&name), "level {name} is required, but this CPU has only {names:?}");
     }
     levels
+}
+
+/// All of them; with `KELVIN_TEST_QUICK` (for emulators), every n-th: as many kinds of checks, with fewer inputs.
+pub fn thinned<T>(all: impl IntoIterator<Item = T>, n: usize) -> impl Iterator<Item = T> {
+    let quick = std::env::var_os("KELVIN_TEST_QUICK").is_some();
+    all.into_iter().step_by(if quick { n } else { 1 })
 }
 
 /// As many uniforms, from a seed.

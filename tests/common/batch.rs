@@ -1,0 +1,187 @@
+//! A whole batch on every level, in a thread pool, with gaps between its rows: each row must come out as the
+//! contract says it does alone. So neighbours, their order and number, strides, threads and levels change nothing.
+
+use super::case::{Case, Row};
+use kelvin::reference::contract;
+use kelvin::{Draw, Error, Level, Logit, RowError, Rows, RowsMut, Temperature};
+
+/// A case laid out in memory, as `f32`, or as a half type that `narrow` rounds to.
+pub struct Batch<'a, L> {
+    case: &'a Case,
+    data: Vec<L>,
+    temperatures: Vec<Temperature>,
+}
+
+/// What each distinct row must give; `None` where it must fail.
+pub type Expected<T> = Vec<Option<T>>;
+
+/// For every row of the case.
+pub fn expect<T>(case: &Case, of: impl Fn(&Row) -> Option<T>) -> Expected<T> {
+    case.rows.iter().map(of).collect()
+}
+
+impl<'a, L: Logit> Batch<'a, L> {
+    pub fn new(case: &'a Case, narrow: impl Fn(f32) -> L) -> Self {
+        let mut data = vec![narrow(f32::NAN); (case.order.len() - 1) * case.stride + case.vocab];
+        for (row, data) in case.order.iter().zip(data.chunks_mut(case.stride)) {
+            data.iter_mut().zip(&case.rows[*row].logits).for_each(|(to, &x)| *to = narrow(x));
+        }
+        let temperature = |&row: &usize| Temperature::new(case.rows[row].temperature).expect("0 or more");
+        Self { case, data, temperatures: case.order.iter().map(temperature).collect() }
+    }
+
+    fn rows(&self) -> Rows<'_, L> {
+        Rows::with_stride(&self.data, self.case.order.len(), self.case.vocab, self.case.stride).expect("rows")
+    }
+
+    /// `scale`, `softmax` and `log_softmax`.
+    pub fn check_writers(&self) {
+        let rows = |kernel: fn(&[f32], f32) -> Option<Vec<f32>>| {
+            expect(self.case, |row| kernel(&row.logits, row.temperature))
+        };
+        self.check_writer("scale", Level::scale, &rows(contract::scale));
+        self.check_writer("softmax", Level::softmax, &rows(contract::softmax));
+        self.check_writer("log_softmax", Level::log_softmax, &rows(contract::log_softmax));
+    }
+
+    fn check_writer(
+        &self,
+        name: &str,
+        kernel: impl Fn(Level, Rows<'_, L>, &[Temperature], &mut RowsMut<'_>) -> Result<Vec<RowError>, Error>
+        + Sync,
+        expected: &Expected<Vec<f32>>,
+    ) {
+        for level in Level::available() {
+            let mut out = vec![f32::NAN; self.data.len()];
+            let errors = self.write(&mut out, |rows| kernel(level, self.rows(), &self.temperatures, rows));
+            self.check_rows(&format!("{name} on {level}"), &out, &errors, expected);
+        }
+    }
+
+    fn write(
+        &self,
+        out: &mut [f32],
+        kernel: impl FnOnce(&mut RowsMut<'_>) -> Result<Vec<RowError>, Error> + Send,
+    ) -> Vec<RowError> {
+        let Case { vocab, stride, threads, ref order, .. } = *self.case;
+        let mut rows = RowsMut::with_stride(out, order.len(), vocab, stride).expect("rows");
+        in_pool(threads, || kernel(&mut rows)).expect("shapes fit")
+    }
+
+    fn check_rows(&self, context: &str, out: &[f32], errors: &[RowError], expected: &Expected<Vec<f32>>) {
+        let Case { vocab, stride, ref order, .. } = *self.case;
+        let failed = |(place, &row): (usize, &usize)| expected[row].is_none().then(|| self.error(place));
+        let failures: Vec<RowError> = order.iter().enumerate().filter_map(failed).collect();
+        assert_eq!(errors, failures, "{context}");
+        for (place, (out, &row)) in out.chunks(stride).zip(order).enumerate() {
+            let (out, gap) = out.split_at(vocab);
+            let t = self.case.rows[row].temperature;
+            match &expected[row] {
+                Some(expected) => same_bits(out, expected, &format!("{context}, row {place}, T = {t:e}")),
+                None => assert!(out.iter().all(|x| x.is_nan()), "{context}: failed row {place} is not NaN"),
+            }
+            assert!(gap.iter().all(|x| x.is_nan()), "{context}: row {place} ran into its gap");
+        }
+    }
+
+    /// `log_sum_exp`, `argmax` and `sample`.
+    pub fn check_outcomes(&self) {
+        let sums = expect(self.case, |row| contract::log_sum_exp(&row.logits, row.temperature));
+        self.check_outcome(
+            "log_sum_exp",
+            Ok(f64::NAN),
+            &bits_of(sums, f64::to_bits),
+            f64::to_bits,
+            |level, out| level.log_sum_exp(self.rows(), &self.temperatures, out),
+        );
+        let tokens = expect(self.case, |row| contract::argmax(&row.logits).map(|token| token as u32));
+        self.check_outcome(
+            "argmax",
+            Ok(u32::MAX),
+            &tokens,
+            |token| token,
+            |level, out| level.argmax(self.rows(), out),
+        );
+        self.check_draws(&expect(self.case, |row| Some(row.uniform)));
+    }
+
+    /// `sample`, with a uniform for each distinct row.
+    pub fn check_draws(&self, uniforms: &Expected<f64>) {
+        let uniform = |row: &usize| uniforms[*row].expect("one per row");
+        let all: Vec<f64> = self.case.order.iter().map(uniform).collect();
+        let draw = |(row, u): (&Row, &Option<f64>)| contract::sample(&row.logits, row.temperature, (*u)?);
+        let expected = self.case.rows.iter().zip(uniforms).map(draw).collect();
+        self.check_outcome(
+            "sample",
+            Ok(Draw::default()),
+            &bits_of(expected, |(token, p)| (token, p.to_bits())),
+            |draw| (draw.token, draw.logprob.to_bits()),
+            |level, out| level.sample(self.rows(), &self.temperatures, &all, out),
+        );
+    }
+
+    fn check_outcome<T: Copy + Send, B: PartialEq + Copy + std::fmt::Debug>(
+        &self,
+        name: &str,
+        unset: Result<T, RowError>,
+        expected: &Expected<B>,
+        bits: impl Fn(T) -> B,
+        kernel: impl Fn(Level, &mut [Result<T, RowError>]) -> Result<(), Error> + Sync,
+    ) {
+        for level in Level::available() {
+            let mut out = vec![unset; self.case.order.len()];
+            in_pool(self.case.threads, || kernel(level, &mut out)).expect("shapes fit");
+            for (place, (&row, outcome)) in self.case.order.iter().zip(out).enumerate() {
+                let expected = expected[row].ok_or_else(|| self.error(place));
+                let t = self.case.rows[row].temperature;
+                assert_eq!(outcome.map(&bits), expected, "{name} on {level}, row {place}, T = {t:e}");
+            }
+        }
+    }
+
+    fn error(&self, row: usize) -> RowError {
+        let logits = &self.case.rows[self.case.order[row]].logits;
+        match logits.iter().position(|x| x.is_nan() || *x == f32::INFINITY) {
+            Some(index) => RowError::Logit { row, index, value: logits[index] },
+            None => RowError::NothingToDraw { row },
+        }
+    }
+}
+
+impl Batch<'_, f32> {
+    /// `softmax_in_place`.
+    pub fn check_in_place(&self) {
+        let expected = expect(self.case, |row| contract::softmax(&row.logits, row.temperature));
+        for level in Level::available() {
+            let mut out = self.data.clone();
+            let errors = self.write(&mut out, |rows| level.softmax_in_place(rows, &self.temperatures));
+            self.check_rows(&format!("softmax in place on {level}"), &out, &errors, &expected);
+        }
+    }
+}
+
+fn bits_of<T, B>(expected: Expected<T>, bits: impl Fn(T) -> B) -> Expected<B> {
+    expected.into_iter().map(|value| value.map(&bits)).collect()
+}
+
+/// Equal bits.
+fn same_bits(values: &[f32], expected: &[f32], context: &str) {
+    let differs = |(x, e): (&f32, &f32)| x.to_bits() != e.to_bits();
+    if let Some(i) = values.iter().zip(expected).position(differs) {
+        panic!("{context}: element {i} is {:e}, not {:e}", values[i], expected[i]);
+    }
+}
+
+/// In a pool of one to three threads, made once.
+#[cfg(all(feature = "rayon", not(target_family = "wasm")))]
+pub fn in_pool<R: Send>(threads: usize, run: impl FnOnce() -> R + Send) -> R {
+    use std::sync::OnceLock;
+    static POOLS: [OnceLock<rayon::ThreadPool>; 3] = [const { OnceLock::new() }; 3];
+    let build = || rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
+    POOLS[threads - 1].get_or_init(build).install(run)
+}
+
+#[cfg(not(all(feature = "rayon", not(target_family = "wasm"))))]
+pub fn in_pool<R: Send>(_threads: usize, run: impl FnOnce() -> R + Send) -> R {
+    run()
+}

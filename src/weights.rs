@@ -227,11 +227,7 @@ fn maximum<S: Simd, L: Logit>(simd: S, block: &[L; BLOCK]) -> f32 {
             max[i] = simd.max(max[i], L::load(simd, &group[i]));
         }
     }
-    simd.reduce_max(reduce(
-        max,
-        #[inline(always)]
-        |a, b| simd.max(a, b),
-    ))
+    simd.reduce_max(reduce(max, |a, b| simd.max(a, b)))
 }
 
 /// Weighs a block and sums it: eight vectors pairwise in f32, so that no weight takes part in more than
@@ -259,14 +255,7 @@ fn weigh<S: Simd, L: Logit, const SHIFTED: bool>(
         }
         let w = powers(simd, x, hi, lo, exponent);
         visit(number, w);
-        sum = simd.add_wide(
-            sum,
-            simd.widen(reduce(
-                w,
-                #[inline(always)]
-                |a, b| simd.add(a, b),
-            )),
-        );
+        sum = simd.add_wide(sum, simd.widen(reduce(w, |a, b| simd.add(a, b))));
     }
     simd.reduce_add_wide(sum)
 }
@@ -274,11 +263,7 @@ fn weigh<S: Simd, L: Logit, const SHIFTED: bool>(
 /// 2^(x (hi + lo) - exponent), stage by stage over all the vectors.
 #[inline(always)]
 fn powers<S: Simd>(simd: S, x: [S::V; WIDTH], hi: S::V, lo: S::V, exponent: S::V) -> [S::V; WIDTH] {
-    let n = x.map(
-        #[inline(always)]
-        |x| simd.round(simd.mul(x, hi)),
-    );
-    let n = simd.stage(n);
+    let n = simd.stage(x.map(|x| simd.round(simd.mul(x, hi))));
     let mut t = x;
     for i in 0..WIDTH {
         t[i] = simd.mul_sub(x[i], hi, n[i]);

@@ -1,0 +1,3 @@
+//! Many tokens from one row.
+pub(crate) mod cdf;
+mod guide;

@@ -18,7 +18,9 @@ mod weights;
 
 pub use alias::AliasTable;
 pub use argmax::argmax;
+pub use draws::Uniforms;
 pub use draws::cdf::Cdf;
+pub use draws::without_replacement::{sample_from_probs_without_replacement, sample_without_replacement};
 pub use error::{Error, RowError};
 pub use key::Key;
 pub use log_softmax::{log_softmax, log_sum_exp};

@@ -62,7 +62,11 @@ impl AliasTable {
     ///
     /// # Errors
     /// A [`RowError`] if it has a NaN or +inf, or nothing but -inf (or is not there).
-    pub fn new<L: Logit>(logits: Rows<'_, L>, row: usize, temperature: Temperature) -> Result<Self, RowError> {
+    pub fn new<L: Logit>(
+        logits: Rows<'_, L>,
+        row: usize,
+        temperature: Temperature,
+    ) -> Result<Self, RowError> {
         let mut table = Self::default();
         table.rebuild(logits, row, temperature)?;
         Ok(table)
@@ -124,7 +128,10 @@ impl AliasTable {
     /// [`Error::Length`] if there is not one token per word; [`Error::Vocab`] if the table is empty.
     pub fn draw_many(&self, words: &[u64], tokens: &mut [u32]) -> Result<(), Error> {
         check_length("tokens", words.len(), tokens.len())?;
-        tokens.iter_mut().zip(words).try_for_each(|(token, &word)| self.draw(word).map(|drawn| *token = drawn))
+        tokens
+            .iter_mut()
+            .zip(words)
+            .try_for_each(|(token, &word)| self.draw(word).map(|drawn| *token = drawn))
     }
 
     /// Draws with the words of a key: those of [`Key::fill_words`], in order.
@@ -132,7 +139,10 @@ impl AliasTable {
     /// # Errors
     /// [`Error::Vocab`] if the table is empty.
     pub fn draw_keyed(&self, key: Key, tokens: &mut [u32]) -> Result<(), Error> {
-        tokens.iter_mut().zip(key.words()).try_for_each(|(token, word)| self.draw(word).map(|drawn| *token = drawn))
+        tokens
+            .iter_mut()
+            .zip(key.words())
+            .try_for_each(|(token, word)| self.draw(word).map(|drawn| *token = drawn))
     }
 
     /// The probability with which each token is drawn, from the columns: exact, but for the conversion to
@@ -247,11 +257,14 @@ impl Level {
         let logits = logits.row(row);
         let mut probs = core::mem::take(&mut table.probs);
         probs.resize(logits.len(), 0.0);
-        let failed = Rows::new(logits, logits.len())
-            .and_then(|logits| self.softmax(logits, &[temperature], &mut RowsMut::new(&mut probs, logits.vocab())?));
+        let failed = Rows::new(logits, logits.len()).and_then(|logits| {
+            self.softmax(logits, &[temperature], &mut RowsMut::new(&mut probs, logits.vocab())?)
+        });
         let result = match failed {
             Ok(failed) if failed.is_empty() => Rows::new(&probs, probs.len())
-                .map_or(Err(RowError::NothingToDraw { row }), |probs| self.rebuild_alias_from_probs(table, probs, 0)),
+                .map_or(Err(RowError::NothingToDraw { row }), |probs| {
+                    self.rebuild_alias_from_probs(table, probs, 0)
+                }),
             _ => {
                 table.columns.clear();
                 Err(diagnose(row, logits))

@@ -1,7 +1,9 @@
 //! Many tokens from one row.
 
 pub(crate) mod cdf;
+pub(crate) mod choice;
 mod guide;
+pub(crate) mod many;
 mod urn;
 pub(crate) mod without_replacement;
 

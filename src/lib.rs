@@ -20,6 +20,8 @@ pub use alias::AliasTable;
 pub use argmax::argmax;
 pub use draws::Uniforms;
 pub use draws::cdf::Cdf;
+pub use draws::choice::Draws;
+pub use draws::many::{draw_counts, sample_many, sample_many_from_probs};
 pub use draws::without_replacement::{sample_from_probs_without_replacement, sample_without_replacement};
 pub use error::{Error, RowError};
 pub use key::Key;

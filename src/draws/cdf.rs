@@ -85,7 +85,11 @@ impl Cdf {
     ///
     /// # Errors
     /// A [`RowError`] if it has a NaN or +inf, or nothing but -inf (or is not there).
-    pub fn new<L: Logit>(logits: Rows<'_, L>, row: usize, temperature: Temperature) -> Result<Self, RowError> {
+    pub fn new<L: Logit>(
+        logits: Rows<'_, L>,
+        row: usize,
+        temperature: Temperature,
+    ) -> Result<Self, RowError> {
         let mut cdf = Self::default();
         cdf.rebuild(logits, row, temperature)?;
         Ok(cdf)
@@ -159,17 +163,21 @@ impl Cdf {
     /// [`Error::Vocab`] if the table is empty.
     pub fn draw_keyed(&self, key: Key, tokens: &mut [u32]) -> Result<(), Error> {
         self.check()?;
-        let mut words = key.words();
-        for tokens in tokens.chunks_mut(TOGETHER) {
-            let mut uniforms = [0.0; TOGETHER];
-            uniforms.iter_mut().zip(&mut words).for_each(|(u, word)| *u = to_uniform(word));
-            self.search(&uniforms[..tokens.len()], tokens);
-        }
+        self.search_keyed(key, tokens);
         Ok(())
     }
 
     fn check(&self) -> Result<(), Error> {
         if self.vocab > 0 { Ok(()) } else { Err(Error::Vocab { vocab: 0 }) }
+    }
+
+    /// The tokens of a key's uniforms.
+    pub(super) fn search_keyed(&self, key: Key, tokens: &mut [u32]) {
+        let (mut words, mut uniforms) = (key.words(), [0.0; TOGETHER]);
+        for tokens in tokens.chunks_mut(TOGETHER) {
+            uniforms.iter_mut().zip(&mut words).for_each(|(u, word)| *u = to_uniform(word));
+            self.search(&uniforms[..tokens.len()], tokens);
+        }
     }
 
     /// The tokens of uniforms that are in range.

@@ -88,7 +88,8 @@ impl Level {
             let row = logits.row(index);
             let temperature = temperatures.at(index);
             if temperature.is_greedy() {
-                let (token, _) = dispatch!(self, simd => greatest(simd, row)).ok_or_else(|| diagnose(index, row))?;
+                let (token, _) =
+                    dispatch!(self, simd => greatest(simd, row)).ok_or_else(|| diagnose(index, row))?;
                 return single(index, token as u32, tokens);
             }
             let source = Softmax(Factor::new(temperature.get()));
@@ -122,7 +123,12 @@ impl Level {
 }
 
 /// Why a row ran out after so many tokens: `None` if it could not be served at all.
-fn shortage(row: usize, wanted: usize, available: Option<usize>, diagnose: impl Fn() -> RowError) -> RowError {
+fn shortage(
+    row: usize,
+    wanted: usize,
+    available: Option<usize>,
+    diagnose: impl Fn() -> RowError,
+) -> RowError {
     available.map_or_else(diagnose, |available| RowError::TooFewTokens { row, wanted, available })
 }
 
@@ -130,10 +136,11 @@ fn shortage(row: usize, wanted: usize, available: Option<usize>, diagnose: impl 
 fn single(row: usize, token: u32, tokens: &mut [u32]) -> Result<(), RowError> {
     let wanted = tokens.len();
     match tokens {
-        [] => Ok(()),
-        [one] => Ok(*one = token),
-        _ => Err(RowError::TooFewTokens { row, wanted, available: 1 }),
+        [] => {}
+        [one] => *one = token,
+        _ => return Err(RowError::TooFewTokens { row, wanted, available: 1 }),
     }
+    Ok(())
 }
 
 thread_local! {

@@ -31,7 +31,7 @@ use crate::{Error, Key, Level, Logit, RowError, Rows, RowsMut, Temperature};
 ///   column's own token and its alias. So the map from words to tokens is *not* that of
 ///   [`Cdf`](crate::Cdf) and [`sample`](crate::sample), and it is not monotone.
 /// - Build: O(vocab), in integers. Rebuilding allocates nothing unless the row is longer than any before.
-/// - Memory: 8 bytes per token to draw from, and 16 more kept for the next build.
+/// - Memory: 8 bytes per token to draw from, and up to 12 more kept for the next build.
 ///
 /// The empty table (`AliasTable::default()`, or after a rebuild that failed) refuses to draw.
 ///
@@ -51,9 +51,8 @@ pub struct AliasTable {
     columns: Vec<u64>,
     /// Bits of a token number.
     bits: u32,
-    /// Of the next build: probabilities, then the tokens in the order of the sweeps, and their masses.
+    /// Of the next build.
     probs: Vec<f32>,
-    order: Vec<u32>,
     masses: Vec<u64>,
 }
 
@@ -168,76 +167,59 @@ impl AliasTable {
     }
 
     /// The columns, from weights and their sum.
+    #[inline(always)]
     fn fill(&mut self, weights: &[f32], sum: f64) {
         self.bits = usize::BITS - (weights.len() - 1).leading_zeros();
         self.measure(weights, sum);
-        let light = self.partition();
-        self.sweep(light);
+        self.columns.resize(weights.len(), 0);
+        self.sweep();
     }
 
-    /// The masses, where the columns will be: rounded down, the largest taking up the rest.
+    /// The masses, rounded down; the largest takes up the rest.
     #[inline(always)]
     fn measure(&mut self, weights: &[f32], sum: f64) {
         let total = self.capacity() * weights.len() as u64;
         let scale = total as f64 / sum;
-        self.columns.clear();
-        self.columns.extend(weights.iter().map(|&w| (f64::from(w) * scale) as u64));
-        let rest = total.wrapping_sub(self.columns.iter().fold(0, |sum: u64, mass| sum.wrapping_add(*mass)));
-        if let Some(largest) = self.columns.iter_mut().max() {
-            *largest = largest.wrapping_add(rest);
+        self.masses.resize(weights.len(), 0);
+        let (mut sum, mut largest) = (0_u64, 0);
+        for (mass, &w) in self.masses.iter_mut().zip(weights) {
+            *mass = (f64::from(w) * scale) as i64 as u64;
+            sum = sum.wrapping_add(*mass);
+            largest = largest.max(*mass);
+        }
+        if let Some(mass) = self.masses.iter_mut().find(|mass| **mass == largest) {
+            *mass = mass.wrapping_add(total.wrapping_sub(sum));
         }
     }
 
-    /// The light tokens from the front, the heavy ones from the back. Returns how many are light.
-    fn partition(&mut self) -> usize {
-        let (len, capacity) = (self.columns.len(), self.capacity());
-        self.order.resize(len, 0);
-        self.masses.resize(len, 0);
-        let mut light = 0;
-        for (index, &mass) in self.columns.iter().enumerate() {
-            let heavy_slot = len - 1 - (index - light);
-            let is_light = mass < capacity;
-            let slot = select_unpredictable(is_light, light, heavy_slot);
-            self.order[slot] = index as u32;
-            self.masses[slot] = mass;
-            light += usize::from(is_light);
-        }
-        light
-    }
-
-    /// Fills the columns, one with each step, without a branch that depends on the masses.
-    fn sweep(&mut self, lights: usize) {
-        let (capacity, shift) = (self.capacity(), self.bits + 2);
-        let (mut light, mut heavy) = (0, self.order.len() - 1);
-        let mut mass = self.masses[heavy];
-        while light < lights {
-            let gives = mass >= capacity;
-            let next = heavy.saturating_sub(1);
-            let column = self.order[select_unpredictable(gives, light, heavy)];
-            let alias = self.order[select_unpredictable(gives, heavy, next)];
-            let taken = self.masses[select_unpredictable(gives, light, next)];
-            let own = select_unpredictable(gives, taken, mass);
-            self.columns[column as usize] = own << shift | u64::from(alias);
-            mass = mass.wrapping_add(taken).wrapping_sub(capacity);
-            light += usize::from(gives);
-            heavy -= usize::from(!gives);
-        }
-        self.close(lights, heavy, mass);
-    }
-
-    /// The heavy tokens that are left when no light one is.
-    fn close(&mut self, lights: usize, mut heavy: usize, mut mass: u64) {
-        let (capacity, shift) = (self.capacity(), self.bits + 2);
-        loop {
-            let token = self.order[heavy];
-            let full = mass >= capacity || heavy == lights;
-            let (own, alias) = if full { (0, token) } else { (mass, self.order[heavy - 1]) };
-            self.columns[token as usize] = own << shift | u64::from(alias);
-            if heavy == lights {
-                return;
+    /// Fills the columns: one cursor runs over the light tokens, one over the heavy ones.
+    fn sweep(&mut self) {
+        let (masses, capacity, shift) = (self.masses.as_slice(), self.capacity(), self.bits + 2);
+        let next = |from: usize| (from..masses.len()).find(|&token| masses[token] >= capacity);
+        let Some(mut heavy) = next(0) else { return };
+        let mut mass = masses[heavy];
+        for (light, &own) in masses.iter().enumerate() {
+            if own >= capacity {
+                continue;
             }
-            heavy -= 1;
-            mass = if full { self.masses[heavy] } else { mass + self.masses[heavy] - capacity };
+            while mass < capacity {
+                let Some(alias) = next(heavy + 1) else { return };
+                self.columns[heavy] = mass << shift | alias as u64;
+                mass = mass + masses[alias] - capacity;
+                heavy = alias;
+            }
+            self.columns[light] = own << shift | heavy as u64;
+            mass = mass + own - capacity;
+        }
+        loop {
+            // No light one is left, so what is left comes out even.
+            let alias = next(heavy + 1);
+            let full = mass >= capacity;
+            self.columns[heavy] =
+                if full { heavy as u64 } else { mass << shift | alias.unwrap_or(heavy) as u64 };
+            let Some(alias) = alias else { return };
+            mass = if full { masses[alias] } else { mass + masses[alias] - capacity };
+            heavy = alias;
         }
     }
 }

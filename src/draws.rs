@@ -4,6 +4,7 @@ pub(crate) mod cdf;
 pub(crate) mod choice;
 mod guide;
 pub(crate) mod many;
+mod search;
 mod urn;
 pub(crate) mod without_replacement;
 

@@ -12,6 +12,7 @@
 use core::hint::select_unpredictable;
 
 use super::guide::Guide;
+use super::search::{PrefixTree, first_above, first_lane_above, prefix_sums};
 use crate::argmax::greatest;
 use crate::batch::{check_length, diagnose};
 use crate::key::to_uniform;
@@ -61,6 +62,7 @@ pub struct Cdf {
     sum: f64,
     /// Through each block; infinite from the last block that weighs something.
     prefixes: Vec<f64>,
+    tree: PrefixTree,
     blocks: Vec<Block>,
     weights: Vec<[f32; BLOCK]>,
     summaries: Vec<Summary>,
@@ -201,7 +203,7 @@ impl Cdf {
         let (mut block, mut vector, mut target) = ([0; N], [0; N], [0.0; N]);
         for i in 0..N {
             target[i] = uniforms[i] * self.sum;
-            block[i] = first_above(&self.prefixes, target[i]);
+            block[i] = self.tree.first_above(target[i]);
         }
         for i in 0..N {
             let block = &self.blocks[block[i]];
@@ -313,6 +315,7 @@ impl Cdf {
             last = select_unpredictable(block.mass > 0.0, index, last);
         }
         self.prefixes.iter_mut().skip(last).for_each(|prefix| *prefix = f64::INFINITY);
+        self.tree.fill(&self.prefixes);
         self.sum > 0.0 && self.sum < f64::INFINITY
     }
 }
@@ -345,41 +348,4 @@ impl Level {
         cdf.vocab = if served { probs.len() } else { 0 };
         if served { Ok(()) } else { Err(diagnose_weights(row, probs)) }
     }
-}
-
-/// The sums of the vectors become prefixes, infinite from the last that is not 0. Returns their total.
-fn prefix_sums(sums: &mut [f64; VECTORS]) -> f64 {
-    let (mut prefix, mut last) = (0.0, 0);
-    for (index, sum) in sums.iter_mut().enumerate() {
-        last = select_unpredictable(*sum > 0.0, index, last);
-        prefix += *sum;
-        *sum = prefix;
-    }
-    sums[last..].fill(f64::INFINITY);
-    prefix
-}
-
-/// The first prefix above the target, or the last of all. Without a branch that depends on them.
-#[inline(always)]
-fn first_above(prefixes: &[f64], target: f64) -> usize {
-    let (mut first, mut len) = (0, prefixes.len());
-    while len > 1 {
-        let half = len / 2;
-        first = select_unpredictable(prefixes[first + half - 1] <= target, first + half, first);
-        len -= half;
-    }
-    first
-}
-
-/// The lane at which the running sum exceeds the target; if rounding lets none exceed it, the last lane
-/// that is not 0.
-#[inline(always)]
-fn first_lane_above(weights: &[f32; LANES], target: f64) -> usize {
-    let (mut prefix, mut prefixes) = (0.0, [0.0; LANES]);
-    for (sum, &w) in prefixes.iter_mut().zip(weights) {
-        prefix += f64::from(w);
-        *sum = prefix;
-    }
-    let lane = first_above(&prefixes, target);
-    if weights[lane] > 0.0 { lane } else { weights.iter().rposition(|w| *w > 0.0).unwrap_or_default() }
 }

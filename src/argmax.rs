@@ -71,7 +71,8 @@ pub(crate) fn greatest<S: Simd, L: Logit>(simd: S, row: &[L]) -> Option<(usize, 
     );
     let servable = lanes.sum(simd) < f64::INFINITY || row.iter().all(|x| x.to_f32() < f32::INFINITY);
     let (max, block) = lanes.first_greatest(simd);
-    let start = block * BLOCK;
+    // (No lane equals a maximum of NaN: there is no such block then.)
+    let start = block.checked_mul(BLOCK)?;
     let within = row.get(start..)?.iter().position(|x| x.to_f32() == max)?;
     (servable && max > f32::NEG_INFINITY).then_some((start + within, max))
 }

@@ -165,6 +165,22 @@ fn check_bad_rows(level: Level, data: &[f32], vocab: usize, t: &[Temperature], e
     }
 }
 
+/// Regression, found by fuzzing: where every lane ended on a NaN, the search for the block overflowed.
+#[test]
+fn rows_of_nothing_but_nan() {
+    for level in levels() {
+        for vocab in [1, 16, 512, 1024, 1100] {
+            let data = vec![NAN; vocab];
+            let (mut tokens, mut draws) = ([Ok(0)], [Ok(Draw::default())]);
+            let rows = Rows::new(&data, vocab).expect("one row");
+            level.argmax(rows, &mut tokens).expect("shapes fit");
+            level.sample(rows, &[Temperature::GREEDY], &[0.5], &mut draws).expect("shapes fit");
+            let error = RowError::Logit { row: 0, index: 0, value: NAN };
+            assert_eq!((tokens[0], draws[0]), (Err(error), Err(error)), "{level}, {vocab} tokens");
+        }
+    }
+}
+
 #[test]
 fn bad_weights() {
     let data =

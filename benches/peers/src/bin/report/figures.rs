@@ -10,7 +10,7 @@ use crate::bars::{Bar, Bars, Group};
 use crate::data::{Data, KELVIN, Line};
 use crate::lines::{Lines, Series};
 use crate::style::{OURS, OURS_LIGHT, THEIRS, THEIRS_LIGHT, THIRD, short};
-use crate::tables::distinct;
+use crate::tables::{against, distinct};
 
 /// The vocabulary, and the two numbers of rows, of the charts of peers.
 const VOCAB: usize = 128_256;
@@ -108,7 +108,9 @@ fn limit(lines: Option<&[Line]>) -> Option<Bars> {
     };
     let name = |name: &str| if name.is_empty() { format!("DRAM, {most} threads") } else { name.into() };
     Some(Bars {
-        title: format!("kelvin ({level}), rows of {vocab}: time over the memory's own (the line)"),
+        title: format!(
+            "kelvin ({level}), rows of {vocab}: multiples of the memory's own time (less is better)"
+        ),
         unit: "time / time of reading, copying or scaling the same buffers (1 is the limit)".into(),
         legend: cases.iter().map(|case| (vec![case.2], name(case.3))).collect(),
         groups: ops.iter().map(group).collect(),
@@ -116,15 +118,6 @@ fn limit(lines: Option<&[Line]>) -> Option<Bars> {
         log: false,
         limit: Some(1.0),
     })
-}
-
-/// What the roofline bench takes as an operation's limit.
-fn against(op: &str) -> &str {
-    match op {
-        "softmax" | "log_softmax" => "copying",
-        "softmax_in_place" => "scaling in place",
-        _ => "reading",
-    }
 }
 
 const NS: &str = "ns per element";

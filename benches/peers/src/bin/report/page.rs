@@ -5,6 +5,19 @@ use crate::tables;
 
 const NOTES: &str = include_str!("../../../notes.md");
 
+/// Those of the peers whose versions Cargo.lock pins.
+const PACKAGES: [&str; 8] = [
+    "candle-core",
+    "candle-transformers",
+    "llm-samplers",
+    "rand",
+    "rand_distr",
+    "rten-vecmath",
+    "token-sampling",
+    "tract-linalg",
+];
+const LOCK: &str = include_str!("../../../Cargo.lock");
+
 const INTRODUCTION: &str = "\
 What kelvin costs, against what the memory allows and against its peers. `benches/peers/run` measures everything and
 writes this file; do not edit it. What is measured, how, and what to know before quoting a number:
@@ -31,8 +44,6 @@ fn machine(data: &Data) -> String {
     let lines = data.machine.as_deref().map_or("- machine.txt is missing.\n".into(), |machine| {
         machine.lines().map(|line| format!("- {line}\n")).collect::<String>()
     });
-    let quick =
-        data.machine.as_deref().is_some_and(|machine| machine.lines().any(|line| line == "Run: quick"));
     let warning =
         "\n**A quick run: few calls each. It shows that the benches work, not how fast anything is.**\n";
     let commands = if data.commands.is_empty() {
@@ -43,7 +54,15 @@ fn machine(data: &Data) -> String {
             tables::commands(data)
         )
     };
+    let lines = format!("{lines}- Peers: {}\n", PACKAGES.map(version).join(", "));
     format!("## Where and how\n\n{lines}{}\n{commands}", if data.is_quick() { warning } else { "" })
+}
+
+/// The newest (the last), where another package pins an older one.
+fn version(package: &str) -> String {
+    let entry = format!("name = \"{package}\"\nversion = \"");
+    let version = LOCK.rsplit_once(&entry).and_then(|(_, rest)| rest.split('"').next());
+    format!("{package} {}", version.unwrap_or("(unknown)"))
 }
 
 fn limit(data: &Data, drawn: &[&str]) -> String {
@@ -65,11 +84,10 @@ fn peers(data: &Data, drawn: &[&str]) -> String {
         text += &chart(op, &format!("{op}: time per row"), drawn);
     }
     text += "### Default build, 1 thread\n\n";
-    if data.default.is_none() {
-        text += &missing("default.csv");
-    }
-    if data.python.is_none() {
-        text += &missing("python.csv");
+    for (file, lines) in [("default.csv", &data.default), ("python.csv", &data.python)] {
+        if lines.is_none() {
+            text += &format!("{}\n", missing(file));
+        }
     }
     text += &three(&data.peers());
     for (head, file, lines) in [
@@ -121,5 +139,5 @@ fn chart(name: &str, alt: &str, drawn: &[&str]) -> String {
 }
 
 fn missing(file: &str) -> String {
-    format!("`{file}` is missing: not measured.\n\n")
+    format!("`{file}` is missing: not measured.\n")
 }

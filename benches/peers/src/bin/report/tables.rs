@@ -52,6 +52,15 @@ fn bold(text: &str) -> String {
     format!("**{text}**")
 }
 
+/// What the roofline bench takes as an operation's limit.
+pub fn against(op: &str) -> &'static str {
+    match op {
+        "softmax" | "log_softmax" => "copying",
+        "softmax_in_place" => "scaling in place",
+        _ => "reading",
+    }
+}
+
 /// Each operation and level against the memory, by what the buffers fit into.
 pub fn limit(lines: &[Line]) -> String {
     let most = lines.iter().map(|line| line.threads).max().unwrap_or(1);
@@ -61,18 +70,17 @@ pub fn limit(lines: &[Line]) -> String {
     }
     let keys = distinct(lines.iter().map(|line| (&*line.op, &*line.dtype, &*line.level)));
     let threads = |n| if n == 1 { "1 thread".into() } else { format!("{n} threads") };
-    let head = ["op", "rows of", "level"].map(String::from).into_iter();
+    let head = ["op", "against", "rows of", "level"].map(String::from).into_iter();
     let head = head.chain(cases.iter().map(|&(name, _, n)| format!("{name}, {}", threads(n))));
     let row = |key: &(&str, &str, &str)| {
         let (op, dtype, level) = *key;
         let cell = |&(_, rows, threads): &(&str, usize, usize)| {
             let mut found = lines.iter().filter(|line| line.is(op, rows, threads));
             let found = found.find(|line| line.dtype == dtype && line.level == level);
-            let cell =
-                |line: &Line| format!("{} ({} x {})", short(line.us), short(line.ratio()), line.reference);
+            let cell = |line: &Line| format!("{} ({} x)", short(line.us), short(line.ratio()));
             found.map_or(String::new(), cell)
         };
-        [op, dtype, level].map(String::from).into_iter().chain(cases.iter().map(cell)).collect()
+        [op, against(op), dtype, level].map(String::from).into_iter().chain(cases.iter().map(cell)).collect()
     };
     table(&head.collect::<Vec<_>>(), &keys.iter().map(row).collect::<Vec<Vec<_>>>())
 }

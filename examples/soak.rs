@@ -32,7 +32,9 @@ fn main() -> Result<ExitCode, lexopt::Error> {
     std::thread::scope(|scope| {
         for thread in 0..options.threads {
             let counts = &counts;
-            scope.spawn(move || (0..).take_while(|_| !done()).for_each(|n| serve(Seed(thread << 40 | n), counts)));
+            scope.spawn(move || {
+                (0..).take_while(|_| !done()).for_each(|n| serve(Seed(thread << 40 | n), counts))
+            });
         }
         while !done() {
             std::thread::sleep((options.time / 10).min(options.time.saturating_sub(start.elapsed())));
@@ -114,17 +116,21 @@ struct Batch {
 
 impl Batch {
     fn new(seed: Seed, counts: &Counts) -> Self {
-        const TEMPERATURES: [f32; 10] = [0.0, f32::MIN_POSITIVE, 1e-6, 0.1, 0.7, 1.0, 1.3, 5.0, 1e30, f32::INFINITY];
+        const TEMPERATURES: [f32; 10] =
+            [0.0, f32::MIN_POSITIVE, 1e-6, 0.1, 0.7, 1.0, 1.3, 5.0, 1e30, f32::INFINITY];
         // Rows few or many, short or long; now and then so much that the batch is shared among threads.
-        let (rows, vocab) = [(1, 151_936), (5, 128_256), (16, 32_000), (64, 5003), (300, 17)][seed.below(0, 5)];
+        let (rows, vocab) =
+            [(1, 151_936), (5, 128_256), (16, 32_000), (64, 5003), (300, 17)][seed.below(0, 5)];
         let stride = vocab + seed.below(1, 40);
         let mut noise = vec![0.0; stride];
         Key { seed: seed.0, position: 1 << 32 }.fill(&mut noise);
         let spread = [1.0, 20.0, 3000.0][seed.below(2, 3)];
         // Each row starts elsewhere in the same noise: as good as new, and much faster to make.
-        let data = (0..rows * stride).map(|i| (noise[(i + i / stride * 31) % stride] * spread) as f32).collect();
+        let data =
+            (0..rows * stride).map(|i| (noise[(i + i / stride * 31) % stride] * spread) as f32).collect();
         let temperature = |row| TEMPERATURES[seed.below(1000 + row, TEMPERATURES.len())];
-        let temperatures = (0..rows).map(temperature).map(|t| Temperature::new(t).unwrap_or_default()).collect();
+        let temperatures =
+            (0..rows).map(temperature).map(|t| Temperature::new(t).unwrap_or_default()).collect();
         let uniforms = (0..rows).map(|row| seed.uniform(2000 + row)).collect();
         let mut batch = Self { rows, vocab, stride, data, temperatures, uniforms };
         (0..rows).for_each(|row| batch.poison(seed, row, counts));
@@ -151,13 +157,15 @@ impl Batch {
 
     fn is_poisoned(&self, row: usize) -> bool {
         let logits = &self.data[row * self.stride..][..self.vocab];
-        logits.iter().any(|x| x.is_nan() || *x == f32::INFINITY) || logits.iter().all(|x| *x == f32::NEG_INFINITY)
+        logits.iter().any(|x| x.is_nan() || *x == f32::INFINITY)
+            || logits.iter().all(|x| *x == f32::NEG_INFINITY)
     }
 
     /// Some of the rows that follow each other, as one batch.
     fn draw(&self, level: Level, rows: &[usize]) -> Vec<Outcome> {
         let (first, last) = (rows[0], rows[rows.len() - 1]);
-        let logits = Rows::with_stride(&self.data[first * self.stride..], rows.len(), self.vocab, self.stride);
+        let logits =
+            Rows::with_stride(&self.data[first * self.stride..], rows.len(), self.vocab, self.stride);
         let (t, u) = (&self.temperatures[first..=last], &self.uniforms[first..=last]);
         let mut draws = vec![Ok(Draw::default()); rows.len()];
         let logits = logits.expect("the shape that was made");

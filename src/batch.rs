@@ -71,11 +71,23 @@ pub(crate) fn for_each_row(
     kernel: impl Fn(usize, &mut [f32]) -> Result<(), RowError> + Sync,
 ) -> Vec<RowError> {
     let (vocab, stride) = (rows.vocab(), rows.stride());
+    for_each_part(rows.data_mut(), (stride, vocab), stride, f32::NAN, kernel)
+}
+
+/// Calls `kernel` with the beginning (of `len` items) of each chunk of `stride` items. Where it fails, that is
+/// filled with `failure`; the failures are returned in order.
+pub(crate) fn for_each_part<T: Copy + Send + Sync>(
+    data: &mut [T],
+    (stride, len): (usize, usize),
+    logits: usize,
+    failure: T,
+    kernel: impl Fn(usize, &mut [T]) -> Result<(), RowError> + Sync,
+) -> Vec<RowError> {
     let failed = Mutex::new(Vec::new());
-    for_each_chunk(rows.data_mut(), stride, stride, |row, data| {
-        let out = &mut data[..vocab];
+    for_each_chunk(data, stride.max(1), logits, |row, data| {
+        let out = &mut data[..len];
         if let Err(error) = kernel(row, out) {
-            out.fill(f32::NAN);
+            out.fill(failure);
             failed.lock().unwrap_or_else(PoisonError::into_inner).push(error);
         }
     });

@@ -95,6 +95,15 @@ pub enum RowError {
         /// The row.
         row: usize,
     },
+    /// More distinct tokens are wanted than have a weight above 0.
+    TooFewTokens {
+        /// The row.
+        row: usize,
+        /// How many are wanted.
+        wanted: usize,
+        /// How many there are.
+        available: usize,
+    },
 }
 
 impl RowError {
@@ -102,7 +111,10 @@ impl RowError {
     #[must_use]
     pub const fn row(&self) -> usize {
         match *self {
-            Self::Logit { row, .. } | Self::Weight { row, .. } | Self::NothingToDraw { row } => row,
+            Self::Logit { row, .. }
+            | Self::Weight { row, .. }
+            | Self::NothingToDraw { row }
+            | Self::TooFewTokens { row, .. } => row,
         }
     }
 
@@ -119,9 +131,10 @@ impl RowError {
 impl PartialEq for RowError {
     fn eq(&self, other: &Self) -> bool {
         let parts = |error: &Self| match *error {
-            Self::Logit { row, index, value } => (0, row, index, value.to_bits()),
-            Self::Weight { row, index, value } => (1, row, index, value.to_bits()),
+            Self::Logit { row, index, value } => (0, row, index, value.to_bits() as usize),
+            Self::Weight { row, index, value } => (1, row, index, value.to_bits() as usize),
             Self::NothingToDraw { row } => (2, row, 0, 0),
+            Self::TooFewTokens { row, wanted, available } => (3, row, wanted, available),
         };
         parts(self) == parts(other)
     }
@@ -135,6 +148,9 @@ impl fmt::Display for RowError {
             Self::Logit { row, index, value } => write!(f, "row {row}: logit {index} is {value}"),
             Self::Weight { row, index, value } => write!(f, "row {row}: weight {index} is {value}"),
             Self::NothingToDraw { row } => write!(f, "row {row}: nothing to draw"),
+            Self::TooFewTokens { row, wanted, available } => {
+                write!(f, "row {row}: {wanted} distinct tokens are wanted, {available} have a weight above 0")
+            }
         }
     }
 }

@@ -39,10 +39,18 @@ impl Key {
 
     /// As many uniforms as the slice holds, the first being [`Key::uniform`].
     pub fn fill(self, uniforms: &mut [f64]) {
+        uniforms.iter_mut().zip(self.words()).for_each(|(uniform, word)| *uniform = to_uniform(word));
+    }
+
+    /// As many 64-bit words as the slice holds: the uniforms of [`Key::fill`] are their upper 53 bits.
+    pub fn fill_words(self, words: &mut [u64]) {
+        words.iter_mut().zip(self.words()).for_each(|(out, word)| *out = word);
+    }
+
+    /// The words of [`Key::fill_words`], without end.
+    pub(crate) fn words(self) -> impl Iterator<Item = u64> {
         let mut generator = self.generator();
-        for uniform in uniforms {
-            *uniform = to_uniform(generator.next_u64());
-        }
+        core::iter::repeat_with(move || generator.next_u64())
     }
 
     fn generator(self) -> Xoshiro256PlusPlus {
@@ -55,7 +63,7 @@ impl Key {
 }
 
 /// The upper 53 bits as a multiple of 2^-53: every one exact in an f64, the largest below 1.
-fn to_uniform(word: u64) -> f64 {
+pub(crate) fn to_uniform(word: u64) -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "53 bits are exact")]
     let upper = (word >> 11) as f64;
     upper * (1.0 / 9_007_199_254_740_992.0)

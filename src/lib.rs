@@ -1,7 +1,9 @@
 #![doc = include_str!("../README.md")]
 
+mod alias;
 mod argmax;
 mod batch;
+mod draws;
 mod error;
 mod key;
 mod log_softmax;
@@ -14,7 +16,13 @@ mod summary;
 mod temperature;
 mod weights;
 
+pub use alias::AliasTable;
 pub use argmax::argmax;
+pub use draws::Uniforms;
+pub use draws::cdf::Cdf;
+pub use draws::choice::Draws;
+pub use draws::many::{draw_counts, sample_many, sample_many_from_probs};
+pub use draws::without_replacement::{sample_from_probs_without_replacement, sample_without_replacement};
 pub use error::{Error, RowError};
 pub use key::Key;
 pub use log_softmax::{log_softmax, log_sum_exp};

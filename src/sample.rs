@@ -145,7 +145,7 @@ fn check_uniforms(rows: usize, uniforms: &[f64]) -> Result<(), Error> {
 }
 
 /// Why a row of weights could not be served.
-fn diagnose_weights(row: usize, weights: &[f32]) -> RowError {
+pub(crate) fn diagnose_weights(row: usize, weights: &[f32]) -> RowError {
     match weights.iter().position(|w| !(0.0..f32::INFINITY).contains(w)) {
         Some(index) => RowError::Weight { row, index, value: weights[index] },
         None => RowError::NothingToDraw { row },
@@ -212,7 +212,7 @@ fn sample_weights<S: Simd>(simd: S, row: &[f32], uniform: f64, summaries: &mut V
 
 /// The sum in f64, or NaN if a weight is negative or NaN, or infinite if one is.
 #[inline(always)]
-fn sum_block<S: Simd>(simd: S, block: &[f32; BLOCK], prefetch: impl Fn(usize)) -> f64 {
+pub(crate) fn sum_block<S: Simd>(simd: S, block: &[f32; BLOCK], prefetch: impl Fn(usize)) -> f64 {
     let (zero, nan) = (simd.splat(0.0), simd.splat(f32::NAN));
     let mut sum = simd.widen(zero);
     for (number, group) in groups(block).iter().enumerate() {
@@ -242,7 +242,7 @@ fn find_block(masses: impl Iterator<Item = f64>, target: f64) -> Option<(usize, 
 
 /// The token of a block at which `fraction` of the block's weight is exceeded.
 #[inline(always)]
-fn find_in_block<S: Simd>(simd: S, weights: &[f32; BLOCK], fraction: f64) -> Option<usize> {
+pub(crate) fn find_in_block<S: Simd>(simd: S, weights: &[f32; BLOCK], fraction: f64) -> Option<usize> {
     let (vectors, _) = weights.as_chunks::<LANES>();
     let mut sums = [0.0; BLOCK / LANES];
     for (sum, vector) in sums.iter_mut().zip(vectors) {

@@ -263,15 +263,19 @@ fn weigh<S: Simd, L: Logit, const SHIFTED: bool>(
 /// 2^(x (hi + lo) - exponent), stage by stage over all the vectors.
 #[inline(always)]
 fn powers<S: Simd>(simd: S, x: [S::V; WIDTH], hi: S::V, lo: S::V, exponent: S::V) -> [S::V; WIDTH] {
-    let n = simd.stage(x.map(|x| simd.round(simd.mul(x, hi))));
-    let mut t = x;
+    // (Loops, since LLVM leaves `map` over an array of vectors as a call.)
+    let (mut n, mut t) = (x, x);
+    for i in 0..WIDTH {
+        n[i] = simd.round(simd.mul(x[i], hi));
+    }
+    n = simd.stage(n);
     for i in 0..WIDTH {
         t[i] = simd.mul_sub(x[i], hi, n[i]);
     }
     for i in 0..WIDTH {
         t[i] = simd.mul_add(x[i], lo, t[i]);
     }
-    let t = simd.stage(t);
+    t = simd.stage(t);
     let [c1, c2, c3, c4, c5] = POLYNOMIAL;
     let mut p = [simd.splat(c5); WIDTH];
     for c in [c4, c3, c2, c1, 1.0] {

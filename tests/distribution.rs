@@ -2,16 +2,12 @@
 
 mod common;
 
+use common::statistics::{assert_fits, total_variation};
 use common::{check, levels, shapes, uniforms};
 use kelvin::reference::{contract, oracle};
 use kelvin::{Draw, Level, Rows, Temperature, sample, sample_from_probs};
 
 const QWEN: usize = 151_936;
-
-/// Half the summed difference.
-fn total_variation(p: &[f64], q: &[f64]) -> f64 {
-    p.iter().zip(q).map(|(p, q)| (p - q).abs()).sum::<f64>() / 2.0
-}
 
 #[test]
 fn enumerated_distribution_is_the_softmax() {
@@ -116,33 +112,4 @@ fn count(row: &[f32], t: Temperature, len: usize, seed: u64) -> Vec<u32> {
         draws.iter().for_each(|d| counts[d.expect("servable").token as usize] += 1);
     }
     counts
-}
-
-/// Pearson's statistic below the quantile of 1 - 10^-6 (Wilson and Hilferty's approximation, z = 4.753).
-fn assert_fits(counts: &[u32], exact: &[f64], draws: usize, context: &str) {
-    let (mut statistic, mut cells) = (0.0, 0.0);
-    let (mut rest, mut rest_expected) = (0.0, 0.0);
-    let mut add = |count: f64, expected: f64| {
-        statistic += (count - expected).powi(2) / expected;
-        cells += 1.0;
-    };
-    for (&count, p) in counts.iter().zip(exact) {
-        let expected = p * draws as f64;
-        if expected >= 50.0 {
-            add(f64::from(count), expected);
-        } else {
-            rest += f64::from(count);
-            rest_expected += expected;
-        }
-    }
-    if rest_expected >= 50.0 {
-        add(rest, rest_expected);
-    }
-    let freedom: f64 = cells - 1.0;
-    let spread = 2.0 / (9.0 * freedom);
-    let critical = freedom * (1.0 - spread + 4.753 * spread.sqrt()).powi(3);
-    println!(
-        "{context}: chi-square {statistic:.0} with {freedom} degrees of freedom, critical {critical:.0}"
-    );
-    assert!(statistic < critical, "{context}: {statistic} >= {critical}");
 }

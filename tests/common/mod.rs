@@ -6,6 +6,7 @@ pub mod batch;
 pub mod case;
 pub mod check;
 pub mod properties;
+pub mod statistics;
 
 use kelvin::{Key, Level};
 

@@ -1,0 +1,234 @@
+//! The cost of an element against the length of a row, and against the number of rows.
+//!
+//! ```text
+//! cargo bench --bench growth             about 30 s
+//! cargo bench --bench growth -- --quick  about 6 s
+//! cargo bench --bench growth -- --csv growth.csv
+//! ```
+
+#[path = "roofline/memory.rs"]
+#[expect(dead_code, reason = "nothing is scaled in place here")]
+mod memory;
+
+use std::fs::File;
+use std::hint::black_box;
+use std::io::{self, Write};
+use std::time::{Duration, Instant};
+
+use kelvin::reference::contract;
+use kelvin::{Draw, Key, Level, RowError, Rows, RowsMut, Temperature};
+use rayon::prelude::*;
+use rayon::{ThreadPool, ThreadPoolBuilder};
+
+const TEMPERATURE: f32 = 0.8;
+
+/// One row of each of these lengths,
+const VOCABS: std::ops::RangeInclusive<u32> = 10..=20;
+/// and each of these numbers of rows (powers of two, both) of this length.
+const ROWS: std::ops::RangeInclusive<u32> = 0..=10;
+const VOCAB: usize = 32_000;
+
+struct Args {
+    csv: Option<String>,
+    budget: Duration,
+}
+
+fn main() -> io::Result<()> {
+    let args = parse();
+    let mut buffers = Buffers::new(VOCAB << ROWS.end());
+    check(&buffers);
+    let one = ThreadPoolBuilder::new().num_threads(1).build().map_err(io::Error::other)?;
+    let all = ThreadPoolBuilder::new().build().map_err(io::Error::other)?;
+    let pools = if all.current_num_threads() > 1 { vec![&one, &all] } else { vec![&one] };
+    let mut lines = vec![];
+    heading();
+    for vocab in VOCABS {
+        lines.extend(OPS.map(|op| measure(op, (1, 1 << vocab), &one, &mut buffers, args.budget)));
+    }
+    for pool in pools {
+        for rows in ROWS {
+            lines.extend(OPS.map(|op| measure(op, (1 << rows, VOCAB), pool, &mut buffers, args.budget)));
+        }
+    }
+    args.csv.map_or(Ok(()), |path| write(&path, &lines))
+}
+
+/// (cargo adds `--bench`; `--test` runs everything once.)
+fn parse() -> Args {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let has = |name: &str| args.iter().any(|arg| arg == name);
+    let csv = args.iter().position(|arg| arg == "--csv").and_then(|i| args.get(i + 1)).cloned();
+    let ms = if has("--test") {
+        0
+    } else if has("--quick") {
+        80
+    } else {
+        400
+    };
+    Args { csv, budget: Duration::from_millis(ms) }
+}
+
+/// What is read, and what is written.
+struct Buffers {
+    logits: Vec<f32>,
+    out: Vec<f32>,
+    uniforms: Vec<f64>,
+    draws: Vec<Result<Draw, RowError>>,
+}
+
+impl Buffers {
+    /// Nearly normal logits of deviation 3 (the sum of twelve uniforms), a million of them again and again.
+    fn new(len: usize) -> Self {
+        let mut uniforms = vec![0.0; 12 << 20];
+        Key { seed: 1, position: 0 }.fill(&mut uniforms);
+        let normal = uniforms.chunks(12).map(|u| (3.0 * (u.iter().sum::<f64>() - 6.0)) as f32);
+        let rows = 1_u64 << ROWS.end();
+        let logits: Vec<f32> = normal.collect::<Vec<_>>().into_iter().cycle().take(len).collect();
+        Self {
+            out: logits.clone(), // pages that are there, unlike zeros
+            logits,
+            uniforms: (0..rows).map(|position| Key { seed: 2, position }.uniform()).collect(),
+            draws: vec![Ok(Draw::default()); rows as usize],
+        }
+    }
+}
+
+/// The answers first: what is timed draws what the contract says.
+fn check(buffers: &Buffers) {
+    for vocab in VOCABS {
+        let row = &buffers.logits[..1 << vocab];
+        let mut draws = [Ok(Draw::default())];
+        let logits = Rows::new(row, row.len()).expect("a row");
+        Level::best().sample(logits, &t(), &buffers.uniforms[..1], &mut draws).expect("fits");
+        let expected = contract::sample(row, TEMPERATURE, buffers.uniforms[0]);
+        assert_eq!(draws[0].ok().map(|draw| (draw.token, draw.logprob)), expected, "1 x {}", row.len());
+    }
+}
+
+fn t() -> [Temperature; 1] {
+    [Temperature::new(TEMPERATURE).expect("a temperature")]
+}
+
+/// Its name, and what it does with a row to write and a row to read.
+type Reference = (&'static str, fn(&mut [f32], &[f32]));
+
+#[derive(Clone, Copy)]
+struct Op {
+    name: &'static str,
+    run: fn((usize, usize), &mut Buffers),
+    references: [Reference; 2],
+}
+
+const OPS: [Op; 2] = [
+    Op {
+        name: "sample",
+        run: |(rows, vocab), b| {
+            let logits = Rows::new(&b.logits[..rows * vocab], vocab).expect("rows");
+            Level::best().sample(logits, &t(), &b.uniforms[..rows], &mut b.draws[..rows]).expect("fits");
+        },
+        references: [
+            ("read", |_, x| {
+                black_box(memory::read(x));
+            }),
+            ("read prefetching", |_, x| {
+                black_box(memory::read_prefetching(x));
+            }),
+        ],
+    },
+    Op {
+        name: "softmax",
+        run: |(rows, vocab), b| {
+            let logits = Rows::new(&b.logits[..rows * vocab], vocab).expect("rows");
+            let mut probs = RowsMut::new(&mut b.out[..rows * vocab], vocab).expect("rows");
+            Level::best().softmax(logits, &t(), &mut probs).expect("fits");
+        },
+        references: [("memcpy", |out, x| out.copy_from_slice(x)), ("copy", |out, x| memory::copy(x, out))],
+    },
+];
+
+struct Line {
+    op: &'static str,
+    shape: (usize, usize),
+    threads: usize,
+    us: f64,
+    reference: &'static str,
+    reference_us: f64,
+}
+
+/// Medians of the operation and of its references, taken in turns until the time is over.
+fn measure(
+    op: Op,
+    shape: (usize, usize),
+    pool: &ThreadPool,
+    buffers: &mut Buffers,
+    budget: Duration,
+) -> Line {
+    let (rows, vocab) = shape;
+    let repeat = (1_048_576 / (rows * vocab)).clamp(1, 64);
+    let mut times = [const { vec![] }; 3];
+    let end = Instant::now() + budget;
+    pool.install(|| {
+        loop {
+            times[0].push(time(repeat, || (op.run)(shape, buffers)));
+            for ((_, reference), times) in op.references.iter().zip(&mut times[1..]) {
+                let (out, logits) = (&mut buffers.out[..rows * vocab], &buffers.logits[..rows * vocab]);
+                times.push(time(repeat, || in_rows(*reference, vocab, out, logits)));
+            }
+            if Instant::now() >= end {
+                break;
+            }
+        }
+    });
+    let [us, first, second] = times.map(median);
+    let [plain, other] = op.references.map(|(name, _)| name);
+    let (reference, reference_us) = if first <= second { (plain, first) } else { (other, second) };
+    let line = Line { op: op.name, shape, threads: pool.current_num_threads(), us, reference, reference_us };
+    print(&line);
+    line
+}
+
+/// A single row needs no pool.
+fn in_rows(reference: fn(&mut [f32], &[f32]), vocab: usize, out: &mut [f32], logits: &[f32]) {
+    if logits.len() == vocab {
+        return reference(out, logits);
+    }
+    let rows = out.par_chunks_mut(vocab).zip(logits.par_chunks(vocab));
+    rows.for_each(|(out, logits)| reference(out, logits));
+}
+
+/// Microseconds of one call, over a few.
+fn time(repeat: usize, mut f: impl FnMut()) -> f64 {
+    let start = Instant::now();
+    (0..repeat).for_each(|_| f());
+    start.elapsed().as_secs_f64() * 1e6 / repeat as f64
+}
+
+fn median(mut times: Vec<f64>) -> f64 {
+    times.sort_by(f64::total_cmp);
+    times[times.len() / 2]
+}
+
+fn heading() {
+    println!("{} in ns per element, and what reading or copying takes", Level::best());
+    println!("{:<8} {:>5} {:>8} {:>7} {:>9} {:>9}", "op", "rows", "vocab", "threads", "ns", "reference");
+}
+
+fn print(line: &Line) {
+    let Line { op, shape: (rows, vocab), threads, us, reference, reference_us } = line;
+    let per_element = 1e3 / (rows * vocab) as f64;
+    let (ns, reference_ns) = (us * per_element, reference_us * per_element);
+    println!("{op:<8} {rows:>5} {vocab:>8} {threads:>7} {ns:>9.4} {reference_ns:>9.4}  ({reference})");
+}
+
+fn write(path: &str, lines: &[Line]) -> io::Result<()> {
+    let mut file = File::create(path)?;
+    writeln!(file, "op,level,rows,vocab,threads,dtype,median_us,reference,reference_us,ratio")?;
+    for Line { op, shape: (rows, vocab), threads, us, reference, reference_us } in lines {
+        let (level, ratio) = (Level::best(), us / reference_us);
+        writeln!(
+            file,
+            "{op},{level},{rows},{vocab},{threads},f32,{us:.4},{reference},{reference_us:.4},{ratio:.4}"
+        )?;
+    }
+    Ok(())
+}

@@ -1,0 +1,164 @@
+//! Which charts there are, and what of the data they show.
+
+use std::fs;
+use std::path::Path;
+
+use plotters::prelude::RGBColor;
+
+use crate::Result;
+use crate::bars::{Bar, Bars, Group};
+use crate::data::{Data, KELVIN, Line};
+use crate::lines::{Lines, Series};
+use crate::style::{OURS, OURS_LIGHT, THEIRS, THEIRS_LIGHT, THIRD, short};
+use crate::tables::{against, distinct};
+
+/// The vocabulary, and the two numbers of rows, of the charts of peers.
+const VOCAB: usize = 128_256;
+const ROWS: [usize; 2] = [1, 64];
+
+/// Draws what there is data for, takes away what there is none for; the names of those drawn.
+pub fn draw_all(data: &Data, folder: &Path) -> Result<Vec<&'static str>> {
+    let peers = ["sample", "softmax", "argmax"].map(|op| (op, peers(op, &data.peers())));
+    let mut drawn = vec![];
+    for (name, chart) in peers.into_iter().chain([("limit", limit(data.roofline.as_deref()))]) {
+        if keep(chart.as_ref(), name, folder, Bars::draw)? {
+            drawn.push(name);
+        }
+    }
+    let growth = data.growth.as_deref().unwrap_or_default();
+    for (name, chart) in [("growth-vocab", vocab(growth)), ("growth-rows", rows(growth))] {
+        if keep(chart.as_ref(), name, folder, Lines::draw)? {
+            drawn.push(name);
+        }
+    }
+    Ok(drawn)
+}
+
+fn keep<C>(chart: Option<&C>, name: &str, folder: &Path, draw: fn(&C, &Path) -> Result<()>) -> Result<bool> {
+    let path = folder.join(format!("{name}.svg"));
+    match chart {
+        Some(chart) => draw(chart, &path)?,
+        None if path.exists() => fs::remove_file(&path)?,
+        None => {}
+    }
+    Ok(chart.is_some())
+}
+
+fn peers(op: &str, lines: &[&Line]) -> Option<Bars> {
+    let at = |line: &&&Line, rows| line.is(op, rows, 1) && line.vocab == VOCAB;
+    let mut single: Vec<&Line> = lines.iter().filter(|line| at(line, ROWS[0])).copied().collect();
+    single.sort_by(|a, b| a.reference_us.total_cmp(&b.reference_us));
+    let many = |name: &str| {
+        lines.iter().filter(|line| at(line, ROWS[1])).find(|line| name == KELVIN || line.reference == name)
+    };
+    let ours = single.first()?.us;
+    let ours_many = many(KELVIN).map(|line| line.us);
+    let bars = |times: [Option<f64>; 2], colours: [RGBColor; 2]| {
+        let bars = [0, 1].map(|i| peer_bar(times[i], ROWS[i], [Some(ours), ours_many][i], colours[i]));
+        bars.into()
+    };
+    let mut groups =
+        vec![Group { name: KELVIN.into(), bars: bars([Some(ours), ours_many], [OURS, OURS_LIGHT]) }];
+    groups.extend(single.iter().map(|line| Group {
+        name: line.reference.clone(),
+        bars: bars(
+            [Some(line.reference_us), many(&line.reference).map(|line| line.reference_us)],
+            [THEIRS, THEIRS_LIGHT],
+        ),
+    }));
+    let legend = |colours: [RGBColor; 2], rows: usize| (colours.into(), format!("{rows} x {VOCAB}"));
+    Some(Bars {
+        title: format!("{op}: time per row on one thread (less is better; log scale)"),
+        unit: "microseconds per row".into(),
+        legend: vec![legend([OURS, THEIRS], ROWS[0]), legend([OURS_LIGHT, THEIRS_LIGHT], ROWS[1])],
+        groups,
+        left: 250,
+        log: true,
+        limit: None,
+    })
+}
+
+/// With its time, and in how many times of kelvin's.
+fn peer_bar(us: Option<f64>, rows: usize, ours: Option<f64>, colour: RGBColor) -> Bar {
+    let value = us.map(|us| us / rows as f64);
+    let label = match (us, value, ours) {
+        (Some(us), Some(value), Some(ours)) if us != ours => {
+            format!("{} us ({} x)", short(value), short(us / ours))
+        }
+        (_, Some(value), _) => format!("{} us", short(value)),
+        _ => "not timed: over 1 s".into(),
+    };
+    Bar { value, label, colour }
+}
+
+fn limit(lines: Option<&[Line]>) -> Option<Bars> {
+    let lines: Vec<&Line> = lines?.iter().filter(|line| line.dtype == "f32").collect();
+    let (level, vocab) = lines.first().map(|line| (&line.level, line.vocab))?;
+    let most = lines.iter().map(|line| line.threads).max()?;
+    let cases = [(1, 1, OURS, "L2, 1 thread"), (256, 1, THEIRS, "DRAM, 1 thread"), (256, most, THIRD, "")];
+    let ops = distinct(lines.iter().map(|line| &*line.op));
+    let cases = &cases[..if most > 1 { 3 } else { 2 }];
+    let bar = |op: &str, &(rows, threads, colour, _): &(usize, usize, RGBColor, &str)| {
+        let line = lines.iter().find(|line| line.is(op, rows, threads) && line.level == *level)?;
+        Some(Bar { value: Some(line.ratio()), label: short(line.ratio()), colour })
+    };
+    let group = |op: &&str| Group {
+        name: format!("{op} / {}", against(op)),
+        bars: cases.iter().filter_map(|case| bar(op, case)).collect(),
+    };
+    let name = |name: &str| if name.is_empty() { format!("DRAM, {most} threads") } else { name.into() };
+    Some(Bars {
+        title: format!(
+            "kelvin ({level}), rows of {vocab}: multiples of the memory's own time (less is better)"
+        ),
+        unit: "time / time of reading, copying or scaling the same buffers (1 is the limit)".into(),
+        legend: cases.iter().map(|case| (vec![case.2], name(case.3))).collect(),
+        groups: ops.iter().map(group).collect(),
+        left: 250,
+        log: false,
+        limit: Some(1.0),
+    })
+}
+
+const NS: &str = "ns per element";
+
+fn vocab(growth: &[Line]) -> Option<Lines> {
+    let powers = |op: &str| -> Vec<&Line> {
+        growth.iter().filter(|line| line.is(op, 1, 1) && line.vocab.is_power_of_two()).collect()
+    };
+    let by = |line: &Line, us: f64| (line.vocab as f64, 1e3 * us / line.vocab as f64);
+    let mut series = vec![];
+    for (op, limit, colours) in
+        [("sample", "reading", [OURS, OURS]), ("softmax", "copying", [THEIRS, THEIRS])]
+    {
+        let lines = powers(op);
+        let points = lines.iter().map(|line| by(line, line.us)).collect();
+        series.push(Series { name: op.into(), colour: colours[0], dashed: false, points });
+        let points = lines.iter().map(|line| by(line, line.reference_us)).collect();
+        series.push(Series { name: limit.into(), colour: colours[1], dashed: true, points });
+    }
+    let x = "vocabulary (columns), one row, one thread; dashed: what the memory allows".into();
+    lines(format!("Cost of an element against the vocabulary ({})", growth.first()?.level), x, series)
+}
+
+fn rows(growth: &[Line]) -> Option<Lines> {
+    const VOCAB: usize = 32_000;
+    let most = growth.iter().map(|line| line.threads).max()?;
+    let mut series = vec![];
+    for (op, colour) in [("sample", OURS), ("softmax", THEIRS)] {
+        for threads in if most > 1 { vec![1, most] } else { vec![1] } {
+            let lines = growth.iter().filter(|line| line.op == op && line.vocab == VOCAB);
+            let lines = lines.filter(|line| line.threads == threads);
+            let points = lines.map(|line| (line.rows as f64, 1e3 * line.us / (line.rows * VOCAB) as f64));
+            let name = format!("{op}, {threads} thread{}", if threads > 1 { "s" } else { "" });
+            series.push(Series { name, colour, dashed: threads > 1, points: points.collect() });
+        }
+    }
+    let x = format!("rows of {VOCAB}; dashed: {most} threads");
+    lines(format!("Cost of an element against the number of rows ({})", growth.first()?.level), x, series)
+}
+
+fn lines(title: String, x: String, series: Vec<Series>) -> Option<Lines> {
+    let enough = series.iter().all(|series| series.points.len() > 1);
+    enough.then(|| Lines { title, x, y: NS.into(), series })
+}

@@ -1,0 +1,143 @@
+//! BENCHMARKS.md, from its head to the notes.
+
+use crate::data::{Data, Line};
+use crate::tables;
+
+const NOTES: &str = include_str!("../../../notes.md");
+
+/// Those of the peers whose versions Cargo.lock pins.
+const PACKAGES: [&str; 8] = [
+    "candle-core",
+    "candle-transformers",
+    "llm-samplers",
+    "rand",
+    "rand_distr",
+    "rten-vecmath",
+    "token-sampling",
+    "tract-linalg",
+];
+const LOCK: &str = include_str!("../../../Cargo.lock");
+
+const INTRODUCTION: &str = "\
+What kelvin costs, against what the memory allows and against its peers. `benches/peers/run` measures everything and
+writes this file; do not edit it. What is measured, how, and what to know before quoting a number:
+[benches/peers/README.md](benches/peers/README.md).
+
+Times are medians, in microseconds of one call for all rows, unless said otherwise; T = 0.8, logits normal with
+deviation 3. Whatever is compared took turns in one process (kelvin and the Python peers: one after the other).
+";
+
+pub fn page(data: &Data, drawn: &[&str]) -> String {
+    let parts = [
+        format!("# Benchmarks\n\n{INTRODUCTION}"),
+        machine(data),
+        limit(data, drawn),
+        peers(data, drawn),
+        accuracy(data),
+        growth(data, drawn),
+        NOTES.trim_end().to_string() + "\n",
+    ];
+    parts.join("\n")
+}
+
+fn machine(data: &Data) -> String {
+    let lines = data.machine.as_deref().map_or("- machine.txt is missing.\n".into(), |machine| {
+        machine.lines().map(|line| format!("- {line}\n")).collect::<String>()
+    });
+    let warning =
+        "\n**A quick run: few calls each. It shows that the benches work, not how fast anything is.**\n";
+    let commands = if data.commands.is_empty() {
+        "commands.tsv is missing.\n".into()
+    } else {
+        format!(
+            "To make the tables again, all of them (`./run`) or one (in `benches/peers`):\n\n{}",
+            tables::commands(data)
+        )
+    };
+    let lines = format!("{lines}- Peers: {}\n", PACKAGES.map(version).join(", "));
+    format!("## Where and how\n\n{lines}{}\n{commands}", if data.is_quick() { warning } else { "" })
+}
+
+/// The newest (the last), where another package pins an older one.
+fn version(package: &str) -> String {
+    let entry = format!("name = \"{package}\"\nversion = \"");
+    let version = LOCK.rsplit_once(&entry).and_then(|(_, rest)| rest.split('"').next());
+    format!("{package} {}", version.unwrap_or("(unknown)"))
+}
+
+fn limit(data: &Data, drawn: &[&str]) -> String {
+    let table = |lines: &Vec<Line>| {
+        let about = "Microseconds, and in how many times what the memory takes for the same buffers.\n\
+            Slower levels are measured where the memory does not hide the arithmetic.\n";
+        format!("{}{about}\n{}", chart("limit", "time over the memory's limit", drawn), tables::limit(lines))
+    };
+    let body = data.roofline.as_ref().map_or_else(|| missing("roofline.csv"), table);
+    format!("## Against the memory\n\n{body}")
+}
+
+fn peers(data: &Data, drawn: &[&str]) -> String {
+    let mut text = String::from(
+        "## Against the peers\n\nIn brackets: how many times kelvin's time. `-`: a call takes more than a second, and \
+         was not timed.\n`./run` uses the Python packages of [requirements.txt](benches/peers/python/requirements.txt).\n\n",
+    );
+    for op in ["sample", "softmax", "argmax"] {
+        text += &chart(op, &format!("{op}: time per row"), drawn);
+    }
+    text += "### Default build, 1 thread\n\n";
+    for (file, lines) in [("default.csv", &data.default), ("python.csv", &data.python)] {
+        if lines.is_none() {
+            text += &format!("{}\n", missing(file));
+        }
+    }
+    text += &three(&data.peers());
+    for (head, file, lines) in [
+        ("Default build, all threads", "default-all.csv", &data.default_all),
+        ("Native build (`-C target-cpu=native`), 1 thread", "native.csv", &data.native),
+    ] {
+        let tables = lines.as_ref().map(|lines| three(&lines.iter().collect::<Vec<_>>()));
+        text += &format!("\n### {head}\n\n{}", tables.unwrap_or_else(|| missing(file)));
+    }
+    text
+}
+
+fn three(lines: &[&Line]) -> String {
+    let ops = ["sample", "softmax", "argmax"].into_iter();
+    let ops = ops.filter(|op| lines.iter().any(|line| line.op == *op));
+    ops.map(|op| tables::peers(op, lines)).collect::<Vec<_>>().join("\n")
+}
+
+fn accuracy(data: &Data) -> String {
+    let body = data.accuracy.as_ref().map_or_else(
+        || missing("accuracy.csv"),
+        |accuracies| {
+            let about =
+                "Against f64, the worst of 16 rows of 128256; probabilities above 2^-100. Default build.\n";
+            format!("{about}\n{}", tables::accuracy(accuracies, &data.peers()))
+        },
+    );
+    format!("## Accuracy beside speed\n\n{body}")
+}
+
+fn growth(data: &Data, drawn: &[&str]) -> String {
+    let body = data.growth.as_ref().map_or_else(
+        || missing("growth.csv"),
+        |lines| {
+            format!(
+                "Nanoseconds per element; `memory` is reading for `sample`, copying for `softmax`.\n\n{}{}\n{}{}",
+                chart("growth-vocab", "cost of an element against the vocabulary", drawn),
+                tables::growth(lines, false),
+                chart("growth-rows", "cost of an element against the number of rows", drawn),
+                tables::growth(lines, true),
+            )
+        },
+    );
+    format!("## Growth\n\n{body}")
+}
+
+fn chart(name: &str, alt: &str, drawn: &[&str]) -> String {
+    if drawn.contains(&name) { format!("![{alt}](docs/charts/{name}.svg)\n\n") } else { String::new() }
+}
+
+fn missing(file: &str) -> String {
+    format!("`{file}` is missing: not measured.\n")
+}

@@ -1,0 +1,299 @@
+//! The alias table: one random word, one look, one token.
+//!
+//! ```text
+//! capacity = 2^(62 - b)                            b: bits of a token number
+//! masses   = the weights in integers, their sum being exactly vocab x capacity
+//! column   = a token of its own up to a threshold, an alias from there on; filled to the capacity exactly
+//! ```
+//!
+//! The columns are filled in two sweeps over the tokens, the light ones (below the capacity) and the heavy
+//! ones: the heavy one at hand fills up light ones, until it has itself become light and the next heavy
+//! one fills it up. In integers that comes out even: there are no leftovers.
+//!
+//! (Walker, "An efficient method for generating discrete random variables with general distributions",
+//! 1977; the sweeps: Hübschle-Schneider and Sanders, "Parallel weighted random sampling", 2019.)
+
+use core::hint::select_unpredictable;
+
+use crate::batch::{check_length, diagnose};
+use crate::sample::{diagnose_weights, sum_block};
+use crate::simd::{Simd, dispatch};
+use crate::summary::prefetch_group;
+use crate::weights::{GROUP, for_each_block};
+use crate::{Error, Key, Level, Logit, RowError, Rows, RowsMut, Temperature};
+
+/// A row made ready for very many draws, each from one random word in constant time.
+///
+/// - The distribution is that of [`softmax`](crate::softmax), or of the weights given, to 2^(b - 61) in
+///   total variation, b being the bits of a token number (6e-14 at 151,936 tokens). A token whose weight
+///   is 0 is never drawn.
+/// - A random word w draws from column floor(w vocab / 2^64); the 64 bits below decide between the
+///   column's own token and its alias. So the map from words to tokens is *not* that of
+///   [`Cdf`](crate::Cdf) and [`sample`](crate::sample), and it is not monotone.
+/// - Build: O(vocab), in integers. Rebuilding allocates nothing unless the row is longer than any before.
+/// - Memory: 8 bytes per token to draw from, and up to 12 more kept for the next build.
+///
+/// The empty table (`AliasTable::default()`, or after a rebuild that failed) refuses to draw.
+///
+/// ```
+/// use kelvin::{AliasTable, Key, Rows};
+///
+/// let table = AliasTable::from_probs(Rows::new(&[3.0, 0.0, 1.0], 3)?, 0)?;
+/// assert_eq!(table.probabilities(), [0.75, 0.0, 0.25]);
+/// let mut tokens = [0; 1000];
+/// table.draw_keyed(Key { seed: 1, position: 0 }, &mut tokens)?;
+/// assert!(!tokens.contains(&1));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct AliasTable {
+    /// Threshold in the upper bits, alias in the lower.
+    columns: Vec<u64>,
+    /// Bits of a token number.
+    bits: u32,
+    /// Of the next build.
+    probs: Vec<f32>,
+    masses: Vec<u64>,
+}
+
+impl AliasTable {
+    /// The table of row `row` of the logits.
+    ///
+    /// # Errors
+    /// A [`RowError`] if it has a NaN or +inf, or nothing but -inf (or is not there).
+    pub fn new<L: Logit>(
+        logits: Rows<'_, L>,
+        row: usize,
+        temperature: Temperature,
+    ) -> Result<Self, RowError> {
+        let mut table = Self::default();
+        table.rebuild(logits, row, temperature)?;
+        Ok(table)
+    }
+
+    /// The table of row `row` of weights, which need not sum to 1.
+    ///
+    /// # Errors
+    /// A [`RowError`] if one is negative, NaN or infinite, or if all are 0.
+    pub fn from_probs(probs: Rows<'_>, row: usize) -> Result<Self, RowError> {
+        let mut table = Self::default();
+        table.rebuild_from_probs(probs, row)?;
+        Ok(table)
+    }
+
+    /// [`AliasTable::new`], in the memory of this table.
+    ///
+    /// # Errors
+    /// As there: the table is then empty.
+    pub fn rebuild<L: Logit>(
+        &mut self,
+        logits: Rows<'_, L>,
+        row: usize,
+        temperature: Temperature,
+    ) -> Result<(), RowError> {
+        Level::best().rebuild_alias(self, logits, row, temperature)
+    }
+
+    /// [`AliasTable::from_probs`], in the memory of this table.
+    ///
+    /// # Errors
+    /// As there: the table is then empty.
+    pub fn rebuild_from_probs(&mut self, probs: Rows<'_>, row: usize) -> Result<(), RowError> {
+        Level::best().rebuild_alias_from_probs(self, probs, row)
+    }
+
+    /// The tokens of the row; 0 if the table is empty.
+    #[must_use]
+    pub const fn vocab(&self) -> usize {
+        self.columns.len()
+    }
+
+    /// The token of a random word, all of whose 64 bits count.
+    ///
+    /// # Errors
+    /// [`Error::Vocab`] if the table is empty.
+    #[inline]
+    pub fn draw(&self, word: u64) -> Result<u32, Error> {
+        let product = u128::from(word) * self.columns.len() as u128;
+        let (index, rest) = ((product >> 64) as usize, product as u64);
+        let column = self.columns.get(index).ok_or(Error::Vocab { vocab: 0 })?;
+        let aliases = self.alias_mask();
+        Ok(select_unpredictable(rest < column & !aliases, index as u32, (column & aliases) as u32))
+    }
+
+    /// The token of each word.
+    ///
+    /// # Errors
+    /// [`Error::Length`] if there is not one token per word; [`Error::Vocab`] if the table is empty.
+    pub fn draw_many(&self, words: &[u64], tokens: &mut [u32]) -> Result<(), Error> {
+        check_length("tokens", words.len(), tokens.len())?;
+        tokens
+            .iter_mut()
+            .zip(words)
+            .try_for_each(|(token, &word)| self.draw(word).map(|drawn| *token = drawn))
+    }
+
+    /// Draws with the words of a key: those of [`Key::fill_words`], in order.
+    ///
+    /// # Errors
+    /// [`Error::Vocab`] if the table is empty.
+    pub fn draw_keyed(&self, key: Key, tokens: &mut [u32]) -> Result<(), Error> {
+        tokens
+            .iter_mut()
+            .zip(key.words())
+            .try_for_each(|(token, word)| self.draw(word).map(|drawn| *token = drawn))
+    }
+
+    /// The probability with which each token is drawn, from the columns: exact, but for the conversion to
+    /// f64.
+    #[must_use]
+    pub fn probabilities(&self) -> Vec<f64> {
+        let mut masses = vec![0_u64; self.vocab()];
+        for (index, column) in self.columns.iter().enumerate() {
+            let own = (column & !self.alias_mask()) >> (self.bits + 2);
+            masses[index] += own;
+            masses[(column & self.alias_mask()) as usize] += self.capacity() - own;
+        }
+        let total = self.vocab() as f64 * self.capacity() as f64;
+        masses.into_iter().map(|mass| mass as f64 / total).collect()
+    }
+
+    const fn capacity(&self) -> u64 {
+        1 << (62 - self.bits)
+    }
+
+    const fn alias_mask(&self) -> u64 {
+        (1 << self.bits) - 1
+    }
+
+    /// The columns, from weights and their sum.
+    #[inline(always)]
+    fn fill(&mut self, weights: &[f32], sum: f64) {
+        self.bits = usize::BITS - (weights.len() - 1).leading_zeros();
+        self.measure(weights, sum);
+        self.columns.resize(weights.len(), 0);
+        self.sweep();
+    }
+
+    /// The masses, rounded down; the largest takes up the rest.
+    #[inline(always)]
+    fn measure(&mut self, weights: &[f32], sum: f64) {
+        let total = self.capacity() * weights.len() as u64;
+        let scale = total as f64 / sum;
+        self.masses.resize(weights.len(), 0);
+        let (mut sum, mut largest) = (0_u64, 0);
+        for (mass, &w) in self.masses.iter_mut().zip(weights) {
+            *mass = (f64::from(w) * scale) as i64 as u64;
+            sum = sum.wrapping_add(*mass);
+            largest = largest.max(*mass);
+        }
+        if let Some(mass) = self.masses.iter_mut().find(|mass| **mass == largest) {
+            *mass = mass.wrapping_add(total.wrapping_sub(sum));
+        }
+    }
+
+    /// Fills the columns: one cursor runs over the light tokens, one over the heavy ones.
+    fn sweep(&mut self) {
+        let (masses, capacity, shift) = (self.masses.as_slice(), self.capacity(), self.bits + 2);
+        let next = |from: usize| (from..masses.len()).find(|&token| masses[token] >= capacity);
+        let Some(mut heavy) = next(0) else { return };
+        let mut mass = masses[heavy];
+        for (light, &own) in masses.iter().enumerate() {
+            if own >= capacity {
+                continue;
+            }
+            while mass < capacity {
+                let Some(alias) = next(heavy + 1) else { return };
+                self.columns[heavy] = mass << shift | alias as u64;
+                mass = mass + masses[alias] - capacity;
+                heavy = alias;
+            }
+            self.columns[light] = own << shift | heavy as u64;
+            mass = mass + own - capacity;
+        }
+        loop {
+            // No light one is left, so what is left comes out even.
+            let alias = next(heavy + 1);
+            let full = mass >= capacity;
+            self.columns[heavy] =
+                if full { heavy as u64 } else { mass << shift | alias.unwrap_or(heavy) as u64 };
+            let Some(alias) = alias else { return };
+            mass = if full { masses[alias] } else { mass + masses[alias] - capacity };
+            heavy = alias;
+        }
+    }
+}
+
+impl Level {
+    /// [`AliasTable::rebuild`], on this level.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn rebuild_alias<L: Logit>(
+        self,
+        table: &mut AliasTable,
+        logits: Rows<'_, L>,
+        row: usize,
+        temperature: Temperature,
+    ) -> Result<(), RowError> {
+        let logits = logits.row(row);
+        let mut probs = core::mem::take(&mut table.probs);
+        probs.resize(logits.len(), 0.0);
+        let failed = Rows::new(logits, logits.len()).and_then(|logits| {
+            self.softmax(logits, &[temperature], &mut RowsMut::new(&mut probs, logits.vocab())?)
+        });
+        let result = match failed {
+            Ok(failed) if failed.is_empty() => Rows::new(&probs, probs.len())
+                .map_or(Err(RowError::NothingToDraw { row }), |probs| {
+                    self.rebuild_alias_from_probs(table, probs, 0)
+                }),
+            _ => {
+                table.columns.clear();
+                Err(diagnose(row, logits))
+            }
+        };
+        table.probs = probs;
+        result
+    }
+
+    /// [`AliasTable::rebuild_from_probs`], on this level.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn rebuild_alias_from_probs(
+        self,
+        table: &mut AliasTable,
+        probs: Rows<'_>,
+        row: usize,
+    ) -> Result<(), RowError> {
+        let probs = probs.row(row);
+        let sum = dispatch!(self, simd => sum_row(simd, probs));
+        table.columns.clear();
+        if sum > 0.0 && sum < f64::INFINITY {
+            dispatch!(self, _simd => table.fill(probs, sum));
+            Ok(())
+        } else {
+            Err(diagnose_weights(row, probs))
+        }
+    }
+}
+
+/// The sum of weights in f64; NaN if one is negative or NaN.
+#[inline(always)]
+fn sum_row<S: Simd>(simd: S, row: &[f32]) -> f64 {
+    let mut sum = 0.0;
+    for_each_block(
+        row,
+        0.0,
+        #[inline(always)]
+        |start, block| {
+            sum += sum_block(
+                simd,
+                block,
+                #[inline(always)]
+                |group| prefetch_group(simd, row, start + group * GROUP),
+            );
+        },
+    );
+    sum
+}

@@ -1,0 +1,49 @@
+//! Many tokens from one row.
+
+pub(crate) mod cdf;
+pub(crate) mod choice;
+mod guide;
+pub(crate) mod many;
+mod search;
+mod urn;
+pub(crate) mod without_replacement;
+
+use crate::batch::check_length;
+use crate::key::to_uniform;
+use crate::{Error, Key};
+
+/// Where the uniforms of a batch come from, for any number of draws per row.
+#[derive(Clone, Copy, Debug)]
+pub enum Uniforms<'a> {
+    /// Rows x draws uniforms in [0, 1), those of a row side by side.
+    Given(&'a [f64]),
+    /// A key per row: its uniforms are those of [`Key::fill`].
+    Keys(&'a [Key]),
+}
+
+impl<'a> Uniforms<'a> {
+    /// The draws per row, if there are uniforms for so many.
+    fn draws(self, rows: usize, tokens: usize) -> Result<usize, Error> {
+        let draws = tokens.checked_div(rows).unwrap_or(0);
+        check_length("tokens", rows * draws, tokens)?;
+        match self {
+            Self::Keys(keys) => check_length("keys", rows, keys.len())?,
+            Self::Given(uniforms) => {
+                check_length("uniforms", tokens, uniforms.len())?;
+                if let Some(index) = uniforms.iter().position(|u| !(0.0..1.0).contains(u)) {
+                    return Err(Error::Uniform { row: index / draws.max(1), value: uniforms[index] });
+                }
+            }
+        }
+        Ok(draws)
+    }
+
+    /// The uniforms of one row.
+    fn row(self, row: usize, draws: usize) -> impl Iterator<Item = f64> + 'a {
+        let (given, key) = match self {
+            Self::Given(uniforms) => (&uniforms[row * draws..][..draws], None),
+            Self::Keys(keys) => (&[][..], Some(keys[row])),
+        };
+        given.iter().copied().chain(key.into_iter().flat_map(Key::words).map(to_uniform))
+    }
+}

@@ -1,0 +1,186 @@
+//! A batch of rows, many draws each; and their counts.
+
+use core::cell::RefCell;
+
+use super::Uniforms;
+use super::cdf::Cdf;
+use crate::batch::{Temperatures, for_each_part};
+use crate::key::to_uniform;
+use crate::{Error, Key, Level, Logit, RowError, Rows, Temperature};
+
+/// Draws many tokens from each row, independently ("with replacement").
+///
+/// - `logits`: rows x vocab. `temperatures`: one for all rows, or one per row.
+/// - `uniforms`: one per draw (rows x draws), or a key per row. `tokens`: rows x draws.
+/// - Each token is the one that [`sample`](crate::sample) draws from its row with its uniform.
+/// - Cost: a [`Cdf`] per row (about two passes), then three binary searches per draw.
+///
+/// Returns the rows that could not be served (a NaN or +inf, or all -inf), in order; their tokens are
+/// `u32::MAX`.
+///
+/// # Errors
+/// [`Error::Length`] if the number of temperatures, uniforms, keys or tokens does not fit;
+/// [`Error::Uniform`] if one lies outside [0, 1). Nothing has been written then.
+///
+/// ```
+/// use kelvin::{Rows, Temperature, Uniforms, sample_many};
+///
+/// let logits = Rows::new(&[0.0_f32, 0.0, f32::NAN, 0.0], 2)?;
+/// let uniforms = [0.1, 0.7, 0.4, 0.1, 0.7, 0.4];
+/// let mut tokens = [0; 6];
+/// let failed = sample_many(logits, &[Temperature::ONE], Uniforms::Given(&uniforms), &mut tokens)?;
+/// assert_eq!(tokens, [0, 1, 0, u32::MAX, u32::MAX, u32::MAX]);
+/// assert_eq!(failed[0].to_string(), "row 1: logit 0 is NaN");
+/// # Ok::<(), kelvin::Error>(())
+/// ```
+pub fn sample_many<L: Logit>(
+    logits: Rows<'_, L>,
+    temperatures: &[Temperature],
+    uniforms: Uniforms<'_>,
+    tokens: &mut [u32],
+) -> Result<Vec<RowError>, Error> {
+    Level::best().sample_many(logits, temperatures, uniforms, tokens)
+}
+
+/// [`sample_many`], from weights, which need not sum to 1: each token is that of
+/// [`sample_from_probs`](crate::sample_from_probs).
+///
+/// # Errors
+/// As there.
+///
+/// ```
+/// use kelvin::{Key, Rows, Uniforms, sample_many_from_probs};
+///
+/// let mut tokens = [0; 100];
+/// let keys = [Key { seed: 1, position: 0 }];
+/// sample_many_from_probs(Rows::new(&[0.0, 0.3, 0.7], 3)?, Uniforms::Keys(&keys), &mut tokens)?;
+/// assert!(!tokens.contains(&0));
+/// # Ok::<(), kelvin::Error>(())
+/// ```
+pub fn sample_many_from_probs(
+    probs: Rows<'_>,
+    uniforms: Uniforms<'_>,
+    tokens: &mut [u32],
+) -> Result<Vec<RowError>, Error> {
+    Level::best().sample_many_from_probs(probs, uniforms, tokens)
+}
+
+/// How often each token is drawn, in so many draws with a key: the tokens that were, in order of their
+/// number, each with its count.
+///
+/// - The draws are those of [`sample_many`] with this key; they are not stored.
+/// - Memory: 8 bytes per token of the vocabulary.
+///
+/// # Errors
+/// A [`RowError`] if row `row` has a NaN or +inf, or nothing but -inf (or is not there).
+///
+/// ```
+/// use kelvin::{Key, Rows, Temperature, draw_counts};
+///
+/// let words = ["cat", "dog", "fish"];
+/// let logits = Rows::new(&[2.0_f32, 1.0, f32::NEG_INFINITY], 3)?;
+/// let counts = draw_counts(logits, 0, Temperature::ONE, Key { seed: 1, position: 0 }, 1000)?;
+/// for &(token, count) in &counts {
+///     println!("{}: {count}", words[token as usize]);
+/// }
+/// assert_eq!(counts.iter().map(|(_, count)| count).sum::<u64>(), 1000);
+/// assert_eq!(counts.len(), 2);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn draw_counts<L: Logit>(
+    logits: Rows<'_, L>,
+    row: usize,
+    temperature: Temperature,
+    key: Key,
+    draws: u64,
+) -> Result<Vec<(u32, u64)>, RowError> {
+    let mut cdf = Cdf::new(logits, row, temperature)?;
+    if draws / GUIDE_PAYS >= logits.vocab() as u64 {
+        cdf.add_guide();
+    }
+    Ok(cdf.counts(key, draws))
+}
+
+/// Draws per token of the vocabulary from which a guide pays. Measured at 128,256 tokens, Gaussian logits of
+/// deviation 3, T = 0.8: the guide costs 19 ns per cell once, and saves 14 ns per draw.
+const GUIDE_PAYS: u64 = 2;
+
+impl Cdf {
+    /// How often each token is drawn, in so many draws with a key: those of [`Cdf::draw_keyed`]. The tokens
+    /// that were drawn, in order of their number. None if the table is empty.
+    #[must_use]
+    pub fn counts(&self, key: Key, draws: u64) -> Vec<(u32, u64)> {
+        const TOGETHER: usize = 256;
+        let mut counts = vec![0_u64; self.vocab()];
+        let (mut uniforms, mut tokens) = ([0.0; TOGETHER], [0; TOGETHER]);
+        let mut words = key.words();
+        let mut left = if self.vocab() > 0 { draws } else { 0 };
+        while left > 0 {
+            let len = usize::try_from(left).map_or(TOGETHER, |left| left.min(TOGETHER));
+            uniforms[..len].iter_mut().zip(&mut words).for_each(|(u, word)| *u = to_uniform(word));
+            self.search(&uniforms[..len], &mut tokens[..len]);
+            tokens[..len].iter().for_each(|&token| counts[token as usize] += 1);
+            left -= len as u64;
+        }
+        (0..).zip(counts).filter(|(_, count)| *count > 0).collect()
+    }
+}
+
+impl Level {
+    /// [`sample_many`](crate::sample_many), on this level.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn sample_many<L: Logit>(
+        self,
+        logits: Rows<'_, L>,
+        temperatures: &[Temperature],
+        uniforms: Uniforms<'_>,
+        tokens: &mut [u32],
+    ) -> Result<Vec<RowError>, Error> {
+        let temperatures = Temperatures::new(logits.rows(), temperatures)?;
+        draw_rows(logits.rows(), logits.vocab(), uniforms, tokens, |cdf, row| {
+            self.rebuild_cdf(cdf, logits, row, temperatures.at(row))
+        })
+    }
+
+    /// [`sample_many_from_probs`](crate::sample_many_from_probs), on this level.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn sample_many_from_probs(
+        self,
+        probs: Rows<'_>,
+        uniforms: Uniforms<'_>,
+        tokens: &mut [u32],
+    ) -> Result<Vec<RowError>, Error> {
+        draw_rows(probs.rows(), probs.vocab(), uniforms, tokens, |cdf, row| {
+            self.rebuild_cdf_from_probs(cdf, probs, row)
+        })
+    }
+}
+
+thread_local! {
+    /// Kept, so that only a longer row than any before allocates.
+    static CDF: RefCell<Cdf> = RefCell::new(Cdf::default());
+}
+
+fn draw_rows(
+    rows: usize,
+    vocab: usize,
+    uniforms: Uniforms<'_>,
+    tokens: &mut [u32],
+    rebuild: impl Fn(&mut Cdf, usize) -> Result<(), RowError> + Sync,
+) -> Result<Vec<RowError>, Error> {
+    let draws = uniforms.draws(rows, tokens.len())?;
+    Ok(for_each_part(tokens, (draws, draws), vocab, u32::MAX, |row, tokens| {
+        CDF.with_borrow_mut(|cdf| {
+            rebuild(cdf, row)?;
+            match uniforms {
+                Uniforms::Given(uniforms) => cdf.search(&uniforms[row * draws..][..draws], tokens),
+                Uniforms::Keys(keys) => cdf.search_keyed(keys[row], tokens),
+            }
+            Ok(())
+        })
+    }))
+}

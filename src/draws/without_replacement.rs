@@ -1,0 +1,149 @@
+//! Distinct tokens from one row, in draw order: exact successive sampling.
+
+use core::cell::RefCell;
+
+use super::Uniforms;
+use super::urn::{Softmax, Urn, Weights};
+use crate::argmax::greatest;
+use crate::batch::{Temperatures, diagnose, for_each_part};
+use crate::sample::diagnose_weights;
+use crate::simd::{Simd, dispatch};
+use crate::weights::Factor;
+use crate::{Error, Level, Logit, RowError, Rows, Temperature};
+
+/// Draws k distinct tokens from each row: each in turn from the softmax of those not yet drawn.
+///
+/// - `logits`: rows x vocab. `temperatures`: one for all rows, or one per row.
+/// - `uniforms`: one per draw (rows x k), or a key per row.
+/// - `tokens`: rows x k, in the order they are drawn. The first j of them do not depend on k.
+/// - At T = 0 there is one token with a weight above 0.
+/// - Cost: one pass over the row, then two blocks of 512 per draw.
+///
+/// Returns the rows that could not be served, in order; their tokens are `u32::MAX`. Beside those that
+/// `sample` refuses, these are the rows with fewer than k tokens of a weight above 0.
+///
+/// # Errors
+/// [`Error::Length`] if the number of temperatures, uniforms, keys or tokens does not fit;
+/// [`Error::Uniform`] if one lies outside [0, 1). Nothing has been written then.
+///
+/// ```
+/// use kelvin::{Key, Rows, Temperature, Uniforms, sample_without_replacement};
+///
+/// let logits = Rows::new(&[0.1, 2.0, 0.5, 1.0, f32::NEG_INFINITY, 1.0], 3)?;
+/// let keys = [Key { seed: 1, position: 0 }, Key { seed: 2, position: 0 }];
+/// let mut tokens = [0; 6];
+/// let failed =
+///     sample_without_replacement(logits, &[Temperature::ONE], Uniforms::Keys(&keys), &mut tokens)?;
+/// assert!([0, 1, 2].iter().all(|token| tokens[..3].contains(token)));
+/// let too_few = "row 1: 3 distinct tokens are wanted, 2 have a weight above 0";
+/// assert_eq!(failed[0].to_string(), too_few);
+/// # Ok::<(), kelvin::Error>(())
+/// ```
+pub fn sample_without_replacement<L: Logit>(
+    logits: Rows<'_, L>,
+    temperatures: &[Temperature],
+    uniforms: Uniforms<'_>,
+    tokens: &mut [u32],
+) -> Result<Vec<RowError>, Error> {
+    Level::best().sample_without_replacement(logits, temperatures, uniforms, tokens)
+}
+
+/// [`sample_without_replacement`], from weights, which need not sum to 1.
+///
+/// # Errors
+/// As there.
+///
+/// ```
+/// use kelvin::{Rows, Uniforms, sample_from_probs_without_replacement};
+///
+/// let probs = Rows::new(&[0.5, 0.0, 0.5], 3)?;
+/// let mut tokens = [0; 2];
+/// sample_from_probs_without_replacement(probs, Uniforms::Given(&[0.9, 0.9]), &mut tokens)?;
+/// assert_eq!(tokens, [2, 0]);
+/// # Ok::<(), kelvin::Error>(())
+/// ```
+pub fn sample_from_probs_without_replacement(
+    probs: Rows<'_>,
+    uniforms: Uniforms<'_>,
+    tokens: &mut [u32],
+) -> Result<Vec<RowError>, Error> {
+    Level::best().sample_from_probs_without_replacement(probs, uniforms, tokens)
+}
+
+impl Level {
+    /// [`sample_without_replacement`](crate::sample_without_replacement), on this level.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn sample_without_replacement<L: Logit>(
+        self,
+        logits: Rows<'_, L>,
+        temperatures: &[Temperature],
+        uniforms: Uniforms<'_>,
+        tokens: &mut [u32],
+    ) -> Result<Vec<RowError>, Error> {
+        let temperatures = Temperatures::new(logits.rows(), temperatures)?;
+        let draws = uniforms.draws(logits.rows(), tokens.len())?;
+        Ok(for_each_part(tokens, (draws, draws), logits.vocab(), u32::MAX, |index, tokens| {
+            let row = logits.row(index);
+            let temperature = temperatures.at(index);
+            if temperature.is_greedy() {
+                let (token, _) =
+                    dispatch!(self, simd => greatest(simd, row)).ok_or_else(|| diagnose(index, row))?;
+                return single(index, token as u32, tokens);
+            }
+            let source = Softmax(Factor::new(temperature.get()));
+            URN.with_borrow_mut(|urn| {
+                dispatch!(self, simd => urn.draw(simd, source, row, &mut uniforms.row(index, draws), tokens))
+            })
+            .map_err(|available| shortage(index, tokens.len(), available, || diagnose(index, row)))
+        }))
+    }
+
+    /// [`sample_from_probs_without_replacement`](crate::sample_from_probs_without_replacement), on this
+    /// level.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn sample_from_probs_without_replacement(
+        self,
+        probs: Rows<'_>,
+        uniforms: Uniforms<'_>,
+        tokens: &mut [u32],
+    ) -> Result<Vec<RowError>, Error> {
+        let draws = uniforms.draws(probs.rows(), tokens.len())?;
+        Ok(for_each_part(tokens, (draws, draws), probs.vocab(), u32::MAX, |index, tokens| {
+            let row = probs.row(index);
+            URN.with_borrow_mut(|urn| {
+                dispatch!(self, simd => urn.draw(simd, Weights, row, &mut uniforms.row(index, draws), tokens))
+            })
+            .map_err(|available| shortage(index, tokens.len(), available, || diagnose_weights(index, row)))
+        }))
+    }
+}
+
+/// Why a row ran out after so many tokens: `None` if it could not be served at all.
+fn shortage(
+    row: usize,
+    wanted: usize,
+    available: Option<usize>,
+    diagnose: impl Fn() -> RowError,
+) -> RowError {
+    available.map_or_else(diagnose, |available| RowError::TooFewTokens { row, wanted, available })
+}
+
+/// The greedy token is alone.
+fn single(row: usize, token: u32, tokens: &mut [u32]) -> Result<(), RowError> {
+    let wanted = tokens.len();
+    match tokens {
+        [] => {}
+        [one] => *one = token,
+        _ => return Err(RowError::TooFewTokens { row, wanted, available: 1 }),
+    }
+    Ok(())
+}
+
+thread_local! {
+    /// Kept, so that only a longer row than any before allocates.
+    static URN: RefCell<Urn> = RefCell::new(Urn::default());
+}

@@ -1,0 +1,163 @@
+//! The alias table: its distribution by enumeration of the columns, and its draws.
+
+mod common;
+
+use common::statistics::{assert_fits, assert_follows, total_variation};
+use common::{TEMPERATURES, gaussian, levels, shapes};
+use kelvin::reference::oracle;
+use kelvin::{AliasTable, Error, Key, RowError, Rows, Temperature};
+
+const QWEN: usize = 151_936;
+const KEY: Key = Key { seed: 4, position: 2 };
+
+fn one(row: &[f32]) -> Rows<'_> {
+    Rows::new(row, row.len()).expect("one row")
+}
+
+fn exact(weights: &[f32]) -> Vec<f64> {
+    let sum: f64 = weights.iter().map(|&w| f64::from(w)).sum();
+    weights.iter().map(|&w| f64::from(w) / sum).collect()
+}
+
+/// What the thresholds can resolve, and the rounding of the exact values in f64.
+fn resolution(vocab: usize) -> f64 {
+    let bits = usize::BITS - (vocab - 1).leading_zeros();
+    f64::from(bits as f32 - 61.0).exp2() + 1e-14
+}
+
+#[test]
+fn enumerated_distribution_is_that_of_the_weights() {
+    for (shape, row) in shapes(QWEN) {
+        for t in [0.1, 0.8, 5.0] {
+            let truth = oracle::softmax(&row, t).expect("servable");
+            let weights: Vec<f32> = truth.iter().map(|&p| p as f32).collect();
+            let table = AliasTable::from_probs(one(&weights), 0).expect("servable");
+            let distance = total_variation(&table.probabilities(), &exact(&weights));
+            println!("{shape}, T = {t}: total variation {distance:.1e}, resolution {:.1e}", resolution(QWEN));
+            assert!(distance <= resolution(QWEN), "{shape}: {distance:e}");
+            let temperature = Temperature::new(t).expect("a temperature");
+            let table = AliasTable::new(one(&row), 0, temperature).expect("servable");
+            let distance = total_variation(&table.probabilities(), &truth);
+            assert!(distance <= 1e-7, "{shape}, T = {t}, from logits: {distance:e}");
+        }
+    }
+}
+
+/// Zeros at both ends and in runs, one alone, subnormal weights, a sum beyond f32, equal weights, ends of
+/// the sweeps in every order.
+fn odd_weights() -> Vec<Vec<f32>> {
+    let mut runs = vec![0.0; 3000];
+    runs[600..700].fill(0.3);
+    runs[2500] = 7.0;
+    let mut alone = vec![0.0; 2000];
+    alone[1234] = 1e-45;
+    let mut odd = vec![runs, alone, vec![f32::MAX; 1500], vec![1.0], vec![0.0, 2.0, 0.0]];
+    odd.push((0..900).map(f32::from_bits).collect());
+    odd.push((0..900).map(|i| 10_f32.powi(i % 76 - 38)).collect());
+    for len in [2, 3, 4, 5, 7, 8, 64, 100, 1000, 1023, 1024, 1025] {
+        odd.push(vec![0.1; len]);
+        odd.push((0..len).map(|i| i as f32).collect());
+        odd.push((0..len).map(|i| (len - i) as f32).collect());
+        odd.push((0..len).map(|i| if i % 2 == 0 { 1.0 } else { 3.0 }).collect());
+        odd.push((0..len).map(|i| if i == len / 2 { 1.0 } else { 1e-30 }).collect());
+        odd.push(gaussian(len, 4.0, len as u64).iter().map(|x| x.exp2()).collect());
+    }
+    odd
+}
+
+#[test]
+fn odd_weights_are_drawn_in_proportion() {
+    let mut table = AliasTable::default();
+    for weights in odd_weights() {
+        table.rebuild_from_probs(one(&weights), 0).expect("servable");
+        let (induced, exact) = (table.probabilities(), exact(&weights));
+        let distance = total_variation(&induced, &exact);
+        assert!(distance <= resolution(weights.len()), "{} weights: {distance:e}", weights.len());
+        assert!((induced.iter().sum::<f64>() - 1.0).abs() < 1e-12);
+    }
+}
+
+/// A column of weight 0 never answers itself, wherever in it the word points.
+#[test]
+fn pytorch_zero_weight_is_never_chosen() {
+    for weights in odd_weights() {
+        let table = AliasTable::from_probs(one(&weights), 0).expect("servable");
+        let len = weights.len() as u128;
+        for index in 0..len {
+            let first = (index << 64).div_ceil(len) as u64;
+            let last = (((index + 1) << 64).div_ceil(len) - 1) as u64;
+            for word in [first, first + 1, first + (last - first) / 2, last - 1, last] {
+                let token = table.draw(word).expect("a table");
+                assert!(weights[token as usize] > 0.0, "column {index} of {len}, word {word}");
+            }
+        }
+    }
+}
+
+/// The words in equal steps draw in proportion to `probabilities`, to within one step per column.
+#[test]
+fn draws_are_those_of_the_columns() {
+    const STEPS: u64 = 1 << 20;
+    for weights in odd_weights() {
+        let table = AliasTable::from_probs(one(&weights), 0).expect("servable");
+        let mut counts = vec![0.0; weights.len()];
+        for step in 0..STEPS {
+            counts[table.draw(step << 44).expect("a table") as usize] += 1.0 / STEPS as f64;
+        }
+        let distance = total_variation(&counts, &table.probabilities());
+        assert!(distance <= 2.0 * weights.len() as f64 / STEPS as f64, "{distance}");
+    }
+}
+
+#[test]
+fn chi_square_and_kolmogorov_smirnov() {
+    const DRAWS: usize = 2_000_000;
+    let mut tokens = vec![0; DRAWS];
+    for (shape, row) in shapes(1500) {
+        let truth = oracle::softmax(&row, 0.9).expect("servable");
+        let t = Temperature::new(0.9).expect("a temperature");
+        AliasTable::new(one(&row), 0, t).expect("servable").draw_keyed(KEY, &mut tokens).expect("a table");
+        let mut counts = vec![0; row.len()];
+        tokens.iter().for_each(|&token| counts[token as usize] += 1);
+        assert_fits(&counts, &truth, DRAWS, shape);
+        assert_follows(&counts, &truth, DRAWS, shape);
+    }
+}
+
+/// The same columns on every level, or the same error; masked tokens and T = 0 and inf included.
+#[test]
+fn same_bits_on_every_level() {
+    let (mut table, mut other) = (AliasTable::default(), AliasTable::default());
+    for special in [0.0, f32::NEG_INFINITY, f32::NAN, f32::INFINITY] {
+        let mut row = gaussian(2100, 3.0, 3);
+        row[1100..1300].fill(f32::NEG_INFINITY);
+        row[777] = special;
+        for t in TEMPERATURES.map(|t| Temperature::new(t).expect("a temperature")) {
+            let expected = table.rebuild(one(&row), 0, t);
+            for level in levels() {
+                assert_eq!(level.rebuild_alias(&mut other, one(&row), 0, t), expected, "{level}");
+                assert_eq!(other.probabilities(), table.probabilities(), "{level}, {t:?}");
+            }
+            if expected.is_ok() {
+                assert!(table.probabilities()[1100..1300].iter().all(|p| *p == 0.0));
+                assert!(!t.is_greedy() || table.probabilities().contains(&1.0));
+            }
+        }
+    }
+}
+
+#[test]
+fn rows_that_cannot_be_served() {
+    let mut table = AliasTable::default();
+    let error = |weights: &[f32]| AliasTable::from_probs(one(weights), 0).err();
+    assert_eq!(error(&[1.0, -1.0]), Some(RowError::Weight { row: 0, index: 1, value: -1.0 }));
+    assert_eq!(error(&[0.0, 0.0]), Some(RowError::NothingToDraw { row: 0 }));
+    assert_eq!(table.draw(1), Err(Error::Vocab { vocab: 0 }));
+    let rows = Rows::new(&[1.0, 2.0, f32::NAN, 1.0], 2).expect("rows");
+    assert_eq!(table.rebuild(rows, 0, Temperature::ONE), Ok(()));
+    let error = RowError::Logit { row: 1, index: 0, value: f32::NAN };
+    assert_eq!(table.rebuild(rows, 1, Temperature::ONE), Err(error));
+    assert_eq!((table.vocab(), table.draw(1)), (0, Err(Error::Vocab { vocab: 0 })));
+    assert_eq!(table.rebuild(rows, 2, Temperature::ONE), Err(RowError::NothingToDraw { row: 2 }));
+    assert_eq!(AliasTable::default().probabilities(), []);
+}

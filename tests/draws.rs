@@ -1,0 +1,304 @@
+//! Many draws from one row: the tokens of `sample`, its distribution, and the edges.
+
+mod common;
+
+use common::statistics::{assert_fits, assert_follows, enumerate, total_variation};
+use common::{SPECIAL, TEMPERATURES, check, gaussian, levels, shapes, uniforms};
+use kelvin::reference::oracle;
+use kelvin::{
+    AliasTable, Cdf, Draw, Draws, Error, Key, Level, RowError, Rows, Temperature, Uniforms, draw_counts,
+    sample_from_probs, sample_many, sample_many_from_probs,
+};
+
+const QWEN: usize = 151_936;
+const KEY: Key = Key { seed: 4, position: 2 };
+
+fn temperature(t: f32) -> Temperature {
+    Temperature::new(t).expect("a temperature")
+}
+
+fn one(row: &[f32]) -> Rows<'_> {
+    Rows::new(row, row.len()).expect("one row")
+}
+
+fn ends_and(len: usize, seed: u64) -> Vec<f64> {
+    [0.0, 1.0 - f64::EPSILON / 2.0].into_iter().chain(uniforms(len, seed)).collect()
+}
+
+/// A table, with and without a guide, draws what `sample` draws, or fails as it does.
+fn assert_same_tokens(levels: &[Level], row: &[f32], t: f32, uniforms: &[f64]) {
+    let mut cdf = Cdf::default();
+    for &level in levels {
+        let built = level.rebuild_cdf(&mut cdf, one(row), 0, temperature(t));
+        for guided in [false, true] {
+            if guided {
+                cdf.add_guide();
+            }
+            for &u in uniforms {
+                let expected = check::draw(level, row, temperature(t), u).map(|draw| draw.token);
+                let drawn = built.map(|()| cdf.draw(u).expect("a table"));
+                assert_eq!(drawn, expected, "{level}, {} tokens, T = {t:e}, u = {u}, {guided}", row.len());
+            }
+            if built.is_ok() {
+                let mut tokens = vec![0; uniforms.len()];
+                cdf.draw_many(uniforms, &mut tokens).expect("shapes fit");
+                let each: Vec<u32> = uniforms.iter().map(|&u| cdf.draw(u).expect("a table")).collect();
+                assert_eq!(tokens, each, "{level}");
+            }
+        }
+        assert_eq!(cdf.vocab(), if built.is_ok() { row.len() } else { 0 });
+    }
+}
+
+#[test]
+fn same_token_as_sample() {
+    let levels = levels();
+    for len in [1, 2, 15, 16, 17, 511, 512, 513, 1500, 5000] {
+        let row = gaussian(len, 3.0, len as u64);
+        for t in TEMPERATURES {
+            assert_same_tokens(&levels, &row, t, &ends_and(if len < 1000 { 10 } else { 70 }, 3));
+        }
+    }
+    for (_, row) in shapes(QWEN) {
+        assert_same_tokens(&levels[..1], &row, 0.8, &ends_and(300, 5));
+    }
+}
+
+#[test]
+fn same_token_as_sample_in_rows_of_every_kind() {
+    let levels = levels();
+    for special in SPECIAL {
+        let mut row = vec![f32::NEG_INFINITY; 4000];
+        row[700..1100].copy_from_slice(&gaussian(400, 2.0, 8));
+        row[2100..2700].copy_from_slice(&gaussian(600, 2.0, 9));
+        row[2700..2900].iter_mut().zip(0..).for_each(|(x, i)| *x = -4.0 * i as f32);
+        row[1040] = special;
+        for t in TEMPERATURES {
+            assert_same_tokens(&levels, &row, t, &ends_and(20, 6));
+        }
+        assert_same_tokens(&levels, &vec![special; 1100], 1.0, &ends_and(20, 6));
+    }
+}
+
+/// Weights with zeros at both ends and in runs; one alone; subnormal ones; a sum beyond f32.
+fn odd_weights() -> Vec<Vec<f32>> {
+    let mut runs = vec![0.0; 3000];
+    runs[600..700].fill(0.3);
+    runs[1536..2048].copy_from_slice(&gaussian(512, 1.0, 1).iter().map(|x| x.exp2()).collect::<Vec<_>>());
+    runs[2500] = 7.0;
+    let mut alone = vec![0.0; 2000];
+    alone[1234] = 1e-45;
+    let subnormal = (0..900).map(|i| f32::from_bits(i)).collect();
+    let wide = (0..900).map(|i| 10_f32.powi(i % 76 - 38)).collect();
+    vec![runs, alone, subnormal, wide, vec![f32::MAX; 1500], vec![1.0], vec![0.0, 2.0, 0.0]]
+}
+
+#[test]
+fn same_token_as_sample_from_probs() {
+    let mut bad = odd_weights();
+    for special in [f32::NAN, f32::INFINITY, -1.0, 0.0] {
+        bad.push(vec![special; 600]);
+        bad.push([vec![1.0; 600], vec![special]].concat());
+    }
+    let mut cdf = Cdf::default();
+    for weights in bad {
+        for level in levels() {
+            let built = level.rebuild_cdf_from_probs(&mut cdf, one(&weights), 0);
+            for u in ends_and(50, 7) {
+                let mut draws = [Ok(Draw::default())];
+                sample_from_probs(one(&weights), &[u], &mut draws).expect("shapes fit");
+                let drawn = built.map(|()| cdf.draw(u).expect("a table"));
+                assert_eq!(drawn, draws[0].map(|draw| draw.token), "{level}, u = {u}");
+            }
+        }
+    }
+}
+
+/// All 2^53 uniforms, with and without a guide, at the size of Qwen's vocabulary.
+#[test]
+fn enumerated_distribution_is_the_softmax() {
+    for (shape, row) in shapes(QWEN) {
+        let mut cdf = Cdf::new(one(&row), 0, temperature(0.8)).expect("servable");
+        let exact = oracle::softmax(&row, 0.8).expect("servable");
+        let induced = enumerate(QWEN, |u| cdf.draw(u).expect("a table"));
+        let distance = total_variation(&induced, &exact);
+        println!("{shape}: total variation {distance:.1e}");
+        assert!(distance <= 1e-7, "{shape}: {distance:e}");
+        cdf.add_guide();
+        assert!(induced == enumerate(QWEN, |u| cdf.draw(u).expect("a table")), "{shape}, guided");
+    }
+}
+
+/// Logits from -700 to 0: weights over 300 powers of ten.
+#[test]
+fn enumerated_distribution_of_wide_rows() {
+    let falling: Vec<f32> = (0..2000).map(|i| -0.35 * i as f32).collect();
+    let rising: Vec<f32> = falling.iter().rev().copied().collect();
+    for (row, t) in [(&falling, 1.0), (&rising, 1.0), (&falling, 20.0), (&rising, 20.0), (&rising, 0.1)] {
+        let cdf = Cdf::new(one(row), 0, temperature(t)).expect("servable");
+        let induced = enumerate(2000, |u| cdf.draw(u).expect("a table"));
+        let exact = oracle::softmax(row, t).expect("servable");
+        assert!(total_variation(&induced, &exact) <= 1e-7, "T = {t}");
+    }
+}
+
+#[test]
+fn chi_square_and_kolmogorov_smirnov() {
+    const DRAWS: usize = 2_000_000;
+    let mut tokens = vec![0; DRAWS];
+    for (shape, row) in shapes(1500) {
+        let exact = oracle::softmax(&row, 0.9).expect("servable");
+        for method in ["table", "guide"] {
+            let mut cdf = Cdf::new(one(&row), 0, temperature(0.9)).expect("servable");
+            if method == "guide" {
+                cdf.add_guide();
+            }
+            cdf.draw_keyed(KEY, &mut tokens).expect("a table");
+            let mut counts = vec![0; row.len()];
+            tokens.iter().for_each(|&token| counts[token as usize] += 1);
+            assert_fits(&counts, &exact, DRAWS, &format!("{method}, {shape}"));
+            assert_follows(&counts, &exact, DRAWS, &format!("{method}, {shape}"));
+        }
+    }
+}
+
+/// PyTorch 48841 and kin: `multinomial` returned elements of probability 0.
+#[test]
+fn pytorch_zero_weight_is_never_chosen() {
+    for weights in odd_weights() {
+        let cdf = Cdf::from_probs(one(&weights), 0).expect("servable");
+        let induced = enumerate(weights.len(), |u| cdf.draw(u).expect("a table"));
+        assert!(induced.iter().zip(&weights).all(|(p, w)| *w > 0.0 || *p == 0.0));
+    }
+}
+
+/// A cumulative sum in f32 swallows a tail of weights below 2^-24 of the head: here a thousandth of all.
+#[test]
+fn pytorch_tail_is_not_swallowed() {
+    let mut weights = vec![1e-9; 1_000_001];
+    weights[0] = 1.0;
+    let cdf = Cdf::from_probs(one(&weights), 0).expect("servable");
+    let induced = enumerate(weights.len(), |u| cdf.draw(u).expect("a table"));
+    let tail: f64 = induced[1..].iter().sum();
+    assert!((tail - 1e-3 / 1.001).abs() < 1e-9, "{tail}");
+    assert!(induced.iter().all(|p| *p > 0.0));
+    let far = Cdf::from_probs(one(&[1e-15, 1e15, 1e15, 1e-15]), 0).expect("servable");
+    assert_eq!([0.0, 0.25, 0.75].map(|u| far.draw(u)), [Ok(0), Ok(1), Ok(2)]);
+}
+
+/// PyTorch refuses more than 2^24 categories.
+#[test]
+fn pytorch_more_than_2_to_the_24_equal_categories() {
+    let vocab = (1 << 24) + 5;
+    let weights = vec![1.0; vocab];
+    let cdf = Cdf::from_probs(one(&weights), 0).expect("servable");
+    for token in [0, 1, 511, 512, 12_345_678, (1 << 24) - 1, 1 << 24, vocab - 1] {
+        let middle = (token as f64 + 0.5) / vocab as f64;
+        assert_eq!(cdf.draw(middle), Ok(token as u32));
+    }
+}
+
+/// Each row has its own outcome; keys and uniforms, batches and single tables give the same tokens, in any
+/// pool.
+#[test]
+fn batches() {
+    let (rows, vocab, draws) = (9, 70_000, 37);
+    let mut data = gaussian(rows * vocab, 3.0, 1);
+    data[vocab + 3] = f32::NAN;
+    data[4 * vocab..5 * vocab].fill(f32::NEG_INFINITY);
+    let logits = Rows::new(&data, vocab).expect("rows");
+    let t: Vec<Temperature> =
+        [0.0, 1.0, 0.7, 1e30, 1.0, 0.1, f32::INFINITY, 2.0, 1.0].map(temperature).to_vec();
+    let keys: Vec<Key> = (0..rows as u64).map(|position| Key { seed: 3, position }).collect();
+    let mut uniforms = vec![0.0; rows * draws];
+    uniforms.chunks_mut(draws).zip(&keys).for_each(|(u, key)| key.fill(u));
+    let errors = [RowError::Logit { row: 1, index: 3, value: f32::NAN }, RowError::NothingToDraw { row: 4 }];
+    let mut expected = vec![u32::MAX; rows * draws];
+    for (row, tokens) in expected.chunks_mut(draws).enumerate() {
+        if let Ok(cdf) = Cdf::new(logits, row, t[row]) {
+            cdf.draw_keyed(keys[row], tokens).expect("a table");
+        }
+    }
+    for threads in [1, 3] {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
+        for source in [Uniforms::Keys(&keys), Uniforms::Given(&uniforms)] {
+            let mut tokens = vec![0; rows * draws];
+            let failed = pool.install(|| sample_many(logits, &t, source, &mut tokens)).expect("shapes fit");
+            assert_eq!((failed.as_slice(), &tokens), (errors.as_slice(), &expected), "{threads}");
+        }
+    }
+    let weights: Vec<f32> = data.iter().map(|x| x.exp2()).collect();
+    let mut tokens = vec![0; rows * draws];
+    let probs = Rows::new(&weights, vocab).expect("rows");
+    let failed = sample_many_from_probs(probs, Uniforms::Keys(&keys), &mut tokens).expect("shapes fit");
+    assert_eq!(failed.iter().map(RowError::row).collect::<Vec<_>>(), [1, 4]);
+    assert_eq!(tokens[draws..2 * draws], [u32::MAX; 37]);
+}
+
+#[test]
+fn calls_that_do_not_fit() {
+    let logits = one(&[1.0, 2.0]);
+    let mut tokens = [7; 3];
+    let t = [Temperature::ONE];
+    let uniforms = [0.1, 0.2, 1.0];
+    let outside = Error::Uniform { row: 0, value: 1.0 };
+    assert_eq!(sample_many(logits, &t, Uniforms::Given(&uniforms), &mut tokens), Err(outside));
+    let length = Error::Length { of: "uniforms", expected: 3, found: 2 };
+    assert_eq!(sample_many(logits, &t, Uniforms::Given(&uniforms[..2]), &mut tokens), Err(length));
+    let length = Error::Length { of: "keys", expected: 1, found: 0 };
+    assert_eq!(sample_many(logits, &t, Uniforms::Keys(&[]), &mut tokens), Err(length));
+    let two = Rows::new(&[1.0, 2.0], 1).expect("rows");
+    let length = Error::Length { of: "tokens", expected: 2, found: 3 };
+    assert_eq!(sample_many(two, &t, Uniforms::Keys(&[KEY, KEY]), &mut tokens), Err(length));
+    assert_eq!(tokens, [7; 3]);
+    let cdf = Cdf::new(logits, 0, t[0]).expect("servable");
+    assert_eq!(cdf.draw(1.0), Err(outside));
+    assert!(matches!(cdf.draw(f64::NAN), Err(Error::Uniform { .. })));
+    assert_eq!(cdf.draw_many(&uniforms, &mut tokens), Err(outside));
+    assert_eq!(Cdf::default().draw(0.5), Err(Error::Vocab { vocab: 0 }));
+    assert_eq!(Cdf::default().draw_keyed(KEY, &mut tokens), Err(Error::Vocab { vocab: 0 }));
+    assert_eq!(tokens, [7; 3]);
+    assert_eq!(Cdf::new(logits, 1, t[0]).err(), Some(RowError::NothingToDraw { row: 1 }));
+    let none = Rows::<f32>::new(&[], 4).expect("no rows");
+    assert_eq!(sample_many(none, &t, Uniforms::Keys(&[]), &mut []), Ok(vec![]));
+    assert_eq!(sample_many(logits, &t, Uniforms::Given(&[]), &mut []), Ok(vec![]));
+}
+
+#[test]
+fn counts_are_those_of_the_draws() {
+    let row = gaussian(3000, 2.0, 5);
+    for draws in [0, 1, 255, 256, 5000, 20_000] {
+        let counts = draw_counts(one(&row), 0, temperature(0.5), KEY, draws).expect("servable");
+        let mut tokens = vec![0; draws as usize];
+        Cdf::new(one(&row), 0, temperature(0.5))
+            .expect("servable")
+            .draw_keyed(KEY, &mut tokens)
+            .expect("fits");
+        tokens.sort_unstable();
+        let expected: Vec<(u32, u64)> =
+            tokens.chunk_by(|a, b| a == b).map(|run| (run[0], run.len() as u64)).collect();
+        assert_eq!(counts, expected);
+    }
+    assert_eq!(draw_counts(one(&row), 0, temperature(0.0), KEY, 9).expect("servable").len(), 1);
+    assert_eq!(Cdf::default().counts(KEY, 9), []);
+}
+
+#[test]
+fn choice_by_the_number_of_draws() {
+    let row = gaussian(1000, 2.0, 5);
+    let draws = |n| Draws::auto(one(&row), 0, temperature(0.5), n).expect("servable");
+    let (few, many) = (draws(10), draws(1_000_000));
+    let (cdf, alias) =
+        (Cdf::new(one(&row), 0, temperature(0.5)), AliasTable::new(one(&row), 0, temperature(0.5)));
+    let (mut tokens, mut expected) = ([0; 50], [0; 50]);
+    few.draw_keyed(KEY, &mut tokens).expect("a table");
+    cdf.expect("servable").draw_keyed(KEY, &mut expected).expect("a table");
+    assert_eq!(tokens, expected);
+    let mut words = [0; 50];
+    KEY.fill_words(&mut words);
+    assert_eq!(words.map(|word| few.draw(word).expect("a table")), expected);
+    many.draw_keyed(KEY, &mut tokens).expect("a table");
+    alias.expect("servable").draw_keyed(KEY, &mut expected).expect("a table");
+    assert_eq!(tokens, expected);
+    assert_eq!(words.map(|word| many.draw(word).expect("a table")), expected);
+}

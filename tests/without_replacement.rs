@@ -1,0 +1,191 @@
+//! Distinct tokens: the probability of every sequence, and rows that run out.
+
+mod common;
+
+use common::statistics::assert_fits;
+use common::{gaussian, levels, shapes, uniforms};
+use kelvin::reference::oracle;
+use kelvin::{
+    Draw, Error, Key, RowError, Rows, Temperature, Uniforms, sample, sample_from_probs_without_replacement,
+    sample_without_replacement,
+};
+
+fn one(row: &[f32]) -> Rows<'_> {
+    Rows::new(row, row.len()).expect("one row")
+}
+
+/// k distinct tokens, or why not.
+fn draw(row: &[f32], t: f32, uniforms: &[f64]) -> Result<Vec<u32>, RowError> {
+    let mut tokens = vec![0; uniforms.len()];
+    let t = [Temperature::new(t).expect("a temperature")];
+    let failed =
+        sample_without_replacement(one(row), &t, Uniforms::Given(uniforms), &mut tokens).expect("shapes fit");
+    failed.first().map_or(Ok(tokens), |error| Err(*error))
+}
+
+fn draw_from_probs(weights: &[f32], uniforms: &[f64]) -> Result<Vec<u32>, RowError> {
+    let mut tokens = vec![0; uniforms.len()];
+    let failed = sample_from_probs_without_replacement(one(weights), Uniforms::Given(uniforms), &mut tokens)
+        .expect("shapes fit");
+    failed.first().map_or(Ok(tokens), |error| Err(*error))
+}
+
+/// The probability of a sequence: each token out of those that are left.
+fn sequence(p: &[f64], tokens: &[usize]) -> f64 {
+    let (mut left, mut probability) = (1.0, 1.0);
+    for (i, &token) in tokens.iter().enumerate() {
+        if tokens[..i].contains(&token) {
+            return 0.0;
+        }
+        probability *= p[token] / left;
+        left -= p[token];
+    }
+    probability
+}
+
+/// Every sequence of two and of three, from logits and from weights.
+#[test]
+fn sequences_of_two_and_three() {
+    const DRAWS: usize = 300_000;
+    let row = [0.5, -1.0, f32::NEG_INFINITY, 2.0, 0.0, 1.0, -2.0];
+    let p = oracle::softmax(&row, 0.8).expect("servable");
+    let weights: Vec<f32> = p.iter().map(|&p| (p * 9.0) as f32).collect();
+    let n = row.len();
+    for k in [2, 3] {
+        let cells = n.pow(k as u32);
+        let digits = |cell: usize| (0..k).map(|i| cell / n.pow(i as u32) % n).collect::<Vec<_>>();
+        let exact: Vec<f64> = (0..cells).map(|cell| sequence(&p, &digits(cell))).collect();
+        assert!((exact.iter().sum::<f64>() - 1.0).abs() < 1e-12);
+        for from_probs in [false, true] {
+            let mut counts = vec![0; cells];
+            for uniforms in uniforms(DRAWS * k, k as u64).chunks(k) {
+                let tokens =
+                    if from_probs { draw_from_probs(&weights, uniforms) } else { draw(&row, 0.8, uniforms) };
+                let tokens = tokens.expect("servable");
+                let cell: usize = tokens.iter().rev().fold(0, |cell, &token| cell * n + token as usize);
+                counts[cell] += 1;
+            }
+            let impossible = counts.iter().zip(&exact).any(|(count, p)| *count > 0 && *p == 0.0);
+            assert!(!impossible);
+            assert_fits(&counts, &exact, DRAWS, &format!("{k} of {n}"));
+        }
+    }
+}
+
+/// Successive sampling in f64, everything summed anew for each draw.
+fn reference(row: &[f32], t: f32, uniforms: &[f64]) -> Vec<u32> {
+    let mut left = row.to_vec();
+    let mut draw = |&u: &f64| {
+        let token = oracle::sample(&left, t, u).expect("tokens are left");
+        left[token] = f32::NEG_INFINITY;
+        token as u32
+    };
+    uniforms.iter().map(&mut draw).collect()
+}
+
+#[test]
+fn follows_the_reference_on_large_rows() {
+    for (shape, row) in shapes(20_000) {
+        for t in [0.05, 0.8, 3.0] {
+            let uniforms = uniforms(64, 3);
+            let tokens = draw(&row, t, &uniforms).expect("servable");
+            assert_eq!(tokens, reference(&row, t, &uniforms), "{shape}, T = {t}");
+        }
+    }
+}
+
+/// Down to the last token, the rest being ever further below what has been drawn.
+#[test]
+fn all_tokens_of_a_row() {
+    let mut steep: Vec<f32> = (0..1500).map(|i| -40.0 * ((i * 7) % 1500) as f32).collect();
+    steep[100] = f32::NEG_INFINITY;
+    let mixed: Vec<f32> =
+        (0..1300).map(|i| if i % 512 == 0 { 0.0 } else { -88.0 - i as f32 / 400.0 }).collect();
+    for row in [gaussian(1100, 3.0, 1), steep, mixed] {
+        for t in [0.2, 1.0] {
+            let tokens = row.iter().filter(|x| **x > f32::NEG_INFINITY).count();
+            let uniforms = uniforms(tokens, 8);
+            assert_eq!(draw(&row, t, &uniforms), Ok(reference(&row, t, &uniforms)), "T = {t}");
+            let more = [uniforms.as_slice(), &[0.5]].concat();
+            let error = RowError::TooFewTokens { row: 0, wanted: tokens + 1, available: tokens };
+            assert_eq!(draw(&row, t, &more), Err(error));
+        }
+    }
+    assert_eq!(draw(&[0.0, -2000.0, -3000.0], 1.0, &[0.9, 0.9, 0.9]), Ok(vec![0, 1, 2]));
+}
+
+#[test]
+fn weights_to_the_last() {
+    let weights = [0.0, 1e-45, 3e38, 0.0, 1e15, 1e-15, 3e38, 0.0];
+    let tokens = draw_from_probs(&weights, &[0.7, 0.7, 0.7, 0.7, 0.7]).expect("servable");
+    assert_eq!(tokens, [6, 2, 4, 5, 1]);
+    let error = RowError::TooFewTokens { row: 0, wanted: 6, available: 5 };
+    assert_eq!(draw_from_probs(&weights, &[0.0; 6]), Err(error));
+    let error = RowError::Weight { row: 0, index: 1, value: -1.0 };
+    assert_eq!(draw_from_probs(&[1.0, -1.0], &[0.0]), Err(error));
+    assert_eq!(draw_from_probs(&[0.0, 0.0], &[0.0]), Err(RowError::NothingToDraw { row: 0 }));
+}
+
+/// `torch.multinomial([.5, 0, .5], 3)` returns the token of probability 0, without an error.
+#[test]
+fn pytorch_zero_weight_is_never_chosen() {
+    let error = draw_from_probs(&[0.5, 0.0, 0.5], &[0.1, 0.2, 0.3]).expect_err("two tokens");
+    assert_eq!(error.to_string(), "row 0: 3 distinct tokens are wanted, 2 have a weight above 0");
+    let tokens = draw_from_probs(&[1e15, 1e-15], &[0.999, 0.0]).expect("two tokens");
+    assert_eq!(tokens, [0, 1]);
+}
+
+/// The first token is that of `sample`, and more draws do not change those before.
+#[test]
+fn first_tokens_do_not_depend_on_the_number() {
+    let row = gaussian(5000, 3.0, 2);
+    let uniforms = uniforms(200, 9);
+    let all = draw(&row, 0.7, &uniforms).expect("servable");
+    for k in [1, 2, 30] {
+        assert_eq!(draw(&row, 0.7, &uniforms[..k]).expect("servable"), all[..k]);
+    }
+    let mut drawn = [Ok(Draw::default())];
+    let t = [Temperature::new(0.7).expect("a temperature")];
+    sample(one(&row), &t, &uniforms[..1], &mut drawn).expect("shapes fit");
+    assert_eq!(drawn[0].expect("servable").token, all[0]);
+    let mut distinct = all.clone();
+    distinct.sort_unstable();
+    distinct.dedup();
+    assert_eq!(distinct.len(), 200);
+}
+
+/// The same tokens and errors on every level, in any pool, from keys as from their uniforms.
+#[test]
+fn batches() {
+    let (rows, vocab, k) = (8, 70_000, 9);
+    let mut data = gaussian(rows * vocab, 3.0, 1);
+    data[2 * vocab + 8] = f32::INFINITY;
+    data[3 * vocab + 8..4 * vocab].fill(f32::NEG_INFINITY);
+    let logits = Rows::new(&data, vocab).expect("rows");
+    let t = [1.0, 0.0, 1.0, 1.0, 1e-30, f32::INFINITY, 1e35, 0.6].map(|t| Temperature::new(t).expect("fits"));
+    let keys: Vec<Key> = (0..rows as u64).map(|position| Key { seed: 3, position }).collect();
+    let mut uniforms = vec![0.0; rows * k];
+    uniforms.chunks_mut(k).zip(&keys).for_each(|(u, key)| key.fill(u));
+    let errors = [
+        RowError::TooFewTokens { row: 1, wanted: 9, available: 1 },
+        RowError::Logit { row: 2, index: 8, value: f32::INFINITY },
+        RowError::TooFewTokens { row: 3, wanted: 9, available: 8 },
+    ];
+    let mut expected: Option<Vec<u32>> = None;
+    for (level, threads) in levels().into_iter().flat_map(|level| [(level, 1), (level, 3)]) {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
+        for source in [Uniforms::Keys(&keys), Uniforms::Given(&uniforms)] {
+            let mut tokens = vec![0; rows * k];
+            let failed = pool
+                .install(|| level.sample_without_replacement(logits, &t, source, &mut tokens))
+                .expect("shapes fit");
+            assert_eq!(failed, errors, "{level}");
+            assert_eq!(tokens[k..4 * k], [u32::MAX; 27]);
+            assert_eq!(*expected.get_or_insert_with(|| tokens.clone()), tokens, "{level}, {threads}");
+        }
+    }
+    let mut tokens = [7; 2];
+    let length = Error::Length { of: "temperatures", expected: 8, found: 2 };
+    let call = sample_without_replacement(logits, &t[..2], Uniforms::Keys(&keys), &mut tokens);
+    assert_eq!((call, tokens), (Err(length), [7; 2]));
+}

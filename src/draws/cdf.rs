@@ -242,10 +242,9 @@ impl Cdf {
                     |group, w| {
                         prefetch_group(simd, row, start + group * GROUP);
                         store(simd, w, weights, group);
-                        sums[group] = w.map(
-                            #[inline(always)]
-                            |w| simd.reduce_add_wide(simd.widen(w)),
-                        );
+                        for (sum, w) in sums[group].iter_mut().zip(w) {
+                            *sum = simd.reduce_add_wide(simd.widen(w));
+                        }
                     },
                 ));
             },

@@ -268,11 +268,11 @@ impl Level {
     ) -> Result<(), RowError> {
         let probs = probs.row(row);
         let sum = dispatch!(self, simd => sum_row(simd, probs));
-        table.columns.clear();
         if sum > 0.0 && sum < f64::INFINITY {
             dispatch!(self, _simd => table.fill(probs, sum));
             Ok(())
         } else {
+            table.columns.clear();
             Err(diagnose_weights(row, probs))
         }
     }

@@ -1,5 +1,14 @@
 //! Many tokens from one row.
+//!
+//! ```text
+//! build.rs, cdf.rs, search.rs   the cumulative distribution as a table, and its searches
+//! guide.rs                      a shortcut through it
+//! choice.rs                     this table, or that of alias.rs
+//! many.rs                       batches, and counts
+//! without_replacement.rs        distinct tokens; urn.rs: what is left of a row meanwhile
+//! ```
 
+mod build;
 pub(crate) mod cdf;
 pub(crate) mod choice;
 mod guide;

@@ -6,8 +6,8 @@ mod common;
 use allocation_counter::measure;
 use common::gaussian;
 use kelvin::{
-    Draw, Key, Rows, RowsMut, Temperature, argmax, log_softmax, log_sum_exp, sample, sample_from_probs,
-    softmax,
+    AliasTable, Cdf, Draw, Key, Rows, RowsMut, Temperature, Uniforms, argmax, log_softmax, log_sum_exp,
+    sample, sample_from_probs, sample_many, sample_without_replacement, softmax,
 };
 
 #[test]
@@ -31,4 +31,28 @@ fn reused_outputs() {
     };
     all(1);
     assert_eq!(measure(|| all(2)).count_total, 0);
+}
+
+#[test]
+fn reused_tables() {
+    let vocab = 32_000;
+    let data = gaussian(2 * vocab, 3.0, 1);
+    let logits = Rows::new(&data, vocab).expect("rows");
+    let (mut cdf, mut alias, mut tokens) = (Cdf::default(), AliasTable::default(), [0; 20]);
+    let t = [Temperature::new(0.7).expect("a temperature")];
+    let mut all = |row: usize, vocab: usize| {
+        let logits = Rows::with_stride(&data, 2, vocab, logits.vocab()).expect("rows");
+        let keys = [0, 1].map(|position| Key { seed: row as u64, position });
+        cdf.rebuild(logits, row, t[0]).expect("servable");
+        cdf.add_guide();
+        cdf.draw_keyed(keys[0], &mut tokens).expect("a table");
+        alias.rebuild(logits, row, t[0]).expect("servable");
+        alias.draw_keyed(keys[0], &mut tokens).expect("a table");
+        sample_many(logits, &t, Uniforms::Keys(&keys), &mut tokens).expect("shapes fit");
+        sample_without_replacement(logits, &t, Uniforms::Keys(&keys), &mut tokens).expect("shapes fit");
+    };
+    all(0, vocab);
+    assert_eq!(measure(|| all(1, vocab)).count_total, 0);
+    all(1, 1000);
+    assert_eq!(measure(|| all(1, vocab)).count_total, 0);
 }

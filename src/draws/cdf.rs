@@ -9,17 +9,13 @@
 //! A draw is three branch-free binary searches, each for the first prefix that exceeds the target, with
 //! the arithmetic of `sample` between them: so it is the same token, for every uniform.
 
-use core::hint::select_unpredictable;
-
 use super::guide::Guide;
-use super::search::{PrefixTree, first_above, first_lane_above, prefix_sums};
-use crate::argmax::greatest;
-use crate::batch::{check_length, diagnose};
+use super::search::{PrefixTree, first_above, first_lane_above};
+use crate::batch::check_length;
 use crate::key::to_uniform;
-use crate::sample::{diagnose_weights, sum_block};
-use crate::simd::{LANES, Simd, dispatch};
-use crate::summary::{Summary, Total, prefetch_group};
-use crate::weights::{BLOCK, Factor, GROUP, for_each_block, store, summarize};
+use crate::simd::LANES;
+use crate::summary::Summary;
+use crate::weights::BLOCK;
 use crate::{Error, Key, Level, Logit, RowError, Rows, Temperature};
 
 /// Vectors of a block.
@@ -55,31 +51,31 @@ const TOGETHER: usize = 32;
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct Cdf {
-    vocab: usize,
+    pub(super) vocab: usize,
     /// The number of the first token: 0, or the greedy one, alone in its table.
-    first: u32,
+    pub(super) first: u32,
     /// Of all weights.
-    sum: f64,
+    pub(super) sum: f64,
     /// Through each block; infinite from the last block that weighs something.
-    prefixes: Vec<f64>,
-    tree: PrefixTree,
-    blocks: Vec<Block>,
-    weights: Vec<[f32; BLOCK]>,
-    summaries: Vec<Summary>,
+    pub(super) prefixes: Vec<f64>,
+    pub(super) tree: PrefixTree,
+    pub(super) blocks: Vec<Block>,
+    pub(super) weights: Vec<[f32; BLOCK]>,
+    pub(super) summaries: Vec<Summary>,
     pub(super) guide: Guide,
 }
 
 /// What the search needs of a block.
 #[derive(Clone, Copy, Debug, Default)]
-struct Block {
+pub(super) struct Block {
     /// The prefix of the row before the block.
-    before: f64,
+    pub(super) before: f64,
     /// The block's share of the row's sum.
-    mass: f64,
+    pub(super) mass: f64,
     /// Of the block's own weights, in f64.
-    sum: f64,
+    pub(super) sum: f64,
     /// Through each vector; infinite from the last vector that weighs something.
-    vectors: [f64; VECTORS],
+    pub(super) vectors: [f64; VECTORS],
 }
 
 impl Cdf {
@@ -217,134 +213,5 @@ impl Cdf {
             let token = block[i] * BLOCK + vector[i] * LANES + first_lane_above(weights, target[i]);
             tokens[i] = self.first + token as u32;
         }
-    }
-
-    /// False if the row cannot be served.
-    #[inline(always)]
-    fn build<S: Simd, L: Logit>(&mut self, simd: S, row: &[L], temperature: Temperature) -> bool {
-        if temperature.is_greedy() {
-            return greatest(simd, row).is_some_and(|(token, _)| self.build_single(simd, token));
-        }
-        let factor = Factor::new(temperature.get());
-        self.reset(row.len());
-        for_each_block(
-            row,
-            L::NEG_INFINITY,
-            #[inline(always)]
-            |start, block| {
-                let weights = &mut self.weights[start / BLOCK];
-                let sums = self.blocks[start / BLOCK].vectors.as_chunks_mut().0;
-                self.summaries.push(summarize(
-                    simd,
-                    block,
-                    &factor,
-                    #[inline(always)]
-                    |group, w| {
-                        prefetch_group(simd, row, start + group * GROUP);
-                        store(simd, w, weights, group);
-                        for (sum, w) in sums[group].iter_mut().zip(w) {
-                            *sum = simd.reduce_add_wide(simd.widen(w));
-                        }
-                    },
-                ));
-            },
-        );
-        Total::of(&self.summaries, &factor).is_some_and(|total| {
-            self.accumulate(
-                #[inline(always)]
-                |summary| total.mass(summary, &factor),
-            )
-        })
-    }
-
-    /// The greedy token, as a row of its own.
-    #[inline(always)]
-    fn build_single<S: Simd>(&mut self, simd: S, token: usize) -> bool {
-        let served = self.build_from_probs(simd, &[1.0]);
-        self.first = token as u32;
-        served
-    }
-
-    /// False if the row cannot be served.
-    #[inline(always)]
-    fn build_from_probs<S: Simd>(&mut self, simd: S, row: &[f32]) -> bool {
-        self.reset(row.len());
-        for_each_block(
-            row,
-            0.0,
-            #[inline(always)]
-            |start, block| {
-                let sum = sum_block(
-                    simd,
-                    block,
-                    #[inline(always)]
-                    |group| prefetch_group(simd, row, start + group * GROUP),
-                );
-                self.summaries.push(Summary { sum, ..Summary::default() });
-                self.weights[start / BLOCK] = *block;
-                let sums = &mut self.blocks[start / BLOCK].vectors;
-                for (sum, vector) in sums.iter_mut().zip(block.as_chunks().0) {
-                    *sum = simd.reduce_add_wide(simd.widen(simd.load(vector)));
-                }
-            },
-        );
-        self.accumulate(|summary| summary.sum)
-    }
-
-    fn reset(&mut self, len: usize) {
-        let blocks = len.div_ceil(BLOCK);
-        self.first = 0;
-        self.guide.clear();
-        self.summaries.clear();
-        self.prefixes.clear();
-        self.blocks.resize(blocks, Block::default());
-        self.weights.resize(blocks, [0.0; BLOCK]);
-    }
-
-    /// Sums to prefixes, everywhere. False unless their total is above 0 and finite.
-    fn accumulate(&mut self, mass: impl Fn(&Summary) -> f64) -> bool {
-        self.sum = 0.0;
-        let mut last = 0;
-        for (index, (block, summary)) in self.blocks.iter_mut().zip(&self.summaries).enumerate() {
-            block.before = self.sum;
-            block.mass = mass(summary);
-            block.sum = prefix_sums(&mut block.vectors);
-            self.sum += block.mass;
-            self.prefixes.push(self.sum);
-            last = select_unpredictable(block.mass > 0.0, index, last);
-        }
-        self.prefixes.iter_mut().skip(last).for_each(|prefix| *prefix = f64::INFINITY);
-        self.tree.fill(&self.prefixes);
-        self.sum > 0.0 && self.sum < f64::INFINITY
-    }
-}
-
-impl Level {
-    /// [`Cdf::rebuild`], on this level.
-    ///
-    /// # Errors
-    /// As there.
-    pub fn rebuild_cdf<L: Logit>(
-        self,
-        cdf: &mut Cdf,
-        logits: Rows<'_, L>,
-        row: usize,
-        temperature: Temperature,
-    ) -> Result<(), RowError> {
-        let logits = logits.row(row);
-        let served = dispatch!(self, simd => cdf.build(simd, logits, temperature));
-        cdf.vocab = if served { logits.len() } else { 0 };
-        if served { Ok(()) } else { Err(diagnose(row, logits)) }
-    }
-
-    /// [`Cdf::rebuild_from_probs`], on this level.
-    ///
-    /// # Errors
-    /// As there.
-    pub fn rebuild_cdf_from_probs(self, cdf: &mut Cdf, probs: Rows<'_>, row: usize) -> Result<(), RowError> {
-        let probs = probs.row(row);
-        let served = dispatch!(self, simd => cdf.build_from_probs(simd, probs));
-        cdf.vocab = if served { probs.len() } else { 0 };
-        if served { Ok(()) } else { Err(diagnose_weights(row, probs)) }
     }
 }

@@ -10,17 +10,18 @@ const FAN: usize = 16;
 /// Prefixes, above them the last of each [`FAN`] of them, and so on up to a single node.
 #[derive(Clone, Debug, Default)]
 pub(super) struct PrefixTree {
-    /// The leaves first.
+    /// The leaves first; those from `depth` on are room for larger trees.
     levels: Vec<Vec<[f64; FAN]>>,
+    depth: usize,
 }
 
 impl PrefixTree {
     /// Takes the prefixes, of which the last is infinite.
     pub(super) fn fill(&mut self, prefixes: &[f64]) {
-        let depth = (1..).find(|&depth| prefixes.len() <= FAN.pow(depth)).unwrap_or(1) as usize;
-        self.levels.resize_with(depth, Vec::new);
+        self.depth = (1..8).find(|&depth| prefixes.len() <= FAN.pow(depth)).unwrap_or(8) as usize;
+        self.levels.resize_with(self.levels.len().max(self.depth), Vec::new);
         fill_nodes(&mut self.levels[0], prefixes.iter().copied());
-        for level in 1..depth {
+        for level in 1..self.depth {
             let (below, above) = self.levels.split_at_mut(level);
             fill_nodes(&mut above[0], below[level - 1].iter().map(|node| node[FAN - 1]));
         }
@@ -28,7 +29,11 @@ impl PrefixTree {
 
     #[inline(always)]
     pub(super) fn first_above(&self, target: f64) -> usize {
-        self.levels.iter().rev().fold(0, |node, level| FAN * node + first_above(&level[node], target))
+        self.levels[..self.depth].iter().rev().fold(
+            0,
+            #[inline(always)]
+            |node, level| FAN * node + first_above(&level[node], target),
+        )
     }
 }
 

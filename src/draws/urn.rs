@@ -18,18 +18,16 @@ use crate::Logit;
 use crate::sample::{find_in_block, sum_block};
 use crate::simd::Simd;
 use crate::summary::{Reference, Summary, Total, prefetch_group};
-use crate::weights::{BLOCK, Factor, GROUP, for_each_block, summarize, weights};
+use crate::weights::{BLOCK, Factor, GROUP, for_each_block, padded, summarize, weights};
 
 /// Where the weights of a row of `L` come from.
 pub(super) trait Source<L: Logit>: Copy {
     /// What stands in a row for a token that weighs nothing.
-    const NOTHING: f32;
-    fn filler() -> L;
+    fn nothing(self) -> L;
     /// By which the references of blocks compare.
-    fn factor(&self) -> Factor;
-    fn summarize<S: Simd>(&self, simd: S, block: &[L; BLOCK]) -> Summary;
-    fn summarize_rest<S: Simd>(&self, simd: S, block: &[f32; BLOCK]) -> Summary;
-    fn weights<S: Simd>(&self, simd: S, block: &[f32; BLOCK], reference: Reference) -> [f32; BLOCK];
+    fn factor(self) -> Factor;
+    fn summarize<S: Simd>(self, simd: S, block: &[L; BLOCK]) -> Summary;
+    fn weights<S: Simd>(self, simd: S, block: &[L; BLOCK], reference: Reference, out: &mut [f32; BLOCK]);
 }
 
 /// Logits at a temperature.
@@ -37,18 +35,16 @@ pub(super) trait Source<L: Logit>: Copy {
 pub(super) struct Softmax(pub(super) Factor);
 
 impl<L: Logit> Source<L> for Softmax {
-    const NOTHING: f32 = f32::NEG_INFINITY;
-
-    fn filler() -> L {
+    fn nothing(self) -> L {
         L::NEG_INFINITY
     }
 
-    fn factor(&self) -> Factor {
+    fn factor(self) -> Factor {
         self.0
     }
 
     #[inline(always)]
-    fn summarize<S: Simd>(&self, simd: S, block: &[L; BLOCK]) -> Summary {
+    fn summarize<S: Simd>(self, simd: S, block: &[L; BLOCK]) -> Summary {
         summarize(
             simd,
             block,
@@ -59,15 +55,8 @@ impl<L: Logit> Source<L> for Softmax {
     }
 
     #[inline(always)]
-    fn summarize_rest<S: Simd>(&self, simd: S, block: &[f32; BLOCK]) -> Summary {
-        Source::<f32>::summarize(self, simd, block)
-    }
-
-    #[inline(always)]
-    fn weights<S: Simd>(&self, simd: S, block: &[f32; BLOCK], reference: Reference) -> [f32; BLOCK] {
-        let mut room = [0.0; BLOCK];
-        weights(simd, block, &self.0, reference, &mut room);
-        room
+    fn weights<S: Simd>(self, simd: S, block: &[L; BLOCK], reference: Reference, out: &mut [f32; BLOCK]) {
+        weights(simd, block, &self.0, reference, out);
     }
 }
 
@@ -76,35 +65,22 @@ impl<L: Logit> Source<L> for Softmax {
 pub(super) struct Weights;
 
 impl Source<f32> for Weights {
-    const NOTHING: f32 = 0.0;
-
-    fn filler() -> f32 {
+    fn nothing(self) -> f32 {
         0.0
     }
 
-    fn factor(&self) -> Factor {
+    fn factor(self) -> Factor {
         Factor::new(1.0)
     }
 
     #[inline(always)]
-    fn summarize<S: Simd>(&self, simd: S, block: &[f32; BLOCK]) -> Summary {
-        let sum = sum_block(
-            simd,
-            block,
-            #[inline(always)]
-            |_| (),
-        );
-        Summary { sum, ..Summary::default() }
+    fn summarize<S: Simd>(self, simd: S, block: &[f32; BLOCK]) -> Summary {
+        Summary { sum: sum_of(simd, block), ..Summary::default() }
     }
 
     #[inline(always)]
-    fn summarize_rest<S: Simd>(&self, simd: S, block: &[f32; BLOCK]) -> Summary {
-        self.summarize(simd, block)
-    }
-
-    #[inline(always)]
-    fn weights<S: Simd>(&self, _simd: S, block: &[f32; BLOCK], _reference: Reference) -> [f32; BLOCK] {
-        *block
+    fn weights<S: Simd>(self, _simd: S, block: &[f32; BLOCK], _reference: Reference, out: &mut [f32; BLOCK]) {
+        *out = *block;
     }
 }
 
@@ -114,9 +90,11 @@ pub(super) struct Urn {
     summaries: Vec<Summary>,
     /// The root at 1; the children of node i at 2 i and 2 i + 1; the blocks are the leaves.
     tree: Vec<f64>,
-    /// The blocks that tokens were taken from, without them; valid where `touched`.
-    blocks: Vec<[f32; BLOCK]>,
+    /// The weights of the blocks that tokens were taken from, without those; valid where `touched`.
+    weights: Vec<[f32; BLOCK]>,
     touched: Vec<bool>,
+    /// A bit per token.
+    taken: Vec<u64>,
 }
 
 impl Urn {
@@ -139,8 +117,7 @@ impl Urn {
                 self.grow(&total, &factor);
             }
             let (index, fraction) = self.descend(uniform);
-            let within = self.take(simd, source, row, index, fraction).ok_or(Some(drawn))?;
-            *token = (index * BLOCK + within) as u32;
+            *token = self.take(simd, source, row, index, fraction).ok_or(Some(drawn))? as u32;
             self.update(index, total.mass(&self.summaries[index], &factor));
         }
         Ok(())
@@ -158,7 +135,7 @@ impl Urn {
         self.summaries.clear();
         for_each_block(
             row,
-            Self::filler(source),
+            source.nothing(),
             #[inline(always)]
             |start, block| {
                 (0..BLOCK).step_by(GROUP).for_each(
@@ -170,14 +147,12 @@ impl Urn {
         );
         self.touched.clear();
         self.touched.resize(self.summaries.len(), false);
-        self.blocks.resize(self.blocks.len().max(self.summaries.len()), [0.0; BLOCK]);
+        self.taken.clear();
+        self.taken.resize(row.len().div_ceil(64), 0);
+        self.weights.resize(self.weights.len().max(self.summaries.len()), [0.0; BLOCK]);
         let total = Total::of(&self.summaries, factor).filter(|total| total.sum < f64::INFINITY)?;
         self.grow(&total, factor);
         Some(total)
-    }
-
-    fn filler<L: Logit, F: Source<L>>(_source: F) -> L {
-        F::filler()
     }
 
     /// The tree, anew.
@@ -208,34 +183,47 @@ impl Urn {
 
     /// Takes a token out of a block.
     #[inline(always)]
-    fn take<S: Simd, L: Logit, F: Source<L>>(
+    fn take<S: Simd, L: Logit>(
         &mut self,
         simd: S,
-        source: F,
+        source: impl Source<L>,
         row: &[L],
         index: usize,
         fraction: f64,
     ) -> Option<usize> {
-        let block = &mut self.blocks[index];
+        let start = index * BLOCK;
+        let (weights, summary) = (&mut self.weights[index], &mut self.summaries[index]);
         if !core::mem::replace(&mut self.touched[index], true) {
-            let part = &row[index * BLOCK..row.len().min((index + 1) * BLOCK)];
-            block[part.len()..].fill(F::NOTHING);
-            block.iter_mut().zip(part).for_each(|(to, from)| *to = from.to_f32());
+            match row[start..].first_chunk() {
+                Some(block) => weigh(simd, source, block, summary.reference, weights),
+                None => {
+                    weigh(simd, source, &padded(&row[start..], source.nothing()), summary.reference, weights);
+                }
+            }
         }
-        let reference = self.summaries[index].reference;
-        let mut weights = source.weights(simd, block, reference);
-        let token = find_in_block(simd, &weights, fraction)?;
-        block[token] = F::NOTHING;
-        weights[token] = 0.0;
-        let sum = sum_block(
-            simd,
-            &weights,
-            #[inline(always)]
-            |_| (),
-        );
-        self.summaries[index] =
-            if sum < LOW { source.summarize_rest(simd, block) } else { Summary { sum, reference } };
+        let token = start + find_in_block(simd, weights, fraction)?;
+        weights[token - start] = 0.0;
+        self.taken[token / 64] |= 1 << (token % 64);
+        summary.sum = sum_of(simd, weights);
+        if summary.sum < LOW {
+            let rest = self.rest(source, row, start);
+            self.summaries[index] = summarize_rest(simd, source, &rest);
+            weigh(simd, source, &rest, self.summaries[index].reference, &mut self.weights[index]);
+        }
         Some(token)
+    }
+
+    /// A block of the row, without the tokens that were taken.
+    fn rest<L: Logit>(&self, source: impl Source<L>, row: &[L], start: usize) -> [L; BLOCK] {
+        let mut block = padded(&row[start..row.len().min(start + BLOCK)], source.nothing());
+        for (bits, tokens) in self.taken[start / 64..].iter().zip(block.chunks_mut(64)) {
+            for (bit, token) in tokens.iter_mut().enumerate() {
+                if bits >> bit & 1 == 1 {
+                    *token = source.nothing();
+                }
+            }
+        }
+        block
     }
 
     /// The mass of a block, and of all that it is a part of.
@@ -247,6 +235,39 @@ impl Urn {
             self.tree[node] = self.tree[2 * node] + self.tree[2 * node + 1];
         }
     }
+}
+
+/// (A function of its own, as the next: where the kernel gets too long, LLVM leaves its operations as calls.)
+#[inline(never)]
+fn weigh<S: Simd, L: Logit>(
+    simd: S,
+    source: impl Source<L>,
+    block: &[L; BLOCK],
+    reference: Reference,
+    out: &mut [f32; BLOCK],
+) {
+    simd.vectorize(
+        #[inline(always)]
+        || source.weights(simd, block, reference, out),
+    );
+}
+
+#[inline(never)]
+fn summarize_rest<S: Simd, L: Logit>(simd: S, source: impl Source<L>, rest: &[L; BLOCK]) -> Summary {
+    simd.vectorize(
+        #[inline(always)]
+        || source.summarize(simd, rest),
+    )
+}
+
+#[inline(always)]
+fn sum_of<S: Simd>(simd: S, weights: &[f32; BLOCK]) -> f64 {
+    sum_block(
+        simd,
+        weights,
+        #[inline(always)]
+        |_| (),
+    )
 }
 
 /// Below this sum a block gets a new reference, as in `summarize`.

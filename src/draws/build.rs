@@ -7,7 +7,7 @@ use super::search::prefix_sums;
 use crate::argmax::greatest;
 use crate::batch::diagnose;
 use crate::sample::{diagnose_weights, sum_block};
-use crate::simd::{Simd, dispatch};
+use crate::simd::{LANES, Simd, dispatch};
 use crate::summary::{Summary, Total, prefetch_group};
 use crate::weights::{BLOCK, Factor, GROUP, for_each_block, store, summarize};
 use crate::{Level, Logit, RowError, Rows, Temperature};
@@ -27,7 +27,7 @@ impl Cdf {
             #[inline(always)]
             |start, block| {
                 let weights = &mut self.weights[start / BLOCK];
-                let sums = self.blocks[start / BLOCK].vectors.as_chunks_mut().0;
+                let sums: &mut [[f64; GROUP / LANES]] = self.blocks[start / BLOCK].vectors.as_chunks_mut().0;
                 self.summaries.push(summarize(
                     simd,
                     block,

@@ -5,6 +5,7 @@
 pub mod batch;
 pub mod case;
 pub mod check;
+pub mod many;
 pub mod properties;
 pub mod statistics;
 

@@ -3,6 +3,7 @@
 use super::batch::{Batch, Expected, expect};
 use super::case::{Case, Row};
 use super::check;
+pub use super::many::{alias, draws};
 use kelvin::reference::{contract, oracle};
 use kelvin::{Level, Temperature};
 
@@ -10,7 +11,7 @@ use kelvin::{Level, Temperature};
 pub type Property = fn(&[u8]);
 
 /// Every target, with the name of its fuzzer and of its seeds.
-pub const TARGETS: [(&str, Property); 4] = [
+pub const TARGETS: [(&str, Property); 6] = [
     ("softmax", softmax),
     ("sample", sample),
     #[cfg(feature = "half")]
@@ -18,6 +19,8 @@ pub const TARGETS: [(&str, Property); 4] = [
     #[cfg(not(feature = "half"))]
     ("half", |_| {}),
     ("extreme_temperature", extreme_temperature),
+    ("draws", draws),
+    ("alias", alias),
 ];
 
 /// Relative error of a probability above 2^-100 (`check::values`), and so the most by which a prefix of them is off.

@@ -1,0 +1,131 @@
+//! The fuzz targets of what draws many tokens from one row.
+
+use super::case::{Case, Row};
+use super::check::{self, row_error};
+use kelvin::reference::{contract, oracle};
+use kelvin::{AliasTable, Cdf, Level, RowError, Rows, Temperature, Uniforms};
+
+/// A table draws what `sample` draws, and distinct tokens are distinct and weigh something, on every level.
+pub fn draws(bytes: &[u8]) {
+    let case = Case::decode(bytes);
+    let mut tables = [Cdf::default(), Cdf::default()];
+    for row in &case.rows {
+        let uniforms = uniforms(row);
+        for level in Level::available() {
+            check_cdf(level, row, &uniforms, &mut tables);
+        }
+        check_many(row, &uniforms);
+        check_distinct(row, &uniforms[..1 + case.choice % uniforms.len()]);
+    }
+}
+
+/// A table has the distribution of its row, and never answers with a token of weight 0.
+pub fn alias(bytes: &[u8]) {
+    let case = Case::decode(bytes);
+    let mut table = AliasTable::default();
+    for row in &case.rows {
+        let probs = contract::softmax(&row.logits, row.temperature);
+        for level in Level::available() {
+            let built = level.rebuild_alias(&mut table, one(&row.logits), 0, t(row));
+            assert_eq!(built.err(), probs.is_none().then(|| row_error(&row.logits)), "{level}");
+            if let Some(probs) = &probs {
+                check_table(&table, probs, row.uniform);
+            }
+        }
+        let weights: Vec<f32> = row.logits.iter().map(|x| x.abs()).collect();
+        let built = table.rebuild_from_probs(one(&weights), 0);
+        assert_eq!(built.is_ok(), contract::sample_from_probs(&weights, 0.5).is_some());
+        if built.is_ok() {
+            check_table(&table, &weights, row.uniform);
+        }
+    }
+}
+
+fn one(row: &[f32]) -> Rows<'_> {
+    Rows::new(row, row.len()).expect("one row")
+}
+
+fn t(row: &Row) -> Temperature {
+    Temperature::new(row.temperature).expect("0 or more")
+}
+
+/// The row's own, those beside it, both ends, and some between.
+fn uniforms(row: &Row) -> Vec<f64> {
+    let last = 1.0 - f64::EPSILON / 2.0;
+    let u = row.uniform;
+    let spread = (1..5).map(|i| (u + f64::from(i) * 0.2).fract());
+    [u, u.next_up().min(last), 0.0, last].into_iter().chain(spread).collect()
+}
+
+/// Twice: found by bisection, and with a guide.
+fn check_cdf(level: Level, row: &Row, uniforms: &[f64], tables: &mut [Cdf; 2]) {
+    for (guided, cdf) in tables.iter_mut().enumerate() {
+        let built = level.rebuild_cdf(cdf, one(&row.logits), 0, t(row));
+        if guided == 1 {
+            cdf.add_guide();
+        }
+        for &u in uniforms {
+            let expected = contract::sample(&row.logits, row.temperature, u).map(|(token, _)| token);
+            let drawn = built.map(|()| cdf.draw(u).expect("a table"));
+            let context = || format!("{level}, T = {:e}, u = {u:e}, guided: {guided}", row.temperature);
+            assert_eq!(drawn, expected.ok_or_else(|| row_error(&row.logits)), "{}", context());
+        }
+    }
+}
+
+fn check_many(row: &Row, uniforms: &[f64]) {
+    let mut tokens = vec![0; uniforms.len()];
+    let given = Uniforms::Given(uniforms);
+    let failed = kelvin::sample_many(one(&row.logits), &[t(row)], given, &mut tokens).expect("shapes fit");
+    for (&u, token) in uniforms.iter().zip(tokens) {
+        let drawn = failed.first().map_or(Ok(token), |error| Err(*error));
+        assert_eq!(drawn, check::draw(Level::best(), &row.logits, t(row), u).map(|draw| draw.token));
+    }
+}
+
+/// The same on every level; the first as `sample` draws it; a shortage only where tokens are short.
+fn check_distinct(row: &Row, uniforms: &[f64]) {
+    let draw = |level: Level| -> Result<Vec<u32>, RowError> {
+        let mut tokens = vec![0; uniforms.len()];
+        let failed = level
+            .sample_without_replacement(one(&row.logits), &[t(row)], Uniforms::Given(uniforms), &mut tokens)
+            .expect("shapes fit");
+        failed.first().map_or(Ok(tokens), |error| Err(*error))
+    };
+    let drawn = draw(Level::best());
+    for level in Level::available() {
+        assert_eq!(draw(level), drawn, "{level}");
+    }
+    let Ok(tokens) = drawn else { return check_shortage(row, uniforms.len()) };
+    let first = contract::sample(&row.logits, row.temperature, uniforms[0]).map(|(token, _)| token);
+    assert_eq!(Some(tokens[0]), first);
+    for (i, &token) in tokens.iter().enumerate() {
+        assert!(!tokens[..i].contains(&token), "{tokens:?}");
+        assert!(row.logits[token as usize] > f32::NEG_INFINITY, "{token} is masked");
+    }
+}
+
+/// A row that could be served has fewer tokens within reach than were wanted. (Within 2^-100 of the largest,
+/// every token is.)
+fn check_shortage(row: &Row, wanted: usize) {
+    if let Some(probs) = oracle::softmax(&row.logits, row.temperature) {
+        let reachable = probs.iter().filter(|p| **p > (-100_f64).exp2()).count();
+        assert!(reachable < wanted, "{reachable} tokens are enough for {wanted}");
+    }
+}
+
+/// Its distribution is the weights', to what its thresholds resolve; no column answers with a token of weight 0.
+fn check_table(table: &AliasTable, weights: &[f32], uniform: f64) {
+    let sum: f64 = weights.iter().map(|&w| f64::from(w)).sum();
+    let bits = usize::BITS - (weights.len() - 1).leading_zeros();
+    let induced = table.probabilities();
+    let distance = |(p, &w): (&f64, &f32)| (p - f64::from(w) / sum).abs() / 2.0;
+    let total: f64 = induced.iter().zip(weights).map(distance).sum();
+    // The second part is the rounding of the exact values in f64.
+    let bound = f64::from(bits as f32 - 61.0).exp2() + 1e-12;
+    assert!(total <= bound, "{} weights: {total:e}", weights.len());
+    for word in [0, 1, u64::MAX, (uniform * 18_446_744_073_709_551_616.0) as u64] {
+        let token = table.draw(word).expect("a table") as usize;
+        assert!(weights[token] > 0.0, "word {word:x}: token {token} weighs 0");
+    }
+}

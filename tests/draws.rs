@@ -88,7 +88,7 @@ fn odd_weights() -> Vec<Vec<f32>> {
     runs[2500] = 7.0;
     let mut alone = vec![0.0; 2000];
     alone[1234] = 1e-45;
-    let subnormal = (0..900).map(|i| f32::from_bits(i)).collect();
+    let subnormal = (0..900).map(f32::from_bits).collect();
     let wide = (0..900).map(|i| 10_f32.powi(i % 76 - 38)).collect();
     vec![runs, alone, subnormal, wide, vec![f32::MAX; 1500], vec![1.0], vec![0.0, 2.0, 0.0]]
 }

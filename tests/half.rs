@@ -14,8 +14,8 @@ use kelvin::{Draw, Level, Logit, RowError, Rows, RowsMut, Temperature};
 #[test]
 fn every_pattern() {
     for level in levels() {
-        every_pattern_of(level, f16::from_bits, |x| f16::to_f32_const(x));
-        every_pattern_of(level, bf16::from_bits, |x| bf16::to_f32_const(x));
+        every_pattern_of(level, f16::from_bits, f16::to_f32_const);
+        every_pattern_of(level, bf16::from_bits, bf16::to_f32_const);
     }
 }
 

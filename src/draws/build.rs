@@ -5,7 +5,7 @@ use super::search::prefix_sums;
 use crate::argmax::greatest;
 use crate::batch::diagnose;
 use crate::sample::{diagnose_weights, sum_block};
-use crate::simd::{Simd, dispatch};
+use crate::simd::{LANES, Simd, dispatch};
 use crate::summary::{Summary, Total, prefetch_group};
 use crate::weights::{BLOCK, Factor, GROUP, for_each_block, store, summarize};
 use crate::{Level, Logit, RowError, Rows, Temperature};
@@ -25,7 +25,7 @@ impl Cdf {
             #[inline(always)]
             |start, block| {
                 let weights = &mut self.weights[start / BLOCK];
-                let sums = self.blocks[start / BLOCK].vectors.as_chunks_mut().0;
+                let sums: &mut [[f64; GROUP / LANES]] = self.blocks[start / BLOCK].vectors.as_chunks_mut().0;
                 self.summaries.push(summarize(
                     simd,
                     block,
@@ -34,10 +34,9 @@ impl Cdf {
                     |group, w| {
                         prefetch_group(simd, row, start + group * GROUP);
                         store(simd, w, weights, group);
-                        sums[group] = w.map(
-                            #[inline(always)]
-                            |w| simd.reduce_add_wide(simd.widen(w)),
-                        );
+                        for (sum, w) in sums[group].iter_mut().zip(w) {
+                            *sum = simd.reduce_add_wide(simd.widen(w));
+                        }
                     },
                 ));
             },

@@ -168,17 +168,17 @@ impl Bytes<'_> {
         let len = if kind < 2 { 1 } else { self.length().min(600) };
         let start = logits.len();
         logits.extend(std::iter::repeat_n(value, len));
-        let run = logits[start..].iter_mut().enumerate();
+        let run = logits[start..].iter_mut();
         match kind {
-            3 => run.for_each(|(_, x)| *x = f32::NEG_INFINITY),
+            3 => run.for_each(|x| *x = f32::NEG_INFINITY),
             4 => {
                 let step = self.value(1.0);
-                run.for_each(|(i, x)| *x += step * i as f32);
+                run.enumerate().for_each(|(i, x)| *x += step * i as f32);
             }
             5 => {
                 let (seed, step) = (self.below(256) as u32, self.small() / 256.0);
                 let noise = |i: usize| ((i as u32 + seed).wrapping_mul(0x9e37_79b9) >> 20) as f32 / 512.0;
-                run.for_each(|(i, x)| *x += step * noise(i));
+                run.enumerate().for_each(|(i, x)| *x += step * noise(i));
             }
             _ => {}
         }

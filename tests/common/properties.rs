@@ -60,7 +60,8 @@ pub fn half(bytes: &[u8]) {
     let case = Case::decode(bytes);
     let upper = |x: f32| (x.to_bits() >> 16) as u16;
     // Rounded, f32 rows make f16 rows of mostly infinities: so every other case reads the bits anew.
-    let rounded = |x: f32| if case.choice % 2 == 0 { f16::from_f32(x) } else { f16::from_bits(upper(x)) };
+    let rounded =
+        |x: f32| if case.choice.is_multiple_of(2) { f16::from_f32(x) } else { f16::from_bits(upper(x)) };
     check(&case.map(|x| rounded(x).to_f32_const()), f16::from_f32_const);
     check(&case.map(|x| bf16::from_bits(upper(x)).to_f32_const()), bf16::from_f32_const);
 }

@@ -54,6 +54,7 @@ fn odd_weights() -> Vec<Vec<f32>> {
     let mut odd = vec![runs, alone, vec![f32::MAX; 1500], vec![1.0], vec![0.0, 2.0, 0.0]];
     odd.push((0..900).map(f32::from_bits).collect());
     odd.push((0..900).map(|i| 10_f32.powi(i % 76 - 38)).collect());
+    odd.extend((1..300).flat_map(|len| [0.1, 0.3, 0.7].map(|w| vec![w; len])));
     for len in [2, 3, 4, 5, 7, 8, 64, 100, 1000, 1023, 1024, 1025] {
         odd.push(vec![0.1; len]);
         odd.push((0..len).map(|i| i as f32).collect());
@@ -98,7 +99,7 @@ fn pytorch_zero_weight_is_never_chosen() {
 #[test]
 fn draws_are_those_of_the_columns() {
     const STEPS: u64 = 1 << 20;
-    for weights in odd_weights() {
+    for weights in odd_weights().into_iter().step_by(7) {
         let table = AliasTable::from_probs(one(&weights), 0).expect("servable");
         let mut counts = vec![0.0; weights.len()];
         for step in 0..STEPS {

@@ -112,6 +112,10 @@ fn all_tokens_of_a_row() {
         }
     }
     assert_eq!(draw(&[0.0, -2000.0, -3000.0], 1.0, &[0.9, 0.9, 0.9]), Ok(vec![0, 1, 2]));
+    // Blocks of 2^-1021 and 2^-1023 of the first, of which the latter is no normal number.
+    let mut row = vec![f32::NEG_INFINITY; 1536];
+    (row[0], row[512], row[1024]) = (0.0, -707.7, -709.1);
+    assert_eq!(draw(&row, 1.0, &[0.5, 0.99]), Ok(vec![0, 1024]));
 }
 
 #[test]

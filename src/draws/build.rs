@@ -1,7 +1,5 @@
 //! The pass over a row that makes a [`Cdf`] of it.
 
-use core::hint::select_unpredictable;
-
 use super::cdf::{Block, Cdf};
 use super::search::prefix_sums;
 use crate::argmax::greatest;
@@ -98,16 +96,13 @@ impl Cdf {
     /// Sums to prefixes, everywhere. False unless their total is above 0 and finite.
     fn accumulate(&mut self, mass: impl Fn(&Summary) -> f64) -> bool {
         self.sum = 0.0;
-        let mut last = 0;
-        for (index, (block, summary)) in self.blocks.iter_mut().zip(&self.summaries).enumerate() {
+        for (block, summary) in self.blocks.iter_mut().zip(&self.summaries) {
             block.before = self.sum;
             block.mass = mass(summary);
             block.sum = prefix_sums(&mut block.vectors);
             self.sum += block.mass;
             self.prefixes.push(self.sum);
-            last = select_unpredictable(block.mass > 0.0, index, last);
         }
-        self.prefixes.iter_mut().skip(last).for_each(|prefix| *prefix = f64::INFINITY);
         self.tree.fill(&self.prefixes);
         self.sum > 0.0 && self.sum < f64::INFINITY
     }

@@ -56,7 +56,7 @@ pub struct Cdf {
     pub(super) first: u32,
     /// Of all weights.
     pub(super) sum: f64,
-    /// Through each block; infinite from the last block that weighs something.
+    /// Through each block.
     pub(super) prefixes: Vec<f64>,
     pub(super) tree: PrefixTree,
     pub(super) blocks: Vec<Block>,

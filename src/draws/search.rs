@@ -16,7 +16,7 @@ pub(super) struct PrefixTree {
 }
 
 impl PrefixTree {
-    /// Takes the prefixes, of which the last is infinite.
+    /// Takes the prefixes, of which the last is above every target.
     pub(super) fn fill(&mut self, prefixes: &[f64]) {
         self.depth = (1..8).find(|&depth| prefixes.len() <= FAN.pow(depth)).unwrap_or(8) as usize;
         self.levels.resize_with(self.levels.len().max(self.depth), Vec::new);
@@ -80,4 +80,33 @@ pub(super) fn prefix_sums<const N: usize>(sums: &mut [f64; N]) -> f64 {
     }
     sums[last..].fill(f64::INFINITY);
     prefix
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Rounding may carry a target to the end of its part, and beyond.
+    #[test]
+    fn targets_beyond_the_end_find_the_last_that_is_not_0() {
+        let mut weights = [0.0; LANES];
+        (weights[3], weights[5]) = (1.0, 2.0);
+        assert_eq!([0.0, 0.9, 1.0, 2.9, 3.0, 4.0].map(|t| first_lane_above(&weights, t)), [3, 3, 5, 5, 5, 5]);
+        let mut sums = weights.map(f64::from);
+        assert_eq!(prefix_sums(&mut sums), 3.0);
+        assert_eq!([0.0, 0.9, 1.0, 2.9, 3.0, 4.0].map(|t| first_above(&sums, t)), [3, 3, 5, 5, 5, 5]);
+    }
+
+    #[test]
+    fn trees_of_every_depth() {
+        let mut tree = PrefixTree::default();
+        for len in [5000, 1, 2, 15, 16, 17, 255, 256, 257, 4096, 4097] {
+            let prefixes: Vec<f64> = (1..=len).map(f64::from).collect();
+            tree.fill(&prefixes);
+            for target in (0..len).step_by(7).chain([len - 1]) {
+                assert_eq!(tree.first_above(f64::from(target)), target as usize, "{len}");
+                assert_eq!(tree.first_above(f64::from(target) + 0.5), target as usize, "{len}");
+            }
+        }
+    }
 }

@@ -275,3 +275,18 @@ const LOW: f64 = 0.5;
 
 /// Below this sum a row gets a new reference. (Masses 2^-522 of that are still exact.)
 const EXHAUSTED: f64 = f64::from_bits((1023 - 500) << 52);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Rounding may carry a target to the end of a part that has nothing to its right.
+    #[test]
+    fn the_way_down_never_ends_at_a_mass_of_0() {
+        let mut urn = Urn { tree: vec![0.0; 8], ..Urn::default() };
+        urn.update(1, 1.0);
+        assert_eq!([0.0, 0.5, 1.0].map(|u| urn.descend(u)), [(1, 0.0), (1, 0.5), (1, 1.0)]);
+        urn.update(2, 3.0);
+        assert_eq!([0.0, 0.25, 1.0].map(|u| urn.descend(u)), [(1, 0.0), (2, 0.0), (2, 1.0)]);
+    }
+}

@@ -101,8 +101,8 @@ fn boundary(row: &Row, token: usize) -> f64 {
     shares.iter().take(token).sum::<f64>().clamp(0.0, 1.0 - f64::EPSILON / 2.0)
 }
 
-/// The uniform lies in the token's true interval, to within what the weights may be off; the token is not
-/// masked and its log-probability is true; and sorted uniforms draw sorted tokens.
+/// The uniform lies in the token's true interval; the token is not masked and its log-probability is true;
+/// and sorted uniforms draw sorted tokens.
 fn check_tokens(level: Level, row: &Row, uniforms: &[f64]) {
     let Row { ref logits, temperature, .. } = *row;
     let Some(probs) = oracle::softmax(logits, temperature) else { return };
@@ -118,13 +118,17 @@ fn check_tokens(level: Level, row: &Row, uniforms: &[f64]) {
         let context = || format!("{level}, T = {temperature:e}, u = {u:e}: token {token}");
         assert!(shares[token] > 0.0 || in_a_far_block(logs[token]), "{} weighs 0", context());
         assert!(token >= least, "{} after {least}", context());
-        let start: f64 = probs[..token].iter().sum();
-        let inside = start - RELATIVE <= u && u <= start + probs[token] + RELATIVE;
-        assert!(inside, "{} has its interval from {start:e} on", context());
+        assert!(in_interval(&probs, token, u), "{} lies elsewhere", context());
         let logprob = f64::from(draw.logprob);
         assert!(check::near_log(logprob, logs[token]), "{}: {logprob:e}, not {:e}", context(), logs[token]);
         least = token;
     }
+}
+
+/// Whether the uniform is in the token's interval, to within what the weights may be off.
+pub fn in_interval(probs: &[f64], token: usize, u: f64) -> bool {
+    let start: f64 = probs[..token].iter().sum();
+    start - RELATIVE <= u && u <= start + probs[token] + RELATIVE
 }
 
 /// Whether a weight above 0 may still be a share of 0 in f64. A weight is at least 2^-125 of its block's

@@ -117,14 +117,6 @@ impl RowError {
             | Self::TooFewTokens { row, .. } => row,
         }
     }
-
-    /// The same, found in a part of the row that starts at token `start`.
-    pub(crate) const fn shifted(mut self, start: usize) -> Self {
-        if let Self::Logit { index, .. } | Self::Weight { index, .. } = &mut self {
-            *index += start;
-        }
-        self
-    }
 }
 
 /// Equal values have equal bits, so that a NaN equals itself.

@@ -166,8 +166,7 @@ fn sample_row<S: Simd, L: Logit>(
     let factor = Factor::new(temperature.get());
     summarize_row(simd, row, &factor, summaries);
     let total = Total::of(summaries, &factor)?;
-    let masses = summaries.iter().map(|summary| total.mass(summary, &factor));
-    let (block, fraction) = find_block(masses, uniform * total.sum)?;
+    let (block, fraction) = total.find(summaries, uniform * total.sum, &factor)?;
     let (start, reference) = (block * BLOCK, summaries[block].reference);
     let mut block = [0.0; BLOCK];
     match row[start..].first_chunk() {
@@ -197,17 +196,18 @@ fn sample_weights<S: Simd>(simd: S, row: &[f32], uniform: f64, summaries: &mut V
             summaries.push(Summary { sum, ..Summary::default() });
         },
     );
-    let masses = summaries.iter().map(|summary| summary.sum);
-    let sum: f64 = masses.clone().sum();
-    let (block, fraction) = find_block(masses, uniform * sum)?;
+    // (All blocks have the same reference, whatever the factor.)
+    let factor = Factor::new(1.0);
+    let total = Total::of(summaries, &factor).filter(|total| total.sum < f64::INFINITY)?;
+    let (block, fraction) = total.find(summaries, uniform * total.sum, &factor)?;
     let start = block * BLOCK;
     let within = match row[start..].first_chunk() {
         Some(weights) => find_in_block(simd, weights, fraction)?,
         None => find_in_block(simd, &padded(&row[start..], 0.0), fraction)?,
     };
     let token = start + within;
-    let logprob = libm::log(f64::from(row[token]) / sum) as f32;
-    (sum < f64::INFINITY).then_some(Draw { token: token as u32, logprob })
+    let logprob = libm::log(f64::from(row[token]) / total.sum) as f32;
+    Some(Draw { token: token as u32, logprob })
 }
 
 /// The sum in f64, or NaN if a weight is negative or NaN, or infinite if one is.
@@ -225,21 +225,6 @@ pub(crate) fn sum_block<S: Simd>(simd: S, block: &[f32; BLOCK], prefetch: impl F
     simd.reduce_add_wide(sum)
 }
 
-/// The first block whose prefix exceeds the target, and how much of its mass lies below the target.
-fn find_block(masses: impl Iterator<Item = f64>, target: f64) -> Option<(usize, f64)> {
-    let (mut prefix, mut last) = (0.0, None);
-    for (block, mass) in masses.enumerate() {
-        if mass > 0.0 {
-            last = Some((block, ((target - prefix) / mass).min(1.0)));
-            prefix += mass;
-            if prefix > target {
-                break;
-            }
-        }
-    }
-    last
-}
-
 /// The token of a block at which `fraction` of the block's weight is exceeded.
 #[inline(always)]
 pub(crate) fn find_in_block<S: Simd>(simd: S, weights: &[f32; BLOCK], fraction: f64) -> Option<usize> {
@@ -249,8 +234,8 @@ pub(crate) fn find_in_block<S: Simd>(simd: S, weights: &[f32; BLOCK], fraction: 
         *sum = simd.reduce_add_wide(simd.widen(simd.load(vector)));
     }
     let target = fraction * sums.iter().sum::<f64>();
-    let (vector, below) = first_above(sums.into_iter(), target)?;
-    let (lane, _) = first_above(vectors[vector].iter().map(|&w| f64::from(w)), target - below)?;
+    let (vector, before) = first_above(sums.into_iter(), target)?;
+    let (lane, _) = first_above(vectors[vector].iter().map(|&w| f64::from(w)), target - before)?;
     Some(vector * LANES + lane)
 }
 

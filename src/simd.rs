@@ -25,9 +25,16 @@ use crate::Error;
 /// Element i of a row belongs to lane i mod 16, on every level.
 pub(crate) const LANES: usize = 16;
 
-/// [`Simd::exp2i`] answers 0 below this exponent, so that its results are never subnormal: the
-/// smallest is about 2^-125.5.
-pub(crate) const MIN_EXPONENT: f32 = -125.0;
+/// Adding this to a number below 2^22 rounds it to an integer k, the even one of two, and leaves k + 127,
+/// the exponent of 2^k, in the lowest bits of the sum. (1.5 x 2^23 + 127)
+pub(crate) const ROUND: f32 = 12_583_039.0;
+
+/// [`Simd::exp2i`] answers 0 below k = -125, so that its results are never subnormal: the smallest is
+/// about 2^-125.5.
+pub(crate) const LOWEST: f32 = ROUND - 125.0;
+
+/// Sixteen f32 at a multiple of 64 bytes, a cache line of their own: what [`Simd::stream`] writes.
+pub(crate) type Line = wide::f32x16;
 
 /// Arithmetic on sixteen lanes. Every implementation gives the same bits, except for those of a NaN
 /// and the sign of a zero.
@@ -55,6 +62,10 @@ pub trait Simd: Copy + Send + Sync {
     /// Widens bfloat16, given as bits.
     fn load_bf16(self, x: &[u16; LANES]) -> Self::V;
     fn store(self, v: Self::V, out: &mut [f32; LANES]);
+    /// Stores past the caches, without reading the line first. [`Simd::settle`] must follow.
+    fn stream(self, v: Self::V, out: &mut Line);
+    /// Puts what was streamed before what is stored from now on, for other threads.
+    fn settle(self);
 
     fn add(self, a: Self::V, b: Self::V) -> Self::V;
     fn sub(self, a: Self::V, b: Self::V) -> Self::V;
@@ -68,10 +79,8 @@ pub trait Simd: Copy + Send + Sync {
     fn max(self, a: Self::V, b: Self::V) -> Self::V;
     /// `if a < b { yes } else { no }`: a NaN on either side gives `no`.
     fn select_lt(self, a: Self::V, b: Self::V, yes: Self::V, no: Self::V) -> Self::V;
-    /// The nearest integer, the even one of two.
-    fn round(self, x: Self::V) -> Self::V;
-    /// p x 2^k for an integer k: 0 where k < [`MIN_EXPONENT`], whatever p is (even NaN); infinite where
-    /// k > 127. A NaN in p stays one. Only for p of size 1, or with a result outside the finite range.
+    /// p x 2^k, for k + [`ROUND`]: 0 where that is below [`LOWEST`], whatever p is (even NaN); infinite
+    /// where k > 127. A NaN in p stays one. Only for p of size 1, or with a result outside the finite range.
     fn exp2i(self, p: Self::V, k: Self::V) -> Self::V;
 
     /// [`Simd::max`] over the lanes, l with l + 8, + 4, + 2, + 1.

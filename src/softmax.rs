@@ -7,13 +7,20 @@
 //! ```
 //!
 //! The temperature is inside the exponential: it costs no pass.
+//!
+//! The weights wait for S where they do the least harm: in the output, if that stays in the caches; else,
+//! and where the output is the row itself, in a scratch row that does. A large batch so touches the memory
+//! twice, once to read and once to write around the caches.
+
+use core::cell::RefCell;
+use core::ops::Range;
 
 use crate::argmax::greatest;
 use crate::batch::{Batch, Temperatures, diagnose, for_each_row};
-use crate::simd::{Simd, dispatch};
-use crate::summary::{Summary, Total, prefetch_group, with_summaries};
+use crate::simd::{Line, Simd, dispatch};
+use crate::summary::{Summary, Total, prefetch_group, prefetch_lines};
 use crate::temperature::one_hot;
-use crate::weights::{BLOCK, Factor, GROUP, groups_mut, padded, store, summarize};
+use crate::weights::{BLOCK, Factor, GROUP, padded, store, summarize};
 use crate::{Error, Level, Logit, RowError, Rows, RowsMut, Temperature};
 
 /// The probabilities of each row: e^(x/T), divided by their sum.
@@ -78,10 +85,16 @@ impl Level {
         temperatures: &[Temperature],
         probs: &mut RowsMut<'_>,
     ) -> Result<Vec<RowError>, Error> {
-        Batch::new(logits, temperatures)?.map_rows(probs, |row, temperature, out| {
-            with_summaries(
-                |summaries| dispatch!(self, simd => softmax_row(simd, row, temperature, out, summaries)),
-            )
+        let batch = Batch::new(logits, temperatures)?;
+        let written = size_of::<f32>().saturating_mul(probs.rows()).saturating_mul(probs.vocab());
+        batch.map_rows(probs, |row, temperature, out| {
+            with_scratch(|scratch| {
+                dispatch!(self, simd => if written < LARGE {
+                    softmax_row(simd, row, temperature, out, scratch)
+                } else {
+                    softmax_row_streaming(simd, row, temperature, out, scratch)
+                })
+            })
         })
     }
 
@@ -97,11 +110,30 @@ impl Level {
         let temperatures = Temperatures::new(rows.rows(), temperatures)?;
         Ok(for_each_row(rows, |index, row| {
             let temperature = temperatures.at(index);
-            with_summaries(
-                |summaries| dispatch!(self, simd => softmax_row_in_place(simd, index, row, temperature, summaries)),
-            )
+            let served = with_scratch(
+                |scratch| dispatch!(self, simd => softmax_row_in_place(simd, row, temperature, scratch)),
+            );
+            if served { Ok(()) } else { Err(diagnose(index, row)) }
         }))
     }
+}
+
+/// An output of so many bytes is written around the caches. (Measured on a CPU with 32 MiB of L3: see
+/// BENCHMARKS.md.)
+const LARGE: usize = 32 << 20;
+
+/// What a thread keeps for the row at hand: only a longer row than any before allocates.
+#[derive(Default)]
+struct Scratch {
+    summaries: Vec<Summary>,
+    weights: Vec<f32>,
+}
+
+fn with_scratch<R>(kernel: impl FnOnce(&mut Scratch) -> R) -> R {
+    thread_local! {
+        static SCRATCH: RefCell<Scratch> = RefCell::new(Scratch::default());
+    }
+    SCRATCH.with_borrow_mut(kernel)
 }
 
 /// False if the row cannot be served.
@@ -111,22 +143,115 @@ fn softmax_row<S: Simd, L: Logit>(
     row: &[L],
     temperature: Temperature,
     out: &mut [f32],
-    summaries: &mut Vec<Summary>,
+    Scratch { summaries, .. }: &mut Scratch,
 ) -> bool {
     if temperature.is_greedy() {
         return greatest(simd, row).is_some_and(|(token, _)| one_hot(out, token, 1.0, 0.0));
     }
     let factor = Factor::new(temperature.get());
+    weigh_row(simd, row, &factor, out, summaries);
+    for_each_share(
+        summaries,
+        &factor,
+        out.len(),
+        #[inline(always)]
+        |range, share| {
+            let (vectors, tail) = out[range].as_chunks_mut();
+            for vector in vectors {
+                simd.prefetch(vector, BLOCK);
+                simd.store(share.of(simd, simd.load(vector)), vector);
+            }
+            tail.iter_mut().for_each(|w| *w = share.of_one(*w));
+        },
+    )
+}
+
+/// [`softmax_row`] where the logits lie. They are intact until the row is known to be served.
+#[inline(always)]
+fn softmax_row_in_place<S: Simd>(
+    simd: S,
+    row: &mut [f32],
+    temperature: Temperature,
+    Scratch { summaries, weights }: &mut Scratch,
+) -> bool {
+    if temperature.is_greedy() {
+        return greatest(simd, row).is_some_and(|(token, _)| one_hot(row, token, 1.0, 0.0));
+    }
+    let factor = Factor::new(temperature.get());
+    weights.resize(row.len(), 0.0);
+    weigh_row(simd, row, &factor, weights, summaries);
+    for_each_share(
+        summaries,
+        &factor,
+        row.len(),
+        #[inline(always)]
+        |range, share| {
+            let (weights, tail) = weights[range.clone()].as_chunks();
+            let (outs, out_tail) = row[range].as_chunks_mut();
+            for (w, out) in weights.iter().zip(outs) {
+                simd.store(share.of(simd, simd.load(w)), out);
+            }
+            out_tail.iter_mut().zip(tail).for_each(|(out, w)| *out = share.of_one(*w));
+        },
+    )
+}
+
+/// [`softmax_row`], past the caches.
+#[inline(always)]
+fn softmax_row_streaming<S: Simd, L: Logit>(
+    simd: S,
+    row: &[L],
+    temperature: Temperature,
+    out: &mut [f32],
+    Scratch { summaries, weights }: &mut Scratch,
+) -> bool {
+    if temperature.is_greedy() {
+        return greatest(simd, row).is_some_and(|(token, _)| one_hot(out, token, 1.0, 0.0));
+    }
+    let factor = Factor::new(temperature.get());
+    weights.resize(row.len(), 0.0);
+    weigh_row(simd, row, &factor, weights, summaries);
+    let served = for_each_share(
+        summaries,
+        &factor,
+        out.len(),
+        #[inline(always)]
+        |range, share| {
+            let (head, lines, tail) = bytemuck::pod_align_to_mut::<f32, Line>(&mut out[range.clone()]);
+            let (for_head, rest) = weights[range].split_at(head.len());
+            let (for_lines, for_tail) = rest.as_chunks();
+            for (w, line) in for_lines.iter().zip(lines) {
+                simd.stream(share.of(simd, simd.load(w)), line);
+            }
+            let ends = head.iter_mut().zip(for_head).chain(tail.iter_mut().zip(for_tail));
+            ends.for_each(|(out, w)| *out = share.of_one(*w));
+        },
+    );
+    simd.settle();
+    served
+}
+
+/// The weights of a row, and a summary for each block.
+#[inline(always)]
+fn weigh_row<S: Simd, L: Logit>(
+    simd: S,
+    row: &[L],
+    factor: &Factor,
+    weights: &mut [f32],
+    summaries: &mut Vec<Summary>,
+) {
+    summaries.clear();
     let (blocks, tail) = row.as_chunks::<BLOCK>();
-    let (outs, out_tail) = out.as_chunks_mut::<BLOCK>();
+    let (outs, out_tail) = weights.as_chunks_mut::<BLOCK>();
     for (index, (block, out)) in blocks.iter().zip(outs).enumerate() {
         summaries.push(summarize(
             simd,
             block,
-            &factor,
+            factor,
             #[inline(always)]
             |group, w| {
                 prefetch_group(simd, row, index * BLOCK + group * GROUP);
+                prefetch_lines(simd, out.as_slice(), group * GROUP + BLOCK);
                 store(simd, w, out, group);
             },
         ));
@@ -136,7 +261,7 @@ fn softmax_row<S: Simd, L: Logit>(
         summaries.push(summarize(
             simd,
             &padded(tail, L::NEG_INFINITY),
-            &factor,
+            factor,
             #[inline(always)]
             |group, w| {
                 store(simd, w, &mut last, group);
@@ -144,72 +269,49 @@ fn softmax_row<S: Simd, L: Logit>(
         ));
         out_tail.copy_from_slice(&last[..tail.len()]);
     }
-    normalize(simd, out, summaries, &factor)
 }
 
-/// As [`softmax_row`], each block from a copy: it may have to be weighed twice, and if it holds a NaN
-/// or +inf, that is named from there.
-#[inline(always)]
-fn softmax_row_in_place<S: Simd>(
-    simd: S,
-    index: usize,
-    row: &mut [f32],
-    temperature: Temperature,
-    summaries: &mut Vec<Summary>,
-) -> Result<(), RowError> {
-    if temperature.is_greedy() {
-        let (token, _) = greatest(simd, row).ok_or_else(|| diagnose(index, row))?;
-        one_hot(row, token, 1.0, 0.0);
-        return Ok(());
-    }
-    let factor = Factor::new(temperature.get());
-    let (blocks, tail) = row.as_chunks_mut::<BLOCK>();
-    let mut last = padded(tail, f32::NEG_INFINITY);
-    for (number, block) in blocks.iter_mut().chain([&mut last]).enumerate() {
-        let logits = *block;
-        let summary = summarize(
-            simd,
-            &logits,
-            &factor,
-            #[inline(always)]
-            |group, w| {
-                store(simd, w, block, group);
-            },
-        );
-        if summary.sum.is_nan() {
-            return Err(diagnose(index, &logits).shifted(number * BLOCK));
-        }
-        summaries.push(summary);
-    }
-    tail.copy_from_slice(&last[..tail.len()]);
-    let served = normalize(simd, row, summaries, &factor);
-    if served { Ok(()) } else { Err(RowError::NothingToDraw { row: index }) }
+/// What weights must be multiplied by to be probabilities: in two steps where that is below the normal
+/// numbers, as the weights may be large.
+#[derive(Clone, Copy)]
+struct Share {
+    share: f32,
+    step: f32,
 }
 
-/// Weights to probabilities: each block times its share of the whole. False if there is nothing to share.
-///
-/// A share below the normal numbers is applied in two steps, as its weights may be large.
-#[inline(always)]
-fn normalize<S: Simd>(simd: S, out: &mut [f32], summaries: &[Summary], factor: &Factor) -> bool {
-    const STEP: f32 = 1.0 / (1_u128 << 120) as f32;
-    let Some(total) = Total::of(summaries, factor) else { return false };
-    let inverse = 1.0 / total.sum;
-    for (block, summary) in out.chunks_mut(BLOCK).zip(summaries) {
-        let share = total.scale_of(summary, factor) * inverse;
+impl Share {
+    fn new(share: f64) -> Self {
+        const STEP: f32 = 1.0 / (1_u128 << 120) as f32;
         let step = if share < f64::from(f32::MIN_POSITIVE) { STEP } else { 1.0 };
-        let share = (share / f64::from(step)) as f32;
-        if let Ok(block) = block.try_into() {
-            let (shares, steps) = (simd.splat(share), simd.splat(step));
-            for group in groups_mut(block) {
-                for vector in group {
-                    simd.prefetch(vector, BLOCK);
-                    let w = simd.load(vector);
-                    simd.store(simd.mul(simd.mul(w, shares), steps), vector);
-                }
-            }
-        } else {
-            block.iter_mut().for_each(|w| *w = *w * share * step);
-        }
+        Self { share: (share / f64::from(step)) as f32, step }
+    }
+
+    #[inline(always)]
+    fn of<S: Simd>(self, simd: S, w: S::V) -> S::V {
+        simd.mul(simd.mul(w, simd.splat(self.share)), simd.splat(self.step))
+    }
+
+    fn of_one(self, w: f32) -> f32 {
+        w * self.share * self.step
+    }
+}
+
+/// Calls `scale` with each stretch of a row of `len` weights that has the same share of the whole. False if
+/// there is nothing to share.
+#[inline(always)]
+fn for_each_share(
+    summaries: &mut [Summary],
+    factor: &Factor,
+    len: usize,
+    mut scale: impl FnMut(Range<usize>, Share),
+) -> bool {
+    let Some(total) = Total::of(summaries, factor) else { return false };
+    let share = |block: &Summary| total.scale_of(block, factor) * (1.0 / total.sum);
+    let mut start = 0;
+    for blocks in summaries.chunk_by(|a, b| share(a) == share(b)) {
+        let end = len.min(start + blocks.len() * BLOCK);
+        scale(start..end, Share::new(share(&blocks[0])));
+        start = end;
     }
     true
 }

@@ -21,6 +21,9 @@ impl Reference {
 
     /// What a weight relative to `self` must be multiplied by to be relative to `other`.
     fn relative_to(self, other: Self, factor: &Factor) -> f64 {
+        if self == other {
+            return 1.0;
+        }
         let powers = f64::from(self.exponent) - f64::from(other.exponent);
         if self.offset.to_bits() == other.offset.to_bits() {
             return power_of_two(powers);
@@ -43,6 +46,14 @@ pub(crate) struct Summary {
     /// Of the weights, relative to `reference`. NaN if a logit is NaN or +inf; 0 if all are -inf.
     pub(crate) sum: f64,
     pub(crate) reference: Reference,
+    /// The sum of the row through this block, relative to the row's reference: see [`Total::of`].
+    pub(crate) through: f64,
+}
+
+impl Summary {
+    pub(crate) const fn new(sum: f64, reference: Reference) -> Self {
+        Self { sum, reference, through: 0.0 }
+    }
 }
 
 /// A row: the sum of its weights, relative to its highest reference.
@@ -54,18 +65,35 @@ pub(crate) struct Total {
 
 impl Total {
     /// Folds the blocks in index order. `None` if a logit is NaN or +inf, or if all are -inf.
-    pub(crate) fn of(blocks: &[Summary], factor: &Factor) -> Option<Self> {
-        let mut highest = f64::NEG_INFINITY;
-        let mut reference = Reference::default();
-        for block in blocks {
-            let height = -block.reference.height(0.0, factor);
-            if block.sum != 0.0 && height > highest {
-                (highest, reference) = (height, block.reference);
+    pub(crate) fn of(blocks: &mut [Summary], factor: &Factor) -> Option<Self> {
+        let mut reference = blocks.iter().find(|block| block.sum != 0.0)?.reference;
+        for block in &*blocks {
+            let other = block.reference;
+            if other != reference
+                && block.sum != 0.0
+                && other.height(0.0, factor) < reference.height(0.0, factor)
+            {
+                reference = other;
             }
         }
-        let total = Self { sum: 0.0, reference };
-        let sum = blocks.iter().fold(0.0, |sum, block| sum + total.mass(block, factor));
-        (sum > 0.0).then_some(Self { sum, reference })
+        let mut total = Self { sum: 0.0, reference };
+        for block in blocks {
+            total.sum += total.mass(block, factor);
+            block.through = total.sum;
+        }
+        (total.sum > 0.0).then_some(total)
+    }
+
+    /// The first block through which the sum exceeds a target, and how much of the block lies below that;
+    /// if rounding lets none exceed it, the last block that weighs something.
+    pub(crate) fn find(&self, blocks: &[Summary], target: f64, factor: &Factor) -> Option<(usize, f64)> {
+        let mut index = blocks.partition_point(|block| block.through <= target);
+        if index == blocks.len() {
+            index = blocks.partition_point(|block| block.through < self.sum);
+        }
+        let before = index.checked_sub(1).map_or(0.0, |before| blocks[before].through);
+        let fraction = (target - before) / self.mass(blocks.get(index)?, factor);
+        Some((index, fraction.min(1.0)))
     }
 
     /// The sum of a block, relative to the row's reference.
@@ -122,7 +150,13 @@ pub(crate) fn summarize_row<S: Simd, L: Logit>(
 /// Asks for the logits that lie [`PREFETCH`] ahead of a group.
 #[inline(always)]
 pub(crate) fn prefetch_group<S: Simd, L: Logit>(simd: S, row: &[L], start: usize) {
+    prefetch_lines(simd, row, start + PREFETCH);
+}
+
+/// Asks for a group's worth of cache lines.
+#[inline(always)]
+pub(crate) fn prefetch_lines<S: Simd, T>(simd: S, data: &[T], start: usize) {
     for vector in (0..GROUP).step_by(LANES) {
-        simd.prefetch(row, start + vector + PREFETCH);
+        simd.prefetch(data, start + vector);
     }
 }

@@ -1,28 +1,31 @@
 //! Logits to weights 2^(x log2(e)/T - reference), block by block: what every kernel stands on.
 //!
 //! ```text
-//! for each block of 512 logits:
-//!     E = round(s * max of the first 16)                s = log2(e)/T = hi + lo
+//! for each block of 512 logits:                         s = log2(e)/T = hi + lo
 //!     for each logit x:
 //!         n = round(x * hi)
 //!         t = (x * hi - n) + x * lo                     two fused steps: nothing is lost
-//!         w = 2^t * 2^(n - E)                           a polynomial, an exponent
-//!     summary = (sum of w, E)
+//!         w = 2^t * 2^n                                 a polynomial, an exponent
+//!     summary = sum of w
 //! ```
 //!
 //! The logit itself is multiplied: neither a division by T nor a subtraction of the maximum rounds it
-//! first. References are powers of two, so the summaries of blocks combine exactly.
-//! A block whose sum leaves [0.5, 2^100) (its first sixteen are masked, or far below its maximum) is
-//! done again with E from its own maximum. Where |E| would reach 2^14 the rounding of x * hi begins to
-//! show: such a block weighs d = x - maximum instead, which is exact for every logit that matters
-//! there (Sterbenz: the others are less than half the maximum, 2^13 powers of two away).
+//! first. That serves where the weights fit f32, as those of most rows do. Where the first sixteen logits
+//! of a block say otherwise, the weights are 2^t * 2^(n - E), with the power of two E of their largest, and
+//! the summary is (sum of w, E). A block whose sum leaves the trusted range (its first sixteen are masked, or
+//! far below its maximum) is done again with E from its own maximum.
+//!
+//! References are powers of two, so the summaries of blocks combine exactly. Where |E| would reach 2^14, x * lo
+//! would carry t out of the polynomial's range: such a block weighs d = x - maximum instead, which is exact for every
+//! logit that matters there (Sterbenz: the others are less than half the maximum, 2^13 powers of two away).
 //!
 //! A block's summary depends on the block and T alone.
 
 use core::hint::black_box;
+use core::ops::Range;
 
 use crate::Logit;
-use crate::simd::{LANES, Simd};
+use crate::simd::{LANES, ROUND, Simd};
 use crate::summary::{Reference, Summary};
 
 /// Logits per block: f32 sums stay inside one, f64 takes over between them.
@@ -39,11 +42,16 @@ pub(crate) const GROUP: usize = WIDTH * LANES;
 /// 8192 reach the speed of reading, 1024 and 16384 stay behind.
 pub(crate) const PREFETCH: usize = 4096;
 
-/// Below this size of E, x * hi is kept to 2^-10 of a power of two.
-const DIRECT_LIMIT: f64 = 16_384.0;
+/// Where the largest of the first sixteen logits lies in this range, in powers of two, a block is weighed as it
+/// is: high enough that weights which matter do not count as 0, low enough that none is likely to overflow.
+const LIKELY: Range<f64> = -24.0..90.0;
 
-/// A sum below this may be trusted not to have overflowed in any lane.
-const HUGE: f64 = (1_u128 << 100) as f64;
+/// A sum of weights serves if it is in this range: weights that count as 0 are less than 2^-101 of it, and none
+/// has overflowed.
+const TRUSTED: Range<f64> = 1.0 / (1_u128 << 24) as f64..(1_u128 << 100) as f64;
+
+/// Below this size of E, x * lo leaves t within 2^-10 of [-1/2, 1/2].
+const DIRECT_LIMIT: f64 = 16_384.0;
 
 /// 2^t = 1 + t (C1 + t (C2 + ..)) on [-1/2, 1/2].
 ///
@@ -86,11 +94,6 @@ impl Factor {
         let hi = (exact / shrink) as f32;
         let lo = (exact / shrink - f64::from(hi)) as f32;
         Self { exact, shrink: shrink as f32, hi, lo }
-    }
-
-    /// Of a logit, the nearest power of two.
-    fn exponent(&self, x: f32) -> f64 {
-        (f64::from(x) * self.exact).round_ties_even()
     }
 }
 
@@ -137,48 +140,71 @@ pub(crate) fn summarize<S: Simd, L: Logit>(
     factor: &Factor,
     mut visit: impl FnMut(usize, [S::V; WIDTH]),
 ) -> Summary {
-    let exponent = factor.exponent(simd.reduce_max(L::load(simd, &block.as_chunks().0[0])));
-    if exponent.abs() < DIRECT_LIMIT && factor.shrink == 1.0 {
-        let reference = Reference { exponent: exponent as f32, offset: 0.0 };
-        let sum = weigh::<S, L, false>(
-            simd,
-            block,
-            factor,
-            reference,
-            #[inline(always)]
-            |group, w| visit(group, w),
-        );
-        if (0.5..HUGE).contains(&sum) {
-            return Summary { sum, reference };
+    let first = f64::from(simd.reduce_max(L::load(simd, &block.as_chunks().0[0]))) * factor.exact;
+    if first.abs() < DIRECT_LIMIT && factor.shrink == 1.0 {
+        let exponent = if LIKELY.contains(&first) { 0.0 } else { first.round_ties_even() as f32 };
+        let reference = Reference { exponent, offset: 0.0 };
+        let sum = if exponent == 0.0 {
+            weigh::<S, L, false>(
+                simd,
+                block,
+                factor,
+                reference,
+                #[inline(always)]
+                |group, w| visit(group, w),
+            )
+        } else {
+            weigh_shifted(
+                simd,
+                block,
+                factor,
+                reference,
+                #[inline(always)]
+                |group, w| visit(group, w),
+            )
+        };
+        if TRUSTED.contains(&sum) {
+            return Summary::new(sum, reference);
         }
     }
-    summarize_by_maximum(simd, block, factor, visit)
+    let reference = highest(simd, block, factor);
+    Summary::new(weigh_shifted(simd, block, factor, reference, visit), reference)
 }
 
-/// The summary with a reference taken from the maximum of the block.
+/// The reference that suits the maximum of a block.
 ///
-/// (Not `#[cold]`: LLVM would leave the vector operations as calls.)
+/// (Out of line, as is [`weigh_shifted`]: both are rare. Not `#[cold]`: LLVM would leave the vector operations as
+/// calls. What they return fits registers, so a summary is nowhere put together in memory.)
 #[inline(never)]
-fn summarize_by_maximum<S: Simd, L: Logit>(
-    simd: S,
-    block: &[L; BLOCK],
-    factor: &Factor,
-    visit: impl FnMut(usize, [S::V; WIDTH]),
-) -> Summary {
+fn highest<S: Simd, L: Logit>(simd: S, block: &[L; BLOCK], factor: &Factor) -> Reference {
     simd.vectorize(
         #[inline(always)]
         || {
             let max = maximum(simd, block);
-            let exponent = factor.exponent(max);
-            let reference = if max == f32::NEG_INFINITY {
+            let exponent = (f64::from(max) * factor.exact).round_ties_even();
+            if max == f32::NEG_INFINITY {
                 Reference::default()
             } else if exponent.abs() < DIRECT_LIMIT {
                 Reference { exponent: exponent as f32, offset: 0.0 }
             } else {
                 Reference { exponent: 0.0, offset: max }
-            };
-            Summary { sum: weigh::<S, L, true>(simd, block, factor, reference, visit), reference }
+            }
         },
+    )
+}
+
+/// [`weigh`], with any reference.
+#[inline(never)]
+fn weigh_shifted<S: Simd, L: Logit>(
+    simd: S,
+    block: &[L; BLOCK],
+    factor: &Factor,
+    reference: Reference,
+    visit: impl FnMut(usize, [S::V; WIDTH]),
+) -> f64 {
+    simd.vectorize(
+        #[inline(always)]
+        || weigh::<S, L, true>(simd, block, factor, reference, visit),
     )
 }
 
@@ -201,12 +227,6 @@ pub(crate) fn weights<S: Simd, L: Logit>(
             store(simd, w, weights, group);
         },
     );
-}
-
-/// A block to change, in groups; as [`groups`].
-#[inline(always)]
-pub(crate) fn groups_mut(block: &mut [f32; BLOCK]) -> &mut [Group<f32>] {
-    black_box(block.as_chunks_mut().0.as_chunks_mut().0)
 }
 
 /// Stores a group of weights where it belongs in its block.
@@ -253,7 +273,7 @@ fn weigh<S: Simd, L: Logit, const SHIFTED: bool>(
                 x[i] = simd.mul_sub(x[i], shrink, offset);
             }
         }
-        let w = powers(simd, x, hi, lo, exponent);
+        let w = powers::<S, SHIFTED>(simd, x, hi, lo, exponent);
         visit(number, w);
         sum = simd.add_wide(sum, simd.widen(reduce(w, |a, b| simd.add(a, b))));
     }
@@ -262,15 +282,22 @@ fn weigh<S: Simd, L: Logit, const SHIFTED: bool>(
 
 /// 2^(x (hi + lo) - exponent), stage by stage over all the vectors.
 #[inline(always)]
-fn powers<S: Simd>(simd: S, x: [S::V; WIDTH], hi: S::V, lo: S::V, exponent: S::V) -> [S::V; WIDTH] {
+fn powers<S: Simd, const SHIFTED: bool>(
+    simd: S,
+    x: [S::V; WIDTH],
+    hi: S::V,
+    lo: S::V,
+    exponent: S::V,
+) -> [S::V; WIDTH] {
     // (Loops, since LLVM leaves `map` over an array of vectors as a call.)
-    let (mut n, mut t) = (x, x);
+    let round = simd.splat(ROUND);
+    let (mut k, mut t) = (x, x);
     for i in 0..WIDTH {
-        n[i] = simd.round(simd.mul(x[i], hi));
+        k[i] = simd.mul_add(x[i], hi, round);
     }
-    n = simd.stage(n);
+    k = simd.stage(k);
     for i in 0..WIDTH {
-        t[i] = simd.mul_sub(x[i], hi, n[i]);
+        t[i] = simd.mul_sub(x[i], hi, simd.sub(k[i], round));
     }
     for i in 0..WIDTH {
         t[i] = simd.mul_add(x[i], lo, t[i]);
@@ -285,7 +312,7 @@ fn powers<S: Simd>(simd: S, x: [S::V; WIDTH], hi: S::V, lo: S::V, exponent: S::V
         }
     }
     for i in 0..WIDTH {
-        p[i] = simd.exp2i(p[i], simd.sub(n[i], exponent));
+        p[i] = simd.exp2i(p[i], if SHIFTED { simd.sub(k[i], exponent) } else { k[i] });
     }
     p
 }

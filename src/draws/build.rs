@@ -41,7 +41,7 @@ impl Cdf {
                 ));
             },
         );
-        Total::of(&self.summaries, &factor).is_some_and(|total| {
+        Total::of(&mut self.summaries, &factor).is_some_and(|total| {
             self.accumulate(
                 #[inline(always)]
                 |summary| total.mass(summary, &factor),

@@ -113,7 +113,7 @@ impl Urn {
         let mut total = self.fill(simd, source, row, &factor).ok_or(None)?;
         for (drawn, (token, uniform)) in tokens.iter_mut().zip(uniforms).enumerate() {
             if self.tree[1] < EXHAUSTED {
-                total = Total::of(&self.summaries, &factor).ok_or(Some(drawn))?;
+                total = Total::of(&mut self.summaries, &factor).ok_or(Some(drawn))?;
                 self.grow(&total, &factor);
             }
             let (index, fraction) = self.descend(uniform);
@@ -150,7 +150,7 @@ impl Urn {
         self.taken.clear();
         self.taken.resize(row.len().div_ceil(64), 0);
         self.weights.resize(self.weights.len().max(self.summaries.len()), [0.0; BLOCK]);
-        let total = Total::of(&self.summaries, factor).filter(|total| total.sum < f64::INFINITY)?;
+        let total = Total::of(&mut self.summaries, factor).filter(|total| total.sum < f64::INFINITY)?;
         self.grow(&total, factor);
         Some(total)
     }

@@ -4,6 +4,8 @@ use core::f64::consts::{LN_2, LOG2_E};
 
 const BLOCK: usize = 512;
 const LANES: usize = 16;
+/// What is added to round to an integer, and subtracted again.
+const ROUND: f32 = 12_583_039.0;
 
 /// Of 2^t on [-1/2, 1/2], from the constant up, as the bits of f32.
 const COEFFICIENTS: [u32; 6] = [0x3f80_0000, 0x3f31_7215, 0x3e75_fcdd, 0x3d63_5ba6, 0x3c1e_758c, 0x3aad_cb6e];
@@ -45,7 +47,7 @@ pub fn power_of_two(t: f32) -> f32 {
 
 fn weight(x: f32, factor: Factor, exponent: f32, offset: f32) -> f32 {
     let d = x.mul_add(factor.shrink, -offset);
-    let n = (d * factor.hi).round_ties_even();
+    let n = d.mul_add(factor.hi, ROUND) - ROUND;
     let t = d.mul_add(factor.lo, d.mul_add(factor.hi, -n));
     let p = power_of_two(t);
     let k = n - exponent;
@@ -82,23 +84,25 @@ fn sum(weights: &[f32]) -> f64 {
 
 fn summarize(block: &[f32], factor: Factor) -> Block {
     let max = |xs: &[f32]| xs.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let power = |x: f32| (f64::from(x) * factor.exact).round_ties_even();
+    let power = |x: f32| f64::from(x) * factor.exact;
     let try_with = |exponent: f32, offset: f32| {
         let sum = sum(&weights(block, factor, exponent, offset));
         Block { sum, exponent, offset }
     };
     let first = power(max(&block[..LANES.min(block.len())]));
     if first.abs() < 16384.0 && factor.shrink == 1.0 {
-        let tried = try_with(first as f32, 0.0);
-        if tried.sum >= 0.5 && tried.sum < 100_f64.exp2() {
+        let likely = (-24.0..90.0).contains(&first);
+        let tried = try_with(if likely { 0.0 } else { first.round_ties_even() as f32 }, 0.0);
+        if tried.sum >= (-24_f64).exp2() && tried.sum < 100_f64.exp2() {
             return tried;
         }
     }
     let max = max(block);
+    let exponent = power(max).round_ties_even();
     if max == f32::NEG_INFINITY {
         try_with(0.0, 0.0)
-    } else if power(max).abs() < 16384.0 {
-        try_with(power(max) as f32, 0.0)
+    } else if exponent.abs() < 16384.0 {
+        try_with(exponent as f32, 0.0)
     } else {
         try_with(0.0, max)
     }

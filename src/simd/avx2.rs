@@ -1,6 +1,6 @@
 //! AVX2 with FMA and F16C: the sixteen lanes are two registers. x86-64 since 2013.
 
-use super::{LANES, MIN_EXPONENT, Simd};
+use super::{LANES, LOWEST, Line, ROUND, Simd};
 use core::arch::x86_64::*;
 
 /// Proof that this CPU has AVX2, FMA and F16C: only [`Avx2::detect`] makes one.
@@ -70,6 +70,14 @@ impl Simd for Avx2 {
             ]
         }
         fn store(v: V, out: &mut [f32; LANES]) { *out = bytemuck::must_cast(v) }
+        fn stream(v: V, out: &mut Line) {
+            let halves: &mut [[f32; 8]; 2] = bytemuck::must_cast_mut(out);
+            for (half, v) in halves.iter_mut().zip(v) {
+                // SAFETY: half a line is 32 bytes at a multiple of 32, and ours to write.
+                unsafe { _mm256_stream_ps(half.as_mut_ptr(), v) }
+            }
+        }
+        fn settle() { _mm_sfence() }
         fn add(a: V, b: V) -> V { [_mm256_add_ps(a[0], b[0]), _mm256_add_ps(a[1], b[1])] }
         fn sub(a: V, b: V) -> V { [_mm256_sub_ps(a[0], b[0]), _mm256_sub_ps(a[1], b[1])] }
         fn mul(a: V, b: V) -> V { [_mm256_mul_ps(a[0], b[0]), _mm256_mul_ps(a[1], b[1])] }
@@ -86,10 +94,6 @@ impl Simd for Avx2 {
                 _mm256_blendv_ps(no[0], yes[0], _mm256_cmp_ps::<_CMP_LT_OQ>(a[0], b[0])),
                 _mm256_blendv_ps(no[1], yes[1], _mm256_cmp_ps::<_CMP_LT_OQ>(a[1], b[1])),
             ]
-        }
-        fn round(x: V) -> V {
-            const NEAREST: i32 = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
-            [_mm256_round_ps::<NEAREST>(x[0]), _mm256_round_ps::<NEAREST>(x[1])]
         }
         fn exp2i(p: V, k: V) -> V { [exp2i(p[0], k[0]), exp2i(p[1], k[1])] }
         fn reduce_max(v: V) -> f32 {
@@ -124,13 +128,13 @@ impl Simd for Avx2 {
     }
 }
 
-/// Eight lanes of [`Simd::exp2i`]: 2^k is built by adding 1.5 x 2^23 + 127, which leaves k + 127 in
-/// the lowest bits, and shifting those into the exponent. k = 128 becomes infinity, as it must.
+/// Eight lanes of [`Simd::exp2i`]: the lowest bits of k + [`ROUND`], shifted into the exponent, are 2^k.
+/// k = 128 becomes infinity, as it must.
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
 fn exp2i(p: __m256, k: __m256) -> __m256 {
-    let normal = _mm256_cmp_ps::<_CMP_NLT_UQ>(k, _mm256_set1_ps(MIN_EXPONENT));
-    let biased = _mm256_add_ps(_mm256_min_ps(k, _mm256_set1_ps(128.0)), _mm256_set1_ps(12_583_039.0));
-    let power = _mm256_castsi256_ps(_mm256_slli_epi32::<23>(_mm256_castps_si256(biased)));
+    let normal = _mm256_cmp_ps::<_CMP_NLT_UQ>(k, _mm256_set1_ps(LOWEST));
+    let capped = _mm256_min_ps(k, _mm256_set1_ps(ROUND + 128.0));
+    let power = _mm256_castsi256_ps(_mm256_slli_epi32::<23>(_mm256_castps_si256(capped)));
     _mm256_and_ps(normal, _mm256_mul_ps(p, power))
 }

@@ -1,6 +1,6 @@
 //! AVX-512 F/BW/DQ/VL: the sixteen lanes are one register. Zen 4 and 5, Ice Lake and later.
 
-use super::{LANES, MIN_EXPONENT, Simd};
+use super::{LANES, LOWEST, Line, ROUND, Simd};
 use core::arch::x86_64::*;
 
 /// Proof that this CPU has AVX-512: only [`Avx512::detect`] makes one.
@@ -75,6 +75,11 @@ impl Simd for Avx512 {
             _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(bytemuck::must_cast(*x))))
         }
         fn store(v: __m512, out: &mut [f32; LANES]) { *out = bytemuck::must_cast(v) }
+        fn stream(v: __m512, out: &mut Line) {
+            // SAFETY: a line is 64 bytes at a multiple of 64, and ours to write.
+            unsafe { _mm512_stream_ps(bytemuck::must_cast_mut::<_, [f32; LANES]>(out).as_mut_ptr(), v) }
+        }
+        fn settle() { _mm_sfence() }
         fn add(a: __m512, b: __m512) -> __m512 { _mm512_add_ps(a, b) }
         fn sub(a: __m512, b: __m512) -> __m512 { _mm512_sub_ps(a, b) }
         fn mul(a: __m512, b: __m512) -> __m512 { _mm512_mul_ps(a, b) }
@@ -85,10 +90,9 @@ impl Simd for Avx512 {
         fn select_lt(a: __m512, b: __m512, yes: __m512, no: __m512) -> __m512 {
             _mm512_mask_blend_ps(_mm512_cmp_ps_mask::<_CMP_LT_OQ>(a, b), no, yes)
         }
-        fn round(x: __m512) -> __m512 { _mm512_roundscale_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(x) }
         fn exp2i(p: __m512, k: __m512) -> __m512 {
-            let normal = _mm512_cmp_ps_mask::<_CMP_NLT_UQ>(k, _mm512_set1_ps(MIN_EXPONENT));
-            _mm512_maskz_scalef_ps(normal, p, k)
+            let normal = _mm512_cmp_ps_mask::<_CMP_NLT_UQ>(k, _mm512_set1_ps(LOWEST));
+            _mm512_maskz_scalef_ps(normal, p, _mm512_sub_ps(k, _mm512_set1_ps(ROUND)))
         }
         fn reduce_max(v: __m512) -> f32 {
             let lanes: [__m256; 2] = bytemuck::must_cast(v);

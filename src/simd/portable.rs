@@ -1,7 +1,7 @@
 //! Every target, on `wide`: NEON, wasm simd128, SSE2 or whatever the build was told to use.
 //! Where that has no fused multiply-add, it is emulated exactly.
 
-use super::{LANES, MIN_EXPONENT, Simd};
+use super::{LANES, LOWEST, Line, ROUND, Simd};
 use wide::{f32x16, u32x16};
 
 /// The level that needs no proof: it runs everywhere.
@@ -57,6 +57,15 @@ impl Simd for Portable {
         *out = v.to_array();
     }
 
+    /// Without a portable way past the caches, an ordinary store.
+    #[inline(always)]
+    fn stream(self, v: f32x16, out: &mut Line) {
+        *out = v;
+    }
+
+    #[inline(always)]
+    fn settle(self) {}
+
     #[inline(always)]
     fn add(self, a: f32x16, b: f32x16) -> f32x16 {
         a + b
@@ -97,18 +106,13 @@ impl Simd for Portable {
         a.simd_lt(b).select(yes, no)
     }
 
-    #[inline(always)]
-    fn round(self, x: f32x16) -> f32x16 {
-        x.round_ties_even()
-    }
-
-    /// As in `avx2.rs`: 2^k from the low bits of k + 127 + 1.5 x 2^23.
+    /// As in `avx2.rs`.
     #[inline(always)]
     fn exp2i(self, p: f32x16, k: f32x16) -> f32x16 {
-        let too_small = k.simd_lt(f32x16::splat(MIN_EXPONENT));
-        let capped = k.simd_lt(f32x16::splat(128.0)).select(k, f32x16::splat(128.0));
-        let biased: u32x16 = bytemuck::must_cast(capped + f32x16::splat(12_583_039.0));
-        let power: f32x16 = bytemuck::must_cast(biased << 23_u32);
+        let too_small = k.simd_lt(f32x16::splat(LOWEST));
+        let highest = f32x16::splat(ROUND + 128.0);
+        let capped: u32x16 = bytemuck::must_cast(k.simd_lt(highest).select(k, highest));
+        let power: f32x16 = bytemuck::must_cast(capped << 23_u32);
         too_small.select(f32x16::ZERO, p * power)
     }
 

@@ -25,15 +25,11 @@ use core::hint::black_box;
 use core::ops::Range;
 
 use crate::Logit;
-use crate::simd::{LANES, ROUND, Simd};
+use crate::simd::{LANES, Simd, WIDTH};
 use crate::summary::{Reference, Summary};
 
 /// Logits per block: f32 sums stay inside one, f64 takes over between them.
 pub(crate) const BLOCK: usize = 512;
-
-/// Vectors in flight, stage by stage: enough to hide the latency of a fused multiply-add. Measured on
-/// Zen 5, 131072 logits in L2: 4 vectors 11.6 us, 8 vectors 10.8 us, 16 vectors spill.
-const WIDTH: usize = 8;
 
 /// Logits in flight.
 pub(crate) const GROUP: usize = WIDTH * LANES;
@@ -52,19 +48,6 @@ const TRUSTED: Range<f64> = 1.0 / (1_u128 << 24) as f64..(1_u128 << 100) as f64;
 
 /// Below this size of E, x * lo leaves t within 2^-10 of [-1/2, 1/2].
 const DIRECT_LIMIT: f64 = 16_384.0;
-
-/// 2^t = 1 + t (C1 + t (C2 + ..)) on [-1/2, 1/2].
-///
-/// Minimax coefficients (relative error 9.3e-8), then moved by a few ulp each to narrow the range of the
-/// error that f32 arithmetic leaves. Over every f32 t with |t| <= 0.502 the error lies in
-/// [-1.60e-7, 1.50e-7]: `cargo test --release --test oracle -- --ignored` goes through them all.
-const POLYNOMIAL: [f32; 5] = [
-    f32::from_bits(0x3f31_7215), // 0x1.62e42ap-1, ~ ln(2)
-    f32::from_bits(0x3e75_fcdd), // 0x1.ebf9bap-3, ~ ln(2)^2 / 2!
-    f32::from_bits(0x3d63_5ba6), // 0x1.c6b74cp-5, ~ ln(2)^3 / 3!
-    f32::from_bits(0x3c1e_758c), // 0x1.3ceb18p-7, ~ ln(2)^4 / 4!
-    f32::from_bits(0x3aad_cb6e), // 0x1.5b96dcp-10, ~ ln(2)^5 / 5!
-];
 
 /// log2(e)/T, in the forms that the kernels need.
 #[derive(Clone, Copy, Debug)]
@@ -273,48 +256,14 @@ fn weigh<S: Simd, L: Logit, const SHIFTED: bool>(
                 x[i] = simd.mul_sub(x[i], shrink, offset);
             }
         }
-        let w = powers::<S, SHIFTED>(simd, x, hi, lo, exponent);
+        let (mut w, k) = simd.exp2_of_product(x, hi, lo);
+        for i in 0..WIDTH {
+            w[i] = simd.exp2i(w[i], if SHIFTED { simd.sub(k[i], exponent) } else { k[i] });
+        }
         visit(number, w);
         sum = simd.add_wide(sum, simd.widen(reduce(w, |a, b| simd.add(a, b))));
     }
     simd.reduce_add_wide(sum)
-}
-
-/// 2^(x (hi + lo) - exponent), stage by stage over all the vectors.
-#[inline(always)]
-fn powers<S: Simd, const SHIFTED: bool>(
-    simd: S,
-    x: [S::V; WIDTH],
-    hi: S::V,
-    lo: S::V,
-    exponent: S::V,
-) -> [S::V; WIDTH] {
-    // (Loops, since LLVM leaves `map` over an array of vectors as a call.)
-    let round = simd.splat(ROUND);
-    let (mut k, mut t) = (x, x);
-    for i in 0..WIDTH {
-        k[i] = simd.mul_add(x[i], hi, round);
-    }
-    k = simd.stage(k);
-    for i in 0..WIDTH {
-        t[i] = simd.mul_sub(x[i], hi, simd.sub(k[i], round));
-    }
-    for i in 0..WIDTH {
-        t[i] = simd.mul_add(x[i], lo, t[i]);
-    }
-    t = simd.stage(t);
-    let [c1, c2, c3, c4, c5] = POLYNOMIAL;
-    let mut p = [simd.splat(c5); WIDTH];
-    for c in [c4, c3, c2, c1, 1.0] {
-        let c = simd.splat(c);
-        for i in 0..WIDTH {
-            p[i] = simd.mul_add(p[i], t[i], c);
-        }
-    }
-    for i in 0..WIDTH {
-        p[i] = simd.exp2i(p[i], if SHIFTED { simd.sub(k[i], exponent) } else { k[i] });
-    }
-    p
 }
 
 /// One vector of all, lane by lane: i with i + 4, then + 2, + 1.

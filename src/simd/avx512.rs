@@ -1,6 +1,6 @@
 //! AVX-512 F/BW/DQ/VL: the sixteen lanes are one register. Zen 4 and 5, Ice Lake and later.
 
-use super::{LANES, LOWEST, Line, ROUND, Simd};
+use super::{LANES, LOWEST, Line, ROUND, Simd, WIDTH};
 use core::arch::x86_64::*;
 
 /// Proof that this CPU has AVX-512: only [`Avx512::detect`] makes one.
@@ -57,7 +57,7 @@ impl Simd for Avx512 {
     }
 
     operations! {
-        fn stage(v: [__m512; 8]) -> [__m512; 8] {
+        fn stage(v: [__m512; WIDTH]) -> [__m512; WIDTH] {
             let [mut a, mut b, mut c, mut d, mut e, mut f, mut g, mut h] = v;
             // SAFETY: no instruction at all; the registers keep their values.
             unsafe {

@@ -129,6 +129,19 @@ fn transpose<S: Simd, const N: usize>(simd: S, vectors: &[&[f32; LANES]; N]) -> 
     lanes
 }
 
+/// The prefixes before parts, infinite after the last part that is not 0; and the sum of all.
+#[inline(always)]
+pub(super) fn prefixes<const N: usize>(parts: &[f64; N]) -> ([f64; N], f64) {
+    let (mut before, mut sum, mut last) = ([f64::INFINITY; N], 0.0, 0);
+    for (index, part) in parts.iter().enumerate() {
+        before[index] = sum;
+        sum += part;
+        last = if *part > 0.0 { index } else { last };
+    }
+    before[last + 1..].fill(f64::INFINITY);
+    (before, sum)
+}
+
 /// The prefixes before the vectors of blocks, from their sums: infinite after the last that is not 0. (Blocks take
 /// turns, since each is a chain of additions.)
 #[inline(always)]

@@ -3,7 +3,8 @@
 use core::cell::RefCell;
 
 use super::Uniforms;
-use super::urn::{Softmax, Urn, Weights};
+use super::source::{Softmax, Weights};
+use super::urn::Urn;
 use crate::argmax::greatest;
 use crate::batch::{Temperatures, diagnose, for_each_part};
 use crate::sample::diagnose_weights;

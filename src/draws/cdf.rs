@@ -150,10 +150,7 @@ impl Cdf {
     /// written then.
     pub fn draw_many(&self, uniforms: &[f64], tokens: &mut [u32]) -> Result<(), Error> {
         check_length("tokens", uniforms.len(), tokens.len())?;
-        self.check()?;
-        if let Some(&value) = uniforms.iter().find(|u| !(0.0..1.0).contains(*u)) {
-            return Err(Error::Uniform { row: 0, value });
-        }
+        self.check(uniforms)?;
         self.search(uniforms, tokens);
         Ok(())
     }
@@ -163,13 +160,20 @@ impl Cdf {
     /// # Errors
     /// [`Error::Vocab`] if the table is empty.
     pub fn draw_keyed(&self, key: Key, tokens: &mut [u32]) -> Result<(), Error> {
-        self.check()?;
+        self.check(&[])?;
         self.search_keyed(key, tokens);
         Ok(())
     }
 
-    fn check(&self) -> Result<(), Error> {
-        if self.vocab > 0 { Ok(()) } else { Err(Error::Vocab { vocab: 0 }) }
+    /// Whether there is a table, and the uniforms are in range.
+    pub(super) fn check(&self, uniforms: &[f64]) -> Result<(), Error> {
+        if self.vocab == 0 {
+            return Err(Error::Vocab { vocab: 0 });
+        }
+        match uniforms.iter().find(|u| !(0.0..1.0).contains(*u)) {
+            Some(&value) => Err(Error::Uniform { row: 0, value }),
+            None => Ok(()),
+        }
     }
 
     /// The tokens of a key's uniforms.

@@ -3,8 +3,8 @@
 use crate::Logit;
 use crate::sample::sum_block;
 use crate::simd::Simd;
-use crate::summary::{Reference, Summary};
-use crate::weights::{BLOCK, Factor, summarize, weights};
+use crate::summary::Summary;
+use crate::weights::{BLOCK, Factor, store, summarize};
 
 /// Where the weights of a row of `L` come from.
 pub(super) trait Source<L: Logit>: Copy {
@@ -12,8 +12,14 @@ pub(super) trait Source<L: Logit>: Copy {
     fn nothing(self) -> L;
     /// By which the references of blocks compare.
     fn factor(self) -> Factor;
-    fn summarize<S: Simd>(self, simd: S, block: &[L; BLOCK]) -> Summary;
-    fn weights<S: Simd>(self, simd: S, block: &[L; BLOCK], reference: Reference, out: &mut [f32; BLOCK]);
+    /// Of a block, its weights and their summary. `visit` is called with the number of each group.
+    fn weigh<S: Simd>(
+        self,
+        simd: S,
+        block: &[L; BLOCK],
+        weights: &mut [f32; BLOCK],
+        visit: impl Fn(usize),
+    ) -> Summary;
 }
 
 /// Logits at a temperature.
@@ -30,19 +36,23 @@ impl<L: Logit> Source<L> for Softmax {
     }
 
     #[inline(always)]
-    fn summarize<S: Simd>(self, simd: S, block: &[L; BLOCK]) -> Summary {
+    fn weigh<S: Simd>(
+        self,
+        simd: S,
+        block: &[L; BLOCK],
+        weights: &mut [f32; BLOCK],
+        visit: impl Fn(usize),
+    ) -> Summary {
         summarize(
             simd,
             block,
             &self.0,
             #[inline(always)]
-            |_, _| (),
+            |group, w| {
+                visit(group);
+                store(simd, w, weights, group);
+            },
         )
-    }
-
-    #[inline(always)]
-    fn weights<S: Simd>(self, simd: S, block: &[L; BLOCK], reference: Reference, out: &mut [f32; BLOCK]) {
-        weights(simd, block, &self.0, reference, out);
     }
 }
 
@@ -60,18 +70,14 @@ impl Source<f32> for Weights {
     }
 
     #[inline(always)]
-    fn summarize<S: Simd>(self, simd: S, block: &[f32; BLOCK]) -> Summary {
-        let sum = sum_block(
-            simd,
-            block,
-            #[inline(always)]
-            |_| (),
-        );
-        Summary { sum, ..Summary::default() }
-    }
-
-    #[inline(always)]
-    fn weights<S: Simd>(self, _simd: S, block: &[f32; BLOCK], _reference: Reference, out: &mut [f32; BLOCK]) {
-        *out = *block;
+    fn weigh<S: Simd>(
+        self,
+        simd: S,
+        block: &[f32; BLOCK],
+        weights: &mut [f32; BLOCK],
+        visit: impl Fn(usize),
+    ) -> Summary {
+        *weights = *block;
+        Summary { sum: sum_block(simd, block, visit), ..Summary::default() }
     }
 }

@@ -18,7 +18,7 @@ use super::source::Source;
 use super::tree::Tree;
 use crate::Logit;
 use crate::simd::{LANES, Simd};
-use crate::summary::{Reference, Summary, Total, prefetch_group};
+use crate::summary::{Summary, Total, prefetch_group};
 use crate::weights::{BLOCK, Factor, GROUP, for_each_block, groups, padded};
 
 /// A row, and what has been taken from it.
@@ -27,7 +27,7 @@ pub(super) struct Urn {
     summaries: Vec<Summary>,
     /// Of the masses of the blocks.
     tree: Tree,
-    /// The blocks that tokens were taken from, without those; valid where `touched`.
+    /// Without the tokens that were taken; their sums are valid where `touched`.
     blocks: Vec<Block>,
     touched: Vec<bool>,
     /// A bit per token.
@@ -80,24 +80,27 @@ impl Urn {
         row: &[L],
         factor: &Factor,
     ) -> Option<Total> {
+        let blocks = row.len().div_ceil(BLOCK);
+        self.blocks.resize(self.blocks.len().max(blocks), Block::EMPTY);
         self.summaries.clear();
         for_each_block(
             row,
             source.nothing(),
             #[inline(always)]
             |start, block| {
-                (0..BLOCK).step_by(GROUP).for_each(
+                self.summaries.push(source.weigh(
+                    simd,
+                    block,
+                    &mut self.blocks[start / BLOCK].weights,
                     #[inline(always)]
-                    |group| prefetch_group(simd, row, start + group),
-                );
-                self.summaries.push(source.summarize(simd, block));
+                    |group| prefetch_group(simd, row, start + group * GROUP),
+                ));
             },
         );
         self.touched.clear();
-        self.touched.resize(self.summaries.len(), false);
+        self.touched.resize(blocks, false);
         self.taken.clear();
         self.taken.resize(row.len().div_ceil(64), 0);
-        self.blocks.resize(self.blocks.len().max(self.summaries.len()), Block::EMPTY);
         let total = Total::of(&self.summaries, factor).filter(|total| total.sum < f64::INFINITY)?;
         self.grow(&total, factor);
         Some(total)
@@ -119,20 +122,16 @@ impl Urn {
         fraction: f64,
     ) -> Option<usize> {
         let start = index * BLOCK;
-        let (block, reference) = (&mut self.blocks[index], self.summaries[index].reference);
+        let block = &mut self.blocks[index];
         if !core::mem::replace(&mut self.touched[index], true) {
-            match row[start..].first_chunk() {
-                Some(logits) => weigh(simd, source, logits, reference, block),
-                None => weigh(simd, source, &padded(&row[start..], source.nothing()), reference, block),
-            }
+            sum_vectors(simd, block);
         }
         let token = start + block.take(simd, fraction)?;
         self.taken[token / 64] |= 1 << (token % 64);
         self.summaries[index].sum = block.sum;
         if block.sum < LOW {
             let rest = self.rest(source, row, start);
-            self.summaries[index] = summarize_rest(simd, source, &rest);
-            weigh(simd, source, &rest, self.summaries[index].reference, &mut self.blocks[index]);
+            self.summaries[index] = weigh_again(simd, source, &rest, &mut self.blocks[index]);
         }
         Some(token)
     }
@@ -184,27 +183,33 @@ impl Block {
 
 /// (A function of its own, as the next: where the kernel gets too long, LLVM leaves its operations as calls.)
 #[inline(never)]
-fn weigh<S: Simd, L: Logit>(
-    simd: S,
-    source: impl Source<L>,
-    block: &[L; BLOCK],
-    reference: Reference,
-    out: &mut Block,
-) {
+fn sum_vectors<S: Simd>(simd: S, block: &mut Block) {
     simd.vectorize(
         #[inline(always)]
-        || {
-            source.weights(simd, block, reference, &mut out.weights);
-            out.sum_vectors(simd);
-        },
+        || block.sum_vectors(simd),
     );
 }
 
 #[inline(never)]
-fn summarize_rest<S: Simd, L: Logit>(simd: S, source: impl Source<L>, rest: &[L; BLOCK]) -> Summary {
+fn weigh_again<S: Simd, L: Logit>(
+    simd: S,
+    source: impl Source<L>,
+    rest: &[L; BLOCK],
+    block: &mut Block,
+) -> Summary {
     simd.vectorize(
         #[inline(always)]
-        || source.summarize(simd, rest),
+        || {
+            let summary = source.weigh(
+                simd,
+                rest,
+                &mut block.weights,
+                #[inline(always)]
+                |_| (),
+            );
+            block.sum_vectors(simd);
+            summary
+        },
     )
 }
 

@@ -234,3 +234,37 @@ fn sum_row<S: Simd>(simd: S, row: &[f32]) -> f64 {
     );
     sum
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Eight at a time or one by one, columns come out the same.
+    #[test]
+    fn parts_are_filled_as_single_columns_are() {
+        let weights: [fn(u32) -> f32; 4] = [
+            |i| (i * 7919 % 1009) as f32,
+            |i| if i % 50 == 7 { 90.0 } else { 1.0 },
+            |i| if i % 3 == 0 { 0.0 } else { 1.5 },
+            |i| (-(i as f32)).exp2(),
+        ];
+        for (weight, len) in weights.iter().flat_map(|weight| [3, 8, 9, 100, 1000].map(|len| (weight, len))) {
+            let weights: Vec<f32> = (1..=len).map(weight).collect();
+            let mut table = AliasTable {
+                bits: usize::BITS - (weights.len() - 1).leading_zeros(),
+                ..AliasTable::default()
+            };
+            table.measure(&weights, weights.iter().map(|&w| f64::from(w)).sum());
+            let (masses, count) = (table.columns.clone(), table.collect_heavy());
+            let (mut single, mut heavy) = (masses.clone(), table.heavy[..count].to_vec());
+            let (capacity, shift) = (table.capacity(), table.bits + 2);
+            Pour::new(&mut heavy, capacity, shift).expect("a heavy token").fill(&mut single);
+            table.sweep(count);
+            let columns = |heavy: &[Heavy]| heavy.iter().map(|heavy| heavy.column).collect::<Vec<_>>();
+            assert_eq!(columns(&heavy), columns(&table.heavy[..count]), "{len}");
+            for (token, &mass) in masses.iter().enumerate() {
+                assert!(mass >= capacity || single[token] == table.columns[token], "{len}: {token}");
+            }
+        }
+    }
+}

@@ -13,14 +13,15 @@
 //! (Walker, "An efficient method for generating discrete random variables with general distributions",
 //! 1977; the sweeps: Hübschle-Schneider and Sanders, "Parallel weighted random sampling", 2019.)
 
+mod build;
+pub(crate) mod many;
+
 use core::hint::select_unpredictable;
 
-use crate::batch::{check_length, diagnose};
-use crate::sample::{diagnose_weights, sum_block};
-use crate::simd::{Simd, dispatch};
-use crate::summary::prefetch_group;
-use crate::weights::{GROUP, for_each_block};
-use crate::{Error, Key, Level, Logit, RowError, Rows, RowsMut, Temperature};
+use build::Heavy;
+
+use crate::batch::check_length;
+use crate::{Error, Key, Level, Logit, RowError, Rows, Temperature};
 
 /// A row made ready for very many draws, each from one random word in constant time.
 ///
@@ -31,7 +32,7 @@ use crate::{Error, Key, Level, Logit, RowError, Rows, RowsMut, Temperature};
 ///   column's own token and its alias. So the map from words to tokens is *not* that of
 ///   [`Cdf`](crate::Cdf) and [`sample`](crate::sample), and it is not monotone.
 /// - Build: O(vocab), in integers. Rebuilding allocates nothing unless the row is longer than any before.
-/// - Memory: 8 bytes per token to draw from, and up to 12 more kept for the next build.
+/// - Memory: 8 bytes per token to draw from, and up to 20 more kept for the next build.
 ///
 /// The empty table (`AliasTable::default()`, or after a rebuild that failed) refuses to draw.
 ///
@@ -53,7 +54,7 @@ pub struct AliasTable {
     bits: u32,
     /// Of the next build.
     probs: Vec<f32>,
-    masses: Vec<u64>,
+    heavy: Vec<Heavy>,
 }
 
 impl AliasTable {
@@ -165,135 +166,4 @@ impl AliasTable {
     const fn alias_mask(&self) -> u64 {
         (1 << self.bits) - 1
     }
-
-    /// The columns, from weights and their sum.
-    #[inline(always)]
-    fn fill(&mut self, weights: &[f32], sum: f64) {
-        self.bits = usize::BITS - (weights.len() - 1).leading_zeros();
-        self.measure(weights, sum);
-        self.columns.resize(weights.len(), 0);
-        self.sweep();
-    }
-
-    /// The masses, rounded down; the largest takes up the rest.
-    #[inline(always)]
-    fn measure(&mut self, weights: &[f32], sum: f64) {
-        let total = self.capacity() * weights.len() as u64;
-        let scale = total as f64 / sum;
-        self.masses.resize(weights.len(), 0);
-        let (mut sum, mut largest) = (0_u64, 0);
-        for (mass, &w) in self.masses.iter_mut().zip(weights) {
-            *mass = (f64::from(w) * scale) as i64 as u64;
-            sum = sum.wrapping_add(*mass);
-            largest = largest.max(*mass);
-        }
-        if let Some(mass) = self.masses.iter_mut().find(|mass| **mass == largest) {
-            *mass = mass.wrapping_add(total.wrapping_sub(sum));
-        }
-    }
-
-    /// Fills the columns: one cursor runs over the light tokens, one over the heavy ones.
-    fn sweep(&mut self) {
-        let (masses, capacity, shift) = (self.masses.as_slice(), self.capacity(), self.bits + 2);
-        let next = |from: usize| (from..masses.len()).find(|&token| masses[token] >= capacity);
-        let Some(mut heavy) = next(0) else { return };
-        let mut mass = masses[heavy];
-        for (light, &own) in masses.iter().enumerate() {
-            if own >= capacity {
-                continue;
-            }
-            while mass < capacity {
-                let Some(alias) = next(heavy + 1) else { return };
-                self.columns[heavy] = mass << shift | alias as u64;
-                mass = mass + masses[alias] - capacity;
-                heavy = alias;
-            }
-            self.columns[light] = own << shift | heavy as u64;
-            mass = mass + own - capacity;
-        }
-        loop {
-            // No light one is left, so what is left comes out even.
-            let alias = next(heavy + 1);
-            let full = mass >= capacity;
-            self.columns[heavy] =
-                if full { heavy as u64 } else { mass << shift | alias.unwrap_or(heavy) as u64 };
-            let Some(alias) = alias else { return };
-            mass = if full { masses[alias] } else { mass + masses[alias] - capacity };
-            heavy = alias;
-        }
-    }
-}
-
-impl Level {
-    /// [`AliasTable::rebuild`], on this level.
-    ///
-    /// # Errors
-    /// As there.
-    pub fn rebuild_alias<L: Logit>(
-        self,
-        table: &mut AliasTable,
-        logits: Rows<'_, L>,
-        row: usize,
-        temperature: Temperature,
-    ) -> Result<(), RowError> {
-        let logits = logits.row(row);
-        let mut probs = core::mem::take(&mut table.probs);
-        probs.resize(logits.len(), 0.0);
-        let failed = Rows::new(logits, logits.len()).and_then(|logits| {
-            self.softmax(logits, &[temperature], &mut RowsMut::new(&mut probs, logits.vocab())?)
-        });
-        let result = match failed {
-            Ok(failed) if failed.is_empty() => Rows::new(&probs, probs.len())
-                .map_or(Err(RowError::NothingToDraw { row }), |probs| {
-                    self.rebuild_alias_from_probs(table, probs, 0)
-                }),
-            _ => {
-                table.columns.clear();
-                Err(diagnose(row, logits))
-            }
-        };
-        table.probs = probs;
-        result
-    }
-
-    /// [`AliasTable::rebuild_from_probs`], on this level.
-    ///
-    /// # Errors
-    /// As there.
-    pub fn rebuild_alias_from_probs(
-        self,
-        table: &mut AliasTable,
-        probs: Rows<'_>,
-        row: usize,
-    ) -> Result<(), RowError> {
-        let probs = probs.row(row);
-        let sum = dispatch!(self, simd => sum_row(simd, probs));
-        if sum > 0.0 && sum < f64::INFINITY {
-            dispatch!(self, _simd => table.fill(probs, sum));
-            Ok(())
-        } else {
-            table.columns.clear();
-            Err(diagnose_weights(row, probs))
-        }
-    }
-}
-
-/// The sum of weights in f64; NaN if one is negative or NaN.
-#[inline(always)]
-fn sum_row<S: Simd>(simd: S, row: &[f32]) -> f64 {
-    let mut sum = 0.0;
-    for_each_block(
-        row,
-        0.0,
-        #[inline(always)]
-        |start, block| {
-            sum += sum_block(
-                simd,
-                block,
-                #[inline(always)]
-                |group| prefetch_group(simd, row, start + group * GROUP),
-            );
-        },
-    );
-    sum
 }

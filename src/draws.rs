@@ -5,7 +5,8 @@
 //! guide.rs                      a shortcut through it
 //! choice.rs                     this table, or that of alias.rs
 //! many.rs                       batches, and counts
-//! without_replacement.rs        distinct tokens; urn.rs: what is left of a row meanwhile
+//! without_replacement.rs        distinct tokens; urn.rs, tree.rs: what is left of a row meanwhile
+//! source.rs                     rows of logits, or of weights
 //! ```
 
 mod build;
@@ -14,6 +15,8 @@ pub(crate) mod choice;
 mod guide;
 pub(crate) mod many;
 mod search;
+mod source;
+mod tree;
 mod urn;
 pub(crate) mod without_replacement;
 

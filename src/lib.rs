@@ -17,6 +17,7 @@ mod temperature;
 mod weights;
 
 pub use alias::AliasTable;
+pub use alias::many::{Words, sample_many_by_alias, sample_many_from_probs_by_alias};
 pub use argmax::argmax;
 pub use draws::Uniforms;
 pub use draws::cdf::Cdf;

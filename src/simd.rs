@@ -13,6 +13,7 @@ mod avx512;
 mod portable;
 
 use core::fmt;
+use core::hint::select_unpredictable;
 use core::str::FromStr;
 use std::sync::OnceLock;
 
@@ -140,6 +141,38 @@ pub trait Simd: Copy + Send + Sync {
     fn add_wide(self, a: Self::D, b: Self::D) -> Self::D;
     /// The sum of the lanes, l with l + 8, + 4, + 2, + 1.
     fn reduce_add_wide(self, v: Self::D) -> f64;
+
+    /// [`Simd::reduce_add_wide`] of each of the vectors.
+    #[inline(always)]
+    fn reduce_add_eight(self, vectors: &[[f32; LANES]; 8]) -> [f64; 8] {
+        let mut sums = [0.0; 8];
+        for (sum, vector) in sums.iter_mut().zip(vectors) {
+            *sum = self.reduce_add_wide(self.widen(self.load(vector)));
+        }
+        sums
+    }
+
+    /// How many of the numbers, which never fall, are not above x.
+    #[inline(always)]
+    fn count_not_above(self, sorted: &[f64; LANES], x: f64) -> usize {
+        let (mut count, mut half) = (0, LANES / 2);
+        while half > 0 {
+            let middle = count + half;
+            count = select_unpredictable(sorted[middle - 1] <= x, middle, count);
+            half /= 2;
+        }
+        count + usize::from(sorted[count] <= x)
+    }
+
+    /// The first lanes of all the vectors, their second ones, and so on.
+    #[inline(always)]
+    fn transpose(self, vectors: &[&[f32; LANES]; LANES]) -> [[f32; LANES]; LANES] {
+        let mut lanes = [[0.0; LANES]; LANES];
+        for (i, vector) in vectors.iter().enumerate() {
+            lanes.iter_mut().zip(*vector).for_each(|(lane, &x)| lane[i] = x);
+        }
+        lanes
+    }
 }
 
 /// An instruction set that this CPU supports: what the kernels run on.

@@ -5,7 +5,10 @@ mod common;
 use common::statistics::{assert_fits, assert_follows, total_variation};
 use common::{TEMPERATURES, gaussian, levels, shapes};
 use kelvin::reference::oracle;
-use kelvin::{AliasTable, Error, Key, RowError, Rows, Temperature};
+use kelvin::{
+    AliasTable, Error, Key, RowError, Rows, Temperature, Words, sample_many_by_alias,
+    sample_many_from_probs_by_alias,
+};
 
 const QWEN: usize = 151_936;
 const KEY: Key = Key { seed: 4, position: 2 };
@@ -161,4 +164,84 @@ fn rows_that_cannot_be_served() {
     assert_eq!((table.vocab(), table.draw(1)), (0, Err(Error::Vocab { vocab: 0 })));
     assert_eq!(table.rebuild(rows, 2, Temperature::ONE), Err(RowError::NothingToDraw { row: 2 }));
     assert_eq!(AliasTable::default().probabilities(), []);
+}
+
+/// Each row has its own outcome; keys and words, batches and single tables give the same tokens, in any pool.
+#[test]
+fn batches() {
+    let (rows, vocab, draws) = (9, 70_000, 37);
+    let mut data = gaussian(rows * vocab, 3.0, 1);
+    data[vocab + 3] = f32::NAN;
+    data[4 * vocab..5 * vocab].fill(f32::NEG_INFINITY);
+    let logits = Rows::new(&data, vocab).expect("rows");
+    let t = [0.0, 1.0, 0.7, 1e30, 1.0, 0.1, f32::INFINITY, 2.0, 1.0]
+        .map(|t| Temperature::new(t).expect("a temperature"));
+    let keys: Vec<Key> = (0..rows as u64).map(|position| Key { seed: 3, position }).collect();
+    let mut words = vec![0; rows * draws];
+    words.chunks_mut(draws).zip(&keys).for_each(|(words, key)| key.fill_words(words));
+    let errors = [RowError::Logit { row: 1, index: 3, value: f32::NAN }, RowError::NothingToDraw { row: 4 }];
+    let mut expected = vec![u32::MAX; rows * draws];
+    for (row, tokens) in expected.chunks_mut(draws).enumerate() {
+        if let Ok(table) = AliasTable::new(logits, row, t[row]) {
+            table.draw_keyed(keys[row], tokens).expect("a table");
+        }
+    }
+    for (level, threads) in levels().into_iter().flat_map(|level| [(level, 1), (level, 3)]) {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
+        for source in [Words::Keys(&keys), Words::Given(&words)] {
+            let mut tokens = vec![0; rows * draws];
+            let failed = pool
+                .install(|| level.sample_many_by_alias(logits, &t, source, &mut tokens))
+                .expect("shapes fit");
+            assert_eq!((failed.as_slice(), &tokens), (errors.as_slice(), &expected), "{level}, {threads}");
+        }
+    }
+    let weights: Vec<f32> = data.iter().map(|x| x.exp2()).collect();
+    let mut tokens = vec![0; rows * draws];
+    let probs = Rows::new(&weights, vocab).expect("rows");
+    let failed = sample_many_from_probs_by_alias(probs, Words::Keys(&keys), &mut tokens).expect("shapes fit");
+    assert_eq!(failed.iter().map(RowError::row).collect::<Vec<_>>(), [1, 4]);
+    assert_eq!(tokens[draws..2 * draws], [u32::MAX; 37]);
+}
+
+#[test]
+fn calls_that_do_not_fit() {
+    let (logits, t) = (one(&[1.0, 2.0]), [Temperature::ONE]);
+    let mut tokens = [7; 3];
+    let length = |of, expected, found| Err(Error::Length { of, expected, found });
+    assert_eq!(sample_many_by_alias(logits, &t, Words::Given(&[1, 2]), &mut tokens), length("words", 3, 2));
+    assert_eq!(sample_many_by_alias(logits, &t, Words::Keys(&[]), &mut tokens), length("keys", 1, 0));
+    assert_eq!(
+        sample_many_by_alias(logits, &[], Words::Keys(&[KEY]), &mut tokens),
+        length("temperatures", 1, 0)
+    );
+    assert_eq!(tokens, [7; 3]);
+    let none = Rows::<f32>::new(&[], 4).expect("no rows");
+    assert_eq!(sample_many_by_alias(none, &t, Words::Keys(&[]), &mut []), Ok(vec![]));
+}
+
+/// Logits from -700 to 0, and rounded sums in f32 that would swallow a tail: a thousandth of all, in a million parts.
+#[test]
+fn pytorch_tail_is_not_swallowed() {
+    let falling: Vec<f32> = (0..2000).map(|i| -0.35 * i as f32).collect();
+    for t in [0.1, 1.0, 20.0] {
+        let table =
+            AliasTable::new(one(&falling), 0, Temperature::new(t).expect("0 or more")).expect("servable");
+        let truth = oracle::softmax(&falling, t).expect("servable");
+        assert!(total_variation(&table.probabilities(), &truth) <= 1e-7, "T = {t}");
+    }
+    let mut weights = vec![1e-9; 1_000_001];
+    weights[0] = 1.0;
+    let induced = AliasTable::from_probs(one(&weights), 0).expect("servable").probabilities();
+    assert!((induced[1..].iter().sum::<f64>() - 1e-3 / 1.001).abs() < 1e-9);
+    assert!(induced.iter().all(|p| *p > 0.0));
+}
+
+/// PyTorch refuses more than 2^24 categories.
+#[test]
+fn pytorch_more_than_2_to_the_24_equal_categories() {
+    let vocab = (1 << 24) + 5;
+    let induced = AliasTable::from_probs(one(&vec![1.0; vocab]), 0).expect("servable").probabilities();
+    let even = 1.0 / vocab as f64;
+    assert!(induced.iter().all(|p| (p / even - 1.0).abs() < 1e-5));
 }

@@ -6,8 +6,9 @@ mod common;
 use allocation_counter::measure;
 use common::gaussian;
 use kelvin::{
-    AliasTable, Cdf, Draw, Key, Rows, RowsMut, Temperature, Uniforms, argmax, log_softmax, log_sum_exp,
-    sample, sample_from_probs, sample_many, sample_without_replacement, softmax,
+    AliasTable, Cdf, Draw, Key, Rows, RowsMut, Temperature, Uniforms, Words, argmax, log_softmax,
+    log_sum_exp, sample, sample_from_probs, sample_many, sample_many_by_alias, sample_without_replacement,
+    softmax,
 };
 
 #[test]
@@ -49,6 +50,7 @@ fn reused_tables() {
         alias.rebuild(logits, row, t[0]).expect("servable");
         alias.draw_keyed(keys[0], &mut tokens).expect("a table");
         sample_many(logits, &t, Uniforms::Keys(&keys), &mut tokens).expect("shapes fit");
+        sample_many_by_alias(logits, &t, Words::Keys(&keys), &mut tokens).expect("shapes fit");
         sample_without_replacement(logits, &t, Uniforms::Keys(&keys), &mut tokens).expect("shapes fit");
     };
     all(0, vocab);

@@ -274,6 +274,10 @@ fn counts_are_those_of_the_draws() {
             .expect("servable")
             .draw_keyed(KEY, &mut tokens)
             .expect("fits");
+        let mut uniforms = vec![0.0; draws as usize];
+        KEY.fill(&mut uniforms);
+        let cdf = Cdf::new(one(&row), 0, temperature(0.5)).expect("servable");
+        assert_eq!(cdf.counts_of(&uniforms).expect("in range"), counts);
         tokens.sort_unstable();
         let expected: Vec<(u32, u64)> =
             tokens.chunk_by(|a, b| a == b).map(|run| (run[0], run.len() as u64)).collect();
@@ -281,6 +285,9 @@ fn counts_are_those_of_the_draws() {
     }
     assert_eq!(draw_counts(one(&row), 0, temperature(0.0), KEY, 9).expect("servable").len(), 1);
     assert_eq!(Cdf::default().counts(KEY, 9), []);
+    assert_eq!(Cdf::default().counts_of(&[0.5]), Err(Error::Vocab { vocab: 0 }));
+    let cdf = Cdf::new(one(&row), 0, temperature(0.5)).expect("servable");
+    assert_eq!(cdf.counts_of(&[0.5, -0.5]), Err(Error::Uniform { row: 0, value: -0.5 }));
 }
 
 #[test]

@@ -1,14 +1,17 @@
 //! The pass over a row that makes a [`Cdf`] of it.
 
-use super::cdf::{Block, Cdf};
+use super::cdf::{Block, Cdf, VECTORS};
 use super::search::prefix_sums;
 use crate::argmax::greatest;
 use crate::batch::diagnose;
 use crate::sample::{diagnose_weights, sum_block};
-use crate::simd::{LANES, Simd, dispatch};
+use crate::simd::{Simd, dispatch};
 use crate::summary::{Summary, Total, prefetch_group};
-use crate::weights::{BLOCK, Factor, GROUP, for_each_block, store, summarize};
+use crate::weights::{BLOCK, Factor, GROUP, for_each_block, groups, store, summarize};
 use crate::{Level, Logit, RowError, Rows, Temperature};
+
+/// Blocks whose vectors are summed together.
+const TOGETHER: usize = 4;
 
 impl Cdf {
     /// False if the row cannot be served.
@@ -25,7 +28,6 @@ impl Cdf {
             #[inline(always)]
             |start, block| {
                 let weights = &mut self.weights[start / BLOCK];
-                let sums: &mut [[f64; GROUP / LANES]] = self.blocks[start / BLOCK].vectors.as_chunks_mut().0;
                 self.summaries.push(summarize(
                     simd,
                     block,
@@ -34,13 +36,11 @@ impl Cdf {
                     |group, w| {
                         prefetch_group(simd, row, start + group * GROUP);
                         store(simd, w, weights, group);
-                        for (sum, w) in sums[group].iter_mut().zip(w) {
-                            *sum = simd.reduce_add_wide(simd.widen(w));
-                        }
                     },
                 ));
             },
         );
+        self.sum_vectors(simd);
         Total::of(&mut self.summaries, &factor).is_some_and(|total| {
             self.accumulate(
                 #[inline(always)]
@@ -74,37 +74,51 @@ impl Cdf {
                 );
                 self.summaries.push(Summary { sum, ..Summary::default() });
                 self.weights[start / BLOCK] = *block;
-                let sums = &mut self.blocks[start / BLOCK].vectors;
-                for (sum, vector) in sums.iter_mut().zip(block.as_chunks().0) {
-                    *sum = simd.reduce_add_wide(simd.widen(simd.load(vector)));
-                }
             },
         );
+        self.sum_vectors(simd);
         self.accumulate(|summary| summary.sum)
     }
 
     fn reset(&mut self, len: usize) {
-        let blocks = len.div_ceil(BLOCK);
+        let blocks = len.div_ceil(BLOCK).next_multiple_of(TOGETHER);
         self.first = 0;
         self.guide.clear();
         self.summaries.clear();
-        self.prefixes.clear();
         self.blocks.resize(blocks, Block::default());
         self.weights.resize(blocks, [0.0; BLOCK]);
     }
 
-    /// Sums to prefixes, everywhere. False unless their total is above 0 and finite.
+    /// The prefixes of the vectors, a few blocks at a time. (The blocks beyond the row are never drawn from.)
+    #[inline(always)]
+    fn sum_vectors<S: Simd>(&mut self, simd: S) {
+        for (blocks, weights) in
+            self.blocks.as_chunks_mut().0.iter_mut().zip(self.weights.as_chunks::<TOGETHER>().0)
+        {
+            let mut sums = [[0.0; VECTORS]; TOGETHER];
+            for (sums, weights) in sums.iter_mut().zip(weights) {
+                for (sums, vectors) in sums.as_chunks_mut().0.iter_mut().zip(groups(weights)) {
+                    *sums = simd.reduce_add_eight(vectors);
+                }
+            }
+            prefix_sums(blocks, &sums);
+        }
+    }
+
+    /// The prefixes of the blocks. False unless their total is above 0 and finite.
     fn accumulate(&mut self, mass: impl Fn(&Summary) -> f64) -> bool {
         self.sum = 0.0;
         for (block, summary) in self.blocks.iter_mut().zip(&self.summaries) {
             block.before = self.sum;
             block.mass = mass(summary);
-            block.sum = prefix_sums(&mut block.vectors);
             self.sum += block.mass;
-            self.prefixes.push(self.sum);
         }
-        self.tree.fill(&self.prefixes);
-        self.sum > 0.0 && self.sum < f64::INFINITY
+        let served = self.sum > 0.0 && self.sum < f64::INFINITY;
+        if served {
+            self.prefixes
+                .fill(self.blocks[..self.summaries.len()].iter().map(|block| block.before), self.sum);
+        }
+        served
     }
 }
 
@@ -121,6 +135,7 @@ impl Level {
         temperature: Temperature,
     ) -> Result<(), RowError> {
         let logits = logits.row(row);
+        cdf.level = self;
         let served = dispatch!(self, simd => cdf.build(simd, logits, temperature));
         cdf.vocab = if served { logits.len() } else { 0 };
         if served { Ok(()) } else { Err(diagnose(row, logits)) }
@@ -132,6 +147,7 @@ impl Level {
     /// As there.
     pub fn rebuild_cdf_from_probs(self, cdf: &mut Cdf, probs: Rows<'_>, row: usize) -> Result<(), RowError> {
         let probs = probs.row(row);
+        cdf.level = self;
         let served = dispatch!(self, simd => cdf.build_from_probs(simd, probs));
         cdf.vocab = if served { probs.len() } else { 0 };
         if served { Ok(()) } else { Err(diagnose_weights(row, probs)) }

@@ -31,26 +31,32 @@ impl Guide {
             for (i, uniform) in uniforms.iter_mut().enumerate() {
                 *uniform = ((chunk * 64 + i) as f64 / cells as f64).min(LAST);
             }
-            cdf.search(&uniforms[..tokens.len()], tokens);
+            cdf.find(&uniforms[..tokens.len()], tokens);
         }
     }
 
-    /// The tokens of the uniforms.
+    /// The tokens of the uniforms. Those that the guide leaves open are searched for together.
     pub(super) fn search(&self, cdf: &Cdf, uniforms: &[f64], tokens: &mut [u32]) {
+        const TOGETHER: usize = 64;
         let cells = (self.0.len() - 1) as f64;
-        for (&uniform, token) in uniforms.iter().zip(tokens) {
-            let cell = (uniform * cells) as usize;
-            *token = self.0[cell];
-            if self.0[cell + 1] != *token {
-                cdf.find(&[uniform], core::array::from_mut(token));
+        for (uniforms, tokens) in uniforms.chunks(TOGETHER).zip(tokens.chunks_mut(TOGETHER)) {
+            let (mut open, mut left, mut found) = ([0; TOGETHER], [0.0; TOGETHER], [0; TOGETHER]);
+            let mut count = 0;
+            for (i, (&uniform, token)) in uniforms.iter().zip(&mut *tokens).enumerate() {
+                let cell = (uniform * cells) as usize;
+                *token = self.0[cell];
+                (open[count], left[count]) = (i, uniform);
+                count += usize::from(self.0[cell + 1] != *token);
             }
+            cdf.find(&left[..count], &mut found[..count]);
+            open[..count].iter().zip(found).for_each(|(&i, token)| tokens[i] = token);
         }
     }
 }
 
 impl Cdf {
-    /// Adds a guide table: draws get faster, and stay the same. It pays from about as many draws as there
-    /// are tokens; 4 to 8 bytes per token.
+    /// Adds a guide table: draws get faster, and stay the same. It pays from about three times as many draws as
+    /// there are tokens; 4 to 8 bytes per token.
     pub fn add_guide(&mut self) {
         if self.vocab() > 0 && self.guide.is_empty() {
             let mut guide = core::mem::take(&mut self.guide);

@@ -1,9 +1,9 @@
 //! What is left of a row while tokens are taken from it.
 //!
 //! ```text
-//! masses of the blocks, in a binary tree of sums
+//! masses of the blocks, in a tree of sums
 //! for each draw:  down the tree to a block; its weights; the token, as `sample` finds it in a block
-//!                 the token is removed, its block summed again, and the path up to the root
+//!                 the token is removed, its vector summed again, then its block, and the path up to the root
 //! ```
 //!
 //! A removed weight is never subtracted: what is left is summed anew, so nothing cancels, however little
@@ -12,89 +12,37 @@
 //!
 //! (Wong and Easton, "An efficient method for weighted sampling without replacement", 1980: the tree.)
 
-use core::hint::select_unpredictable;
-
+use super::cdf::VECTORS;
+use super::search::{first_lanes_above, last_not_above, prefixes};
+use super::source::Source;
+use super::tree::Tree;
 use crate::Logit;
-use crate::sample::{find_in_block, sum_block};
-use crate::simd::Simd;
-use crate::summary::{Reference, Summary, Total, prefetch_group};
-use crate::weights::{BLOCK, Factor, GROUP, for_each_block, padded, summarize, weights};
-
-/// Where the weights of a row of `L` come from.
-pub(super) trait Source<L: Logit>: Copy {
-    /// What stands in a row for a token that weighs nothing.
-    fn nothing(self) -> L;
-    /// By which the references of blocks compare.
-    fn factor(self) -> Factor;
-    fn summarize<S: Simd>(self, simd: S, block: &[L; BLOCK]) -> Summary;
-    fn weights<S: Simd>(self, simd: S, block: &[L; BLOCK], reference: Reference, out: &mut [f32; BLOCK]);
-}
-
-/// Logits at a temperature.
-#[derive(Clone, Copy)]
-pub(super) struct Softmax(pub(super) Factor);
-
-impl<L: Logit> Source<L> for Softmax {
-    fn nothing(self) -> L {
-        L::NEG_INFINITY
-    }
-
-    fn factor(self) -> Factor {
-        self.0
-    }
-
-    #[inline(always)]
-    fn summarize<S: Simd>(self, simd: S, block: &[L; BLOCK]) -> Summary {
-        summarize(
-            simd,
-            block,
-            &self.0,
-            #[inline(always)]
-            |_, _| (),
-        )
-    }
-
-    #[inline(always)]
-    fn weights<S: Simd>(self, simd: S, block: &[L; BLOCK], reference: Reference, out: &mut [f32; BLOCK]) {
-        weights(simd, block, &self.0, reference, out);
-    }
-}
-
-/// Weights as they are.
-#[derive(Clone, Copy)]
-pub(super) struct Weights;
-
-impl Source<f32> for Weights {
-    fn nothing(self) -> f32 {
-        0.0
-    }
-
-    fn factor(self) -> Factor {
-        Factor::new(1.0)
-    }
-
-    #[inline(always)]
-    fn summarize<S: Simd>(self, simd: S, block: &[f32; BLOCK]) -> Summary {
-        Summary { sum: sum_of(simd, block), ..Summary::default() }
-    }
-
-    #[inline(always)]
-    fn weights<S: Simd>(self, _simd: S, block: &[f32; BLOCK], _reference: Reference, out: &mut [f32; BLOCK]) {
-        *out = *block;
-    }
-}
+use crate::simd::{LANES, Simd};
+use crate::summary::{Summary, Total, prefetch_group};
+use crate::weights::{BLOCK, Factor, GROUP, for_each_block, groups, padded};
 
 /// A row, and what has been taken from it.
 #[derive(Debug, Default)]
 pub(super) struct Urn {
     summaries: Vec<Summary>,
-    /// The root at 1; the children of node i at 2 i and 2 i + 1; the blocks are the leaves.
-    tree: Vec<f64>,
-    /// The weights of the blocks that tokens were taken from, without those; valid where `touched`.
-    weights: Vec<[f32; BLOCK]>,
+    /// Of the masses of the blocks.
+    tree: Tree,
+    /// Without the tokens that were taken; their sums are valid where `touched`.
+    blocks: Vec<Block>,
     touched: Vec<bool>,
     /// A bit per token.
     taken: Vec<u64>,
+}
+
+/// What is left of a block.
+#[derive(Clone, Debug)]
+struct Block {
+    weights: [f32; BLOCK],
+    /// Of each vector.
+    sums: [f64; VECTORS],
+    /// Before each vector; infinite after the last that is not 0.
+    before: [f64; VECTORS],
+    sum: f64,
 }
 
 impl Urn {
@@ -112,13 +60,13 @@ impl Urn {
         let factor = source.factor();
         let mut total = self.fill(simd, source, row, &factor).ok_or(None)?;
         for (drawn, (token, uniform)) in tokens.iter_mut().zip(uniforms).enumerate() {
-            if self.tree[1] < EXHAUSTED {
+            if self.tree.sum() < EXHAUSTED {
                 total = Total::of(&mut self.summaries, &factor).ok_or(Some(drawn))?;
                 self.grow(&total, &factor);
             }
-            let (index, fraction) = self.descend(uniform);
+            let (index, fraction) = self.tree.find(simd, uniform);
             *token = self.take(simd, source, row, index, fraction).ok_or(Some(drawn))? as u32;
-            self.update(index, total.mass(&self.summaries[index], &factor));
+            self.tree.set(index, total.mass(&self.summaries[index], &factor));
         }
         Ok(())
     }
@@ -132,24 +80,27 @@ impl Urn {
         row: &[L],
         factor: &Factor,
     ) -> Option<Total> {
+        let blocks = row.len().div_ceil(BLOCK);
+        self.blocks.resize(self.blocks.len().max(blocks), Block::EMPTY);
         self.summaries.clear();
         for_each_block(
             row,
             source.nothing(),
             #[inline(always)]
             |start, block| {
-                (0..BLOCK).step_by(GROUP).for_each(
+                self.summaries.push(source.weigh(
+                    simd,
+                    block,
+                    &mut self.blocks[start / BLOCK].weights,
                     #[inline(always)]
-                    |group| prefetch_group(simd, row, start + group),
-                );
-                self.summaries.push(source.summarize(simd, block));
+                    |group| prefetch_group(simd, row, start + group * GROUP),
+                ));
             },
         );
         self.touched.clear();
-        self.touched.resize(self.summaries.len(), false);
+        self.touched.resize(blocks, false);
         self.taken.clear();
         self.taken.resize(row.len().div_ceil(64), 0);
-        self.weights.resize(self.weights.len().max(self.summaries.len()), [0.0; BLOCK]);
         let total = Total::of(&mut self.summaries, factor).filter(|total| total.sum < f64::INFINITY)?;
         self.grow(&total, factor);
         Some(total)
@@ -157,28 +108,7 @@ impl Urn {
 
     /// The tree, anew.
     fn grow(&mut self, total: &Total, factor: &Factor) {
-        let leaves = self.summaries.len().next_power_of_two();
-        self.tree.clear();
-        self.tree.resize(2 * leaves, 0.0);
-        for (leaf, summary) in self.tree[leaves..].iter_mut().zip(&self.summaries) {
-            *leaf = total.mass(summary, factor);
-        }
-        for node in (1..leaves).rev() {
-            self.tree[node] = self.tree[2 * node] + self.tree[2 * node + 1];
-        }
-    }
-
-    /// The block of a uniform, and the share of its mass that lies below the target.
-    fn descend(&self, uniform: f64) -> (usize, f64) {
-        let leaves = self.tree.len() / 2;
-        let (mut node, mut target) = (1, uniform * self.tree[1]);
-        while node < leaves {
-            let (left, right) = (self.tree[2 * node], self.tree[2 * node + 1]);
-            let goes_right = (target >= left) & (right > 0.0);
-            target -= select_unpredictable(goes_right, left, 0.0);
-            node = 2 * node + usize::from(goes_right);
-        }
-        (node - leaves, (target / self.tree[node]).min(1.0))
+        self.tree.fill(self.summaries.iter().map(|summary| total.mass(summary, factor)));
     }
 
     /// Takes a token out of a block.
@@ -192,23 +122,16 @@ impl Urn {
         fraction: f64,
     ) -> Option<usize> {
         let start = index * BLOCK;
-        let (weights, summary) = (&mut self.weights[index], &mut self.summaries[index]);
+        let block = &mut self.blocks[index];
         if !core::mem::replace(&mut self.touched[index], true) {
-            match row[start..].first_chunk() {
-                Some(block) => weigh(simd, source, block, summary.reference, weights),
-                None => {
-                    weigh(simd, source, &padded(&row[start..], source.nothing()), summary.reference, weights);
-                }
-            }
+            sum_vectors(simd, block);
         }
-        let token = start + find_in_block(simd, weights, fraction)?;
-        weights[token - start] = 0.0;
+        let token = start + block.take(simd, fraction)?;
         self.taken[token / 64] |= 1 << (token % 64);
-        summary.sum = sum_of(simd, weights);
-        if summary.sum < LOW {
+        self.summaries[index].sum = block.sum;
+        if block.sum < LOW {
             let rest = self.rest(source, row, start);
-            self.summaries[index] = summarize_rest(simd, source, &rest);
-            weigh(simd, source, &rest, self.summaries[index].reference, &mut self.weights[index]);
+            self.summaries[index] = weigh_again(simd, source, &rest, &mut self.blocks[index]);
         }
         Some(token)
     }
@@ -225,48 +148,68 @@ impl Urn {
         }
         block
     }
+}
 
-    /// The mass of a block, and of all that it is a part of.
-    fn update(&mut self, index: usize, mass: f64) {
-        let mut node = self.tree.len() / 2 + index;
-        self.tree[node] = mass;
-        while node > 1 {
-            node /= 2;
-            self.tree[node] = self.tree[2 * node] + self.tree[2 * node + 1];
+impl Block {
+    const EMPTY: Self =
+        Self { weights: [0.0; BLOCK], sums: [0.0; VECTORS], before: [0.0; VECTORS], sum: 0.0 };
+
+    /// Sums the weights.
+    #[inline(always)]
+    fn sum_vectors<S: Simd>(&mut self, simd: S) {
+        for (sums, vectors) in self.sums.as_chunks_mut().0.iter_mut().zip(groups(&self.weights)) {
+            *sums = simd.reduce_add_eight(vectors);
         }
+        (self.before, self.sum) = prefixes(&self.sums);
+    }
+
+    /// Takes the token at which `fraction` of the block's weight is exceeded.
+    #[inline(always)]
+    fn take<S: Simd>(&mut self, simd: S, fraction: f64) -> Option<usize> {
+        let target = fraction * self.sum;
+        let vector = last_not_above(simd, &self.before, target);
+        let weights = &mut self.weights.as_chunks_mut::<LANES>().0[vector];
+        let [lane] = first_lanes_above(simd, [weights], &[target - self.before[vector]]);
+        let weight = &mut weights[lane as usize];
+        if *weight == 0.0 {
+            return None;
+        }
+        *weight = 0.0;
+        self.sums[vector] = simd.reduce_add_wide(simd.widen(simd.load(weights)));
+        (self.before, self.sum) = prefixes(&self.sums);
+        Some(vector * LANES + lane as usize)
     }
 }
 
 /// (A function of its own, as the next: where the kernel gets too long, LLVM leaves its operations as calls.)
 #[inline(never)]
-fn weigh<S: Simd, L: Logit>(
-    simd: S,
-    source: impl Source<L>,
-    block: &[L; BLOCK],
-    reference: Reference,
-    out: &mut [f32; BLOCK],
-) {
+fn sum_vectors<S: Simd>(simd: S, block: &mut Block) {
     simd.vectorize(
         #[inline(always)]
-        || source.weights(simd, block, reference, out),
+        || block.sum_vectors(simd),
     );
 }
 
 #[inline(never)]
-fn summarize_rest<S: Simd, L: Logit>(simd: S, source: impl Source<L>, rest: &[L; BLOCK]) -> Summary {
+fn weigh_again<S: Simd, L: Logit>(
+    simd: S,
+    source: impl Source<L>,
+    rest: &[L; BLOCK],
+    block: &mut Block,
+) -> Summary {
     simd.vectorize(
         #[inline(always)]
-        || source.summarize(simd, rest),
-    )
-}
-
-#[inline(always)]
-fn sum_of<S: Simd>(simd: S, weights: &[f32; BLOCK]) -> f64 {
-    sum_block(
-        simd,
-        weights,
-        #[inline(always)]
-        |_| (),
+        || {
+            let summary = source.weigh(
+                simd,
+                rest,
+                &mut block.weights,
+                #[inline(always)]
+                |_| (),
+            );
+            block.sum_vectors(simd);
+            summary
+        },
     )
 }
 
@@ -275,18 +218,3 @@ const LOW: f64 = 0.5;
 
 /// Below this sum a row gets a new reference. (Masses 2^-522 of that are still exact.)
 const EXHAUSTED: f64 = f64::from_bits((1023 - 500) << 52);
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Rounding may carry a target to the end of a part that has nothing to its right.
-    #[test]
-    fn the_way_down_never_ends_at_a_mass_of_0() {
-        let mut urn = Urn { tree: vec![0.0; 8], ..Urn::default() };
-        urn.update(1, 1.0);
-        assert_eq!([0.0, 0.5, 1.0].map(|u| urn.descend(u)), [(1, 0.0), (1, 0.5), (1, 1.0)]);
-        urn.update(2, 3.0);
-        assert_eq!([0.0, 0.25, 1.0].map(|u| urn.descend(u)), [(1, 0.0), (2, 0.0), (2, 1.0)]);
-    }
-}

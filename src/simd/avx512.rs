@@ -13,7 +13,7 @@ macro_rules! operations {
         #[inline(always)]
         fn $name(self, $($arg: $ty),*) $(-> $out)? {
             #[inline]
-            #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]
+            #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c,popcnt")]
             fn operation($($arg: $ty),*) $(-> $out)? $body
             // SAFETY: the token exists only where `detect` has found every feature named above.
             unsafe { operation($($arg),*) }
@@ -29,7 +29,8 @@ impl Avx512 {
             && is_x86_feature_detected!("avx512vl")
             && is_x86_feature_detected!("avx2")
             && is_x86_feature_detected!("fma")
-            && is_x86_feature_detected!("f16c"))
+            && is_x86_feature_detected!("f16c")
+            && is_x86_feature_detected!("popcnt"))
         .then_some(Self(()))
     }
 }
@@ -41,7 +42,7 @@ impl Simd for Avx512 {
     #[inline(always)]
     fn vectorize<R>(self, kernel: impl FnOnce() -> R) -> R {
         #[inline]
-        #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]
+        #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c,popcnt")]
         fn entry<R>(kernel: impl FnOnce() -> R) -> R {
             kernel()
         }
@@ -114,5 +115,57 @@ impl Simd for Avx512 {
             let pair = _mm_add_pd(quarters[0], quarters[1]);
             _mm_cvtsd_f64(_mm_add_sd(pair, _mm_unpackhi_pd(pair, pair)))
         }
+        fn reduce_add_eight(vectors: &[[f32; LANES]; 8]) -> [f64; 8] {
+            let mut v = [_mm512_setzero_pd(); 8];
+            for (v, vector) in v.iter_mut().zip(vectors) {
+                let halves: [__m256; 2] = bytemuck::must_cast(*vector);
+                *v = _mm512_add_pd(_mm512_cvtps_pd(halves[0]), _mm512_cvtps_pd(halves[1]));
+            }
+            // Two vectors become one, then two of those: the sums come out in order.
+            let (a, b) = (fold_halves(v[0], v[2]), fold_halves(v[4], v[6]));
+            let (c, d) = (fold_halves(v[1], v[3]), fold_halves(v[5], v[7]));
+            let (even, odd) = (fold_quarters(a, b), fold_quarters(c, d));
+            bytemuck::must_cast(_mm512_add_pd(_mm512_unpacklo_pd(even, odd), _mm512_unpackhi_pd(even, odd)))
+        }
+        fn count_not_above(sorted: &[f64; LANES], x: f64) -> usize {
+            let halves: [__m512d; 2] = bytemuck::must_cast(*sorted);
+            let low = _mm512_cmp_pd_mask::<_CMP_LE_OQ>(halves[0], _mm512_set1_pd(x));
+            let high = _mm512_cmp_pd_mask::<_CMP_LE_OQ>(halves[1], _mm512_set1_pd(x));
+            _mm512_kunpackb(u16::from(high), u16::from(low)).count_ones() as usize
+        }
+        fn transpose(vectors: &[&[f32; LANES]; LANES]) -> [[f32; LANES]; LANES] {
+            let mut lanes = [[0.0; LANES]; LANES];
+            for (quarter, lanes) in lanes.as_chunks_mut::<4>().0.iter_mut().enumerate() {
+                // Four lanes of vectors i, i + 4, i + 8 and i + 12 side by side.
+                let part = |vector: usize| vectors[vector].as_chunks::<4>().0[quarter];
+                let four = |i: usize| bytemuck::must_cast([part(i), part(i + 4), part(i + 8), part(i + 12)]);
+                let (a, b, c, d) = (four(0), four(1), four(2), four(3));
+                let low_ab = _mm512_castps_pd(_mm512_unpacklo_ps(a, b));
+                let low_cd = _mm512_castps_pd(_mm512_unpacklo_ps(c, d));
+                let high_ab = _mm512_castps_pd(_mm512_unpackhi_ps(a, b));
+                let high_cd = _mm512_castps_pd(_mm512_unpackhi_ps(c, d));
+                *lanes = [
+                    bytemuck::must_cast(_mm512_unpacklo_pd(low_ab, low_cd)),
+                    bytemuck::must_cast(_mm512_unpackhi_pd(low_ab, low_cd)),
+                    bytemuck::must_cast(_mm512_unpacklo_pd(high_ab, high_cd)),
+                    bytemuck::must_cast(_mm512_unpackhi_pd(high_ab, high_cd)),
+                ];
+            }
+            lanes
+        }
     }
+}
+
+/// The lower and the upper half of each added.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn fold_halves(a: __m512d, b: __m512d) -> __m512d {
+    _mm512_add_pd(_mm512_shuffle_f64x2::<0x44>(a, b), _mm512_shuffle_f64x2::<0xee>(a, b))
+}
+
+/// The lower and the upper half of each half added.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn fold_quarters(a: __m512d, b: __m512d) -> __m512d {
+    _mm512_add_pd(_mm512_shuffle_f64x2::<0x88>(a, b), _mm512_shuffle_f64x2::<0xdd>(a, b))
 }

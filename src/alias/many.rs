@@ -1,0 +1,145 @@
+//! A batch of rows, each drawn from by a table of its own.
+
+use core::cell::RefCell;
+
+use super::AliasTable;
+use crate::batch::{Temperatures, check_length, for_each_part};
+use crate::{Error, Key, Level, Logit, RowError, Rows, Temperature};
+
+/// Where the random words of a batch come from, for any number of draws per row.
+#[derive(Clone, Copy, Debug)]
+pub enum Words<'a> {
+    /// Rows x draws words, all of whose 64 bits count, those of a row side by side.
+    Given(&'a [u64]),
+    /// A key per row: its words are those of [`Key::fill_words`].
+    Keys(&'a [Key]),
+}
+
+impl Words<'_> {
+    /// The draws per row, if there are words for so many.
+    fn draws(self, rows: usize, tokens: usize) -> Result<usize, Error> {
+        let draws = tokens.checked_div(rows).unwrap_or(0);
+        check_length("tokens", rows * draws, tokens)?;
+        match self {
+            Self::Keys(keys) => check_length("keys", rows, keys.len())?,
+            Self::Given(words) => check_length("words", tokens, words.len())?,
+        }
+        Ok(draws)
+    }
+}
+
+/// Draws very many tokens from each row, independently ("with replacement"), by an [`AliasTable`] per row.
+///
+/// - `logits`: rows x vocab. `temperatures`: one for all rows, or one per row.
+/// - `words`: one per draw (rows x draws), or a key per row. `tokens`: rows x draws.
+/// - Each token is the one that the row's own [`AliasTable`] draws for its word: not that of
+///   [`sample_many`](crate::sample_many).
+/// - Cost: a table per row, then one look per draw. [`Draws`](crate::Draws) says from how many draws on that is less
+///   than the cost of [`sample_many`](crate::sample_many).
+///
+/// Returns the rows that could not be served (a NaN or +inf, or all -inf), in order; their tokens are
+/// `u32::MAX`.
+///
+/// # Errors
+/// [`Error::Length`] if the number of temperatures, words, keys or tokens does not fit. Nothing has been written
+/// then.
+///
+/// ```
+/// use kelvin::{Key, Rows, Temperature, Words, sample_many_by_alias};
+///
+/// let logits = Rows::new(&[1.0_f32, f32::NEG_INFINITY, f32::NAN, 0.0], 2)?;
+/// let keys = [Key { seed: 1, position: 0 }, Key { seed: 2, position: 0 }];
+/// let mut tokens = [7; 6];
+/// let failed = sample_many_by_alias(logits, &[Temperature::ONE], Words::Keys(&keys), &mut tokens)?;
+/// assert_eq!(tokens, [0, 0, 0, u32::MAX, u32::MAX, u32::MAX]);
+/// assert_eq!(failed[0].to_string(), "row 1: logit 0 is NaN");
+/// # Ok::<(), kelvin::Error>(())
+/// ```
+pub fn sample_many_by_alias<L: Logit>(
+    logits: Rows<'_, L>,
+    temperatures: &[Temperature],
+    words: Words<'_>,
+    tokens: &mut [u32],
+) -> Result<Vec<RowError>, Error> {
+    Level::best().sample_many_by_alias(logits, temperatures, words, tokens)
+}
+
+/// [`sample_many_by_alias`], from weights, which need not sum to 1.
+///
+/// # Errors
+/// As there.
+///
+/// ```
+/// use kelvin::{Rows, Words, sample_many_from_probs_by_alias};
+///
+/// let mut tokens = [7; 2];
+/// sample_many_from_probs_by_alias(Rows::new(&[0.0, 2.0], 2)?, Words::Given(&[0, u64::MAX]), &mut tokens)?;
+/// assert_eq!(tokens, [1, 1]);
+/// # Ok::<(), kelvin::Error>(())
+/// ```
+pub fn sample_many_from_probs_by_alias(
+    probs: Rows<'_>,
+    words: Words<'_>,
+    tokens: &mut [u32],
+) -> Result<Vec<RowError>, Error> {
+    Level::best().sample_many_from_probs_by_alias(probs, words, tokens)
+}
+
+impl Level {
+    /// [`sample_many_by_alias`](crate::sample_many_by_alias), on this level.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn sample_many_by_alias<L: Logit>(
+        self,
+        logits: Rows<'_, L>,
+        temperatures: &[Temperature],
+        words: Words<'_>,
+        tokens: &mut [u32],
+    ) -> Result<Vec<RowError>, Error> {
+        let temperatures = Temperatures::new(logits.rows(), temperatures)?;
+        draw_rows(logits.rows(), logits.vocab(), words, tokens, |table, row| {
+            self.rebuild_alias(table, logits, row, temperatures.at(row))
+        })
+    }
+
+    /// [`sample_many_from_probs_by_alias`](crate::sample_many_from_probs_by_alias), on this level.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn sample_many_from_probs_by_alias(
+        self,
+        probs: Rows<'_>,
+        words: Words<'_>,
+        tokens: &mut [u32],
+    ) -> Result<Vec<RowError>, Error> {
+        draw_rows(probs.rows(), probs.vocab(), words, tokens, |table, row| {
+            self.rebuild_alias_from_probs(table, probs, row)
+        })
+    }
+}
+
+thread_local! {
+    /// Kept, so that only a longer row than any before allocates.
+    static TABLE: RefCell<AliasTable> = RefCell::new(AliasTable::default());
+}
+
+fn draw_rows(
+    rows: usize,
+    vocab: usize,
+    words: Words<'_>,
+    tokens: &mut [u32],
+    rebuild: impl Fn(&mut AliasTable, usize) -> Result<(), RowError> + Sync,
+) -> Result<Vec<RowError>, Error> {
+    let draws = words.draws(rows, tokens.len())?;
+    Ok(for_each_part(tokens, (draws, draws), vocab, u32::MAX, |row, tokens| {
+        TABLE.with_borrow_mut(|table| {
+            rebuild(table, row)?;
+            match words {
+                Words::Given(words) => table.draw_many(&words[row * draws..][..draws], tokens),
+                Words::Keys(keys) => table.draw_keyed(keys[row], tokens),
+            }
+            .map_err(|_| RowError::NothingToDraw { row })
+        })
+    }))
+}

@@ -205,6 +205,26 @@ fn levels_by_name() {
     assert_eq!(Error::Level.to_string(), "no such level on this CPU");
 }
 
+/// Errors are equal by what they say; a NaN equals itself.
+#[test]
+fn errors_compare() {
+    let errors = [
+        RowError::Logit { row: 1, index: 2, value: NAN },
+        RowError::Logit { row: 1, index: 2, value: INF },
+        RowError::Logit { row: 1, index: 3, value: NAN },
+        RowError::Logit { row: 2, index: 2, value: NAN },
+        RowError::Weight { row: 1, index: 2, value: NAN },
+        RowError::NothingToDraw { row: 1 },
+        RowError::TooFewTokens { row: 1, wanted: 3, available: 2 },
+        RowError::TooFewTokens { row: 1, wanted: 2, available: 1 },
+    ];
+    for (i, a) in errors.iter().enumerate() {
+        for (j, b) in errors.iter().enumerate() {
+            assert_eq!(a == b, i == j, "{a:?}, {b:?}");
+        }
+    }
+}
+
 /// Usable with `?` in any error type.
 #[test]
 fn errors_are_errors() {

@@ -16,7 +16,9 @@ const ONE: [Temperature; 1] = [Temperature::ONE];
 fn temperatures() {
     for value in [-1.0, -f32::MIN_POSITIVE, f32::NEG_INFINITY, -1e-45] {
         assert_eq!(Temperature::new(value), Err(Error::Temperature { value }));
+        assert_eq!(Temperature::try_from(value), Err(Error::Temperature { value }));
     }
+    assert_eq!(Temperature::try_from(0.5).map(Temperature::get), Ok(0.5));
     assert!(matches!(Temperature::new(NAN), Err(Error::Temperature { .. })));
     assert_eq!(Temperature::new(-2.0).unwrap_err().to_string(), "a temperature of -2: it must be 0 or more");
     for value in [0.0, -0.0, 1e-45, f32::MIN_POSITIVE.next_down()] {

@@ -25,7 +25,9 @@ fn token(level: Level, row: &[f32], t: f32, uniform: f64) -> usize {
 /// Rows of up to three blocks in which the token given is greedy, some with ties behind it.
 fn rows_with_a_greedy_token() -> Vec<(Vec<f32>, usize)> {
     let mut ties_in_other_blocks = vec![-3.0; 1300];
-    [600, 601, 1200].map(|token| ties_in_other_blocks[token] = f32::MAX);
+    for token in [600, 601, 1200] {
+        ties_in_other_blocks[token] = f32::MAX;
+    }
     let mut zeros = vec![-1e-45; 700];
     (zeros[3], zeros[17], zeros[650]) = (-0.0, 0.0, 0.0);
     vec![

@@ -1,5 +1,6 @@
 //! Load, with faults: many threads draw from random mixed batches in which one row in a hundred is poisoned, and
-//! each outcome is compared with that of its row alone, on a level chosen at random.
+//! each outcome is compared with that of its row alone, on a level chosen at random. Fails if one differs, or if
+//! memory grows.
 //!
 //! ```text
 //! cargo run --release --example soak -- --seconds 600 --threads 8
@@ -29,6 +30,7 @@ fn main() -> Result<ExitCode, lexopt::Error> {
     let Some(options) = options()? else { return Ok(ExitCode::SUCCESS) };
     let (counts, start) = (Counts::default(), Instant::now());
     let done = || start.elapsed() >= options.time;
+    let mut warm = None;
     std::thread::scope(|scope| {
         for thread in 0..options.threads {
             let counts = &counts;
@@ -39,12 +41,24 @@ fn main() -> Result<ExitCode, lexopt::Error> {
         while !done() {
             std::thread::sleep((options.time / 10).min(options.time.saturating_sub(start.elapsed())));
             report(start.elapsed(), &counts);
+            warm = warm.or_else(resident);
         }
     });
     println!("all threads have stopped");
     report(start.elapsed(), &counts);
     let right = counts.mismatches.load(Relaxed) == 0 && counts.rows.load(Relaxed) > 0;
-    Ok(if right { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if right && is_flat(warm, options.threads) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Whether memory at the end is what it was when warm, but for the batches that threads happen to hold.
+fn is_flat(warm: Option<u64>, threads: u64) -> bool {
+    let (Some(warm), Some(end)) = (warm, resident()) else {
+        println!("memory: not looked at (only Linux tells)");
+        return true;
+    };
+    let allowed = warm + 4 * threads;
+    println!("memory: {warm} MiB after the first tenth, {end} MiB at the end, {allowed} MiB allowed");
+    end <= allowed
 }
 
 fn options() -> Result<Option<Options>, lexopt::Error> {
@@ -68,15 +82,16 @@ fn options() -> Result<Option<Options>, lexopt::Error> {
 fn report(time: Duration, counts: &Counts) {
     let [rows, faults, mismatches] =
         [&counts.rows, &counts.faults, &counts.mismatches].map(|count| count.load(Relaxed));
-    let memory = resident().map_or(String::new(), |memory| format!(", {memory} resident"));
+    let memory = resident().map_or(String::new(), |memory| format!(", {memory} MiB resident"));
     let seconds = time.as_secs();
     println!("{seconds} s: {rows} rows served, {faults} faults injected, {mismatches} mismatches{memory}");
 }
 
-/// The process's memory, where the system tells.
-fn resident() -> Option<String> {
+/// The process's memory in MiB, where the system tells.
+fn resident() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    Some(status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?.trim().to_owned())
+    let kib = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?.trim().strip_suffix(" kB")?;
+    Some(kib.parse::<u64>().ok()? >> 10)
 }
 
 /// Draws one batch, then each of its rows alone.

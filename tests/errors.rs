@@ -16,7 +16,9 @@ const ONE: [Temperature; 1] = [Temperature::ONE];
 fn temperatures() {
     for value in [-1.0, -f32::MIN_POSITIVE, f32::NEG_INFINITY, -1e-45] {
         assert_eq!(Temperature::new(value), Err(Error::Temperature { value }));
+        assert_eq!(Temperature::try_from(value), Err(Error::Temperature { value }));
     }
+    assert_eq!(Temperature::try_from(0.5).map(Temperature::get), Ok(0.5));
     assert!(matches!(Temperature::new(NAN), Err(Error::Temperature { .. })));
     assert_eq!(Temperature::new(-2.0).unwrap_err().to_string(), "a temperature of -2: it must be 0 or more");
     for value in [0.0, -0.0, 1e-45, f32::MIN_POSITIVE.next_down()] {
@@ -203,6 +205,26 @@ fn levels_by_name() {
     }
     assert_eq!("sse9".parse::<Level>(), Err(Error::Level));
     assert_eq!(Error::Level.to_string(), "no such level on this CPU");
+}
+
+/// Errors are equal by what they say; a NaN equals itself.
+#[test]
+fn errors_compare() {
+    let errors = [
+        RowError::Logit { row: 1, index: 2, value: NAN },
+        RowError::Logit { row: 1, index: 2, value: INF },
+        RowError::Logit { row: 1, index: 3, value: NAN },
+        RowError::Logit { row: 2, index: 2, value: NAN },
+        RowError::Weight { row: 1, index: 2, value: NAN },
+        RowError::NothingToDraw { row: 1 },
+        RowError::TooFewTokens { row: 1, wanted: 3, available: 2 },
+        RowError::TooFewTokens { row: 1, wanted: 2, available: 1 },
+    ];
+    for (i, a) in errors.iter().enumerate() {
+        for (j, b) in errors.iter().enumerate() {
+            assert_eq!(a == b, i == j, "{a:?}, {b:?}");
+        }
+    }
 }
 
 /// Usable with `?` in any error type.

@@ -6,7 +6,7 @@ mod common;
 
 use std::fmt::Debug;
 
-use common::{TEMPERATURES, check, gaussian, levels};
+use common::{TEMPERATURES, check, gaussian, levels, thinned};
 use half::{bf16, f16};
 use kelvin::{Draw, Level, Logit, RowError, Rows, RowsMut, Temperature};
 
@@ -44,7 +44,7 @@ fn every_kernel() {
         let row = gaussian(len, 3.0, len as u64);
         let f16s: Vec<f16> = row.iter().map(|&x| f16::from_f32_const(x)).collect();
         let bf16s: Vec<bf16> = row.iter().map(|&x| bf16::from_f32_const(x)).collect();
-        for t in TEMPERATURES {
+        for t in thinned(TEMPERATURES, 4) {
             let t = Temperature::new(t).expect("a temperature");
             for level in levels() {
                 let widened: Vec<f32> = f16s.iter().map(|x| x.to_f32_const()).collect();

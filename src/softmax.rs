@@ -13,12 +13,11 @@
 //! twice, once to read and once to write around the caches.
 
 use core::cell::RefCell;
-use core::ops::Range;
 
 use crate::argmax::greatest;
 use crate::batch::{Batch, Temperatures, diagnose, for_each_row};
 use crate::simd::{Line, Simd, dispatch};
-use crate::summary::{Summary, Total, prefetch_group, prefetch_lines};
+use crate::summary::{Summary, for_each_share, prefetch_group, prefetch_lines};
 use crate::temperature::one_hot;
 use crate::weights::{BLOCK, Factor, GROUP, padded, store, summarize};
 use crate::{Error, Level, Logit, RowError, Rows, RowsMut, Temperature};
@@ -29,7 +28,9 @@ use crate::{Error, Level, Logit, RowError, Rows, RowsMut, Temperature};
 ///   `logits`.
 /// - Every probability above 2^-100 is within 6 x 2^-23 (relative) of the exact one. A masked token (-inf)
 ///   has exactly 0. At T = 0 the greedy token has 1 and all others 0.
-/// - Cost: one pass that reads the logits and writes weights, one that scales these in cache.
+/// - Cost: one pass that reads the logits and writes weights, one that scales these in cache. Where `probs` takes
+///   32 MiB or more, the weights are kept in a row of memory per thread, and `probs` is written once, past the
+///   caches.
 ///
 /// Returns the rows that could not be served (a NaN or +inf, or all -inf), in order; they are filled with NaN.
 ///
@@ -55,6 +56,8 @@ pub fn softmax<L: Logit>(
 }
 
 /// [`softmax`] where the logits lie: the same bits.
+///
+/// - Cost: as there; the weights are kept in a row of memory per thread.
 ///
 /// # Errors
 /// [`Error::Length`] if the number of temperatures does not fit.
@@ -118,8 +121,8 @@ impl Level {
     }
 }
 
-/// An output of so many bytes is written around the caches. (Measured on a CPU with 32 MiB of L3: see
-/// BENCHMARKS.md.)
+/// An output of so many bytes is written past the caches: more than a batch can hope to find of them. (256 rows of
+/// 131072 take 0.66 x the time of writing twice; 8 rows, which the caches hold, would take longer.)
 const LARGE: usize = 32 << 20;
 
 /// What a thread keeps for the row at hand: only a longer row than any before allocates.
@@ -269,49 +272,4 @@ fn weigh_row<S: Simd, L: Logit>(
         ));
         out_tail.copy_from_slice(&last[..tail.len()]);
     }
-}
-
-/// What weights must be multiplied by to be probabilities: in two steps where that is below the normal
-/// numbers, as the weights may be large.
-#[derive(Clone, Copy)]
-struct Share {
-    share: f32,
-    step: f32,
-}
-
-impl Share {
-    fn new(share: f64) -> Self {
-        const STEP: f32 = 1.0 / (1_u128 << 120) as f32;
-        let step = if share < f64::from(f32::MIN_POSITIVE) { STEP } else { 1.0 };
-        Self { share: (share / f64::from(step)) as f32, step }
-    }
-
-    #[inline(always)]
-    fn of<S: Simd>(self, simd: S, w: S::V) -> S::V {
-        simd.mul(simd.mul(w, simd.splat(self.share)), simd.splat(self.step))
-    }
-
-    fn of_one(self, w: f32) -> f32 {
-        w * self.share * self.step
-    }
-}
-
-/// Calls `scale` with each stretch of a row of `len` weights that has the same share of the whole. False if
-/// there is nothing to share.
-#[inline(always)]
-fn for_each_share(
-    summaries: &mut [Summary],
-    factor: &Factor,
-    len: usize,
-    mut scale: impl FnMut(Range<usize>, Share),
-) -> bool {
-    let Some(total) = Total::of(summaries, factor) else { return false };
-    let share = |block: &Summary| total.scale_of(block, factor) * (1.0 / total.sum);
-    let mut start = 0;
-    for blocks in summaries.chunk_by(|a, b| share(a) == share(b)) {
-        let end = len.min(start + blocks.len() * BLOCK);
-        scale(start..end, Share::new(share(&blocks[0])));
-        start = end;
-    }
-    true
 }

@@ -1,10 +1,11 @@
 //! Blocks to rows: the sum of each block's weights is all that is kept of it.
 
 use core::cell::RefCell;
+use core::ops::Range;
 
 use crate::Logit;
 use crate::simd::{LANES, Simd};
-use crate::weights::{Factor, GROUP, PREFETCH, for_each_block, summarize};
+use crate::weights::{BLOCK, Factor, GROUP, PREFETCH, for_each_block, summarize};
 
 /// What the weights of a block are relative to: 2^exponent at logit 0, or 1 at logit `offset`.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -106,6 +107,51 @@ impl Total {
     pub(crate) fn scale_of(&self, block: &Summary, factor: &Factor) -> f64 {
         if block.sum == 0.0 { 0.0 } else { block.reference.relative_to(self.reference, factor) }
     }
+}
+
+/// What weights must be multiplied by to be probabilities: in two steps where that is below the normal
+/// numbers, as the weights may be large.
+#[derive(Clone, Copy)]
+pub(crate) struct Share {
+    share: f32,
+    step: f32,
+}
+
+impl Share {
+    fn new(share: f64) -> Self {
+        const STEP: f32 = 1.0 / (1_u128 << 120) as f32;
+        let step = if share < f64::from(f32::MIN_POSITIVE) { STEP } else { 1.0 };
+        Self { share: (share / f64::from(step)) as f32, step }
+    }
+
+    #[inline(always)]
+    pub(crate) fn of<S: Simd>(self, simd: S, w: S::V) -> S::V {
+        simd.mul(simd.mul(w, simd.splat(self.share)), simd.splat(self.step))
+    }
+
+    pub(crate) fn of_one(self, w: f32) -> f32 {
+        w * self.share * self.step
+    }
+}
+
+/// Calls `scale` with each stretch of a row of `len` weights that has the same share of the whole. False if
+/// there is nothing to share.
+#[inline(always)]
+pub(crate) fn for_each_share(
+    summaries: &mut [Summary],
+    factor: &Factor,
+    len: usize,
+    mut scale: impl FnMut(Range<usize>, Share),
+) -> bool {
+    let Some(total) = Total::of(summaries, factor) else { return false };
+    let share = |block: &Summary| total.scale_of(block, factor) * (1.0 / total.sum);
+    let mut start = 0;
+    for blocks in summaries.chunk_by(|a, b| share(a) == share(b)) {
+        let end = len.min(start + blocks.len() * BLOCK);
+        scale(start..end, Share::new(share(&blocks[0])));
+        start = end;
+    }
+    true
 }
 
 thread_local! {

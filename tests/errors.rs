@@ -4,8 +4,8 @@ mod common;
 
 use common::levels;
 use kelvin::{
-    Draw, Error, Level, RowError, Rows, RowsMut, Temperature, argmax, log_softmax, log_sum_exp, sample,
-    sample_from_probs, scale, softmax, softmax_in_place,
+    AliasTable, Draw, Error, Level, RowError, Rows, RowsMut, Temperature, Uniforms, argmax, log_softmax,
+    log_sum_exp, sample, sample_from_probs, sample_without_replacement, scale, softmax, softmax_in_place,
 };
 
 const NAN: f32 = f32::NAN;
@@ -19,6 +19,7 @@ fn temperatures() {
         assert_eq!(Temperature::try_from(value), Err(Error::Temperature { value }));
     }
     assert_eq!(Temperature::try_from(0.5).map(Temperature::get), Ok(0.5));
+    assert_eq!(Temperature::default().get(), 1.0);
     assert!(matches!(Temperature::new(NAN), Err(Error::Temperature { .. })));
     assert_eq!(Temperature::new(-2.0).unwrap_err().to_string(), "a temperature of -2: it must be 0 or more");
     for value in [0.0, -0.0, 1e-45, f32::MIN_POSITIVE.next_down()] {
@@ -196,6 +197,35 @@ fn bad_weights() {
     assert_eq!(draws[2], Err(RowError::Weight { row: 2, index: 1, value: INF }));
     assert_eq!(draws[3], Err(RowError::NothingToDraw { row: 3 }));
     assert_eq!(draws[4], Err(RowError::Weight { row: 4, index: 0, value: NAN }));
+}
+
+#[test]
+fn many_words() {
+    let row = Rows::new(&[0.5, 1.5, 1.0, -2.0], 4).expect("one row");
+    let table = AliasTable::new(row, 0, Temperature::ONE).expect("servable");
+    let (words, mut tokens) = ([0, 1 << 40, 1 << 62, u64::MAX], [77; 4]);
+    let short = Err(Error::Length { of: "tokens", expected: 4, found: 3 });
+    assert_eq!(table.draw_many(&words, &mut tokens[..3]), short);
+    assert_eq!(AliasTable::default().draw_many(&words, &mut tokens), Err(Error::Vocab { vocab: 0 }));
+    assert_eq!(tokens, [77; 4]);
+    table.draw_many(&words, &mut tokens).expect("one token per word");
+    assert_eq!(tokens.map(Ok), words.map(|word| table.draw(word)));
+}
+
+#[test]
+fn a_greedy_row_has_one_token() {
+    let row = Rows::new(&[0.5, 1.5, 1.0], 3).expect("one row");
+    for (wanted, expected) in [(0, vec![]), (1, vec![]), (2, vec![too_few(2)]), (3, vec![too_few(3)])] {
+        let (uniforms, mut tokens) = (vec![0.5; wanted], vec![77; wanted]);
+        let drawn =
+            sample_without_replacement(row, &[Temperature::GREEDY], Uniforms::Given(&uniforms), &mut tokens);
+        assert_eq!(drawn, Ok(expected), "{wanted}");
+        assert!(wanted != 1 || tokens == [1]);
+    }
+}
+
+fn too_few(wanted: usize) -> RowError {
+    RowError::TooFewTokens { row: 0, wanted, available: 1 }
 }
 
 #[test]

@@ -106,3 +106,27 @@ fn special_weights_at_every_position() {
         }
     }
 }
+
+/// `KELVIN_LEVEL` lowers the level of the free functions; a name that is none changes nothing.
+#[test]
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+fn the_environment_lowers_the_level() {
+    let best = |wanted: &str| {
+        let mut child = std::process::Command::new(std::env::current_exe().expect("this program"));
+        child
+            .args(["--exact", "--ignored", "--nocapture", "print_the_best_level"])
+            .env("KELVIN_LEVEL", wanted);
+        let printed = String::from_utf8(child.output().expect("a child").stdout).expect("text");
+        printed.lines().find_map(|line| line.split("best: ").nth(1)).expect("a level").to_owned()
+    };
+    for level in levels() {
+        assert_eq!(best(level.name()), level.name());
+    }
+    assert_eq!(best("sse9"), best(""));
+}
+
+#[test]
+#[ignore = "a part of the test above"]
+fn print_the_best_level() {
+    println!("best: {}", kelvin::Level::default());
+}

@@ -227,11 +227,11 @@ pub(crate) fn sum_block<S: Simd>(simd: S, block: &[f32; BLOCK], prefetch: impl F
 
 /// The token of a block at which `fraction` of the block's weight is exceeded.
 #[inline(always)]
-pub(crate) fn find_in_block<S: Simd>(simd: S, weights: &[f32; BLOCK], fraction: f64) -> Option<usize> {
+fn find_in_block<S: Simd>(simd: S, weights: &[f32; BLOCK], fraction: f64) -> Option<usize> {
     let (vectors, _) = weights.as_chunks::<LANES>();
     let mut sums = [0.0; BLOCK / LANES];
-    for (sum, vector) in sums.iter_mut().zip(vectors) {
-        *sum = simd.reduce_add_wide(simd.widen(simd.load(vector)));
+    for (sums, vectors) in sums.as_chunks_mut().0.iter_mut().zip(vectors.as_chunks().0) {
+        *sums = simd.reduce_add_eight(vectors);
     }
     let target = fraction * sums.iter().sum::<f64>();
     let (vector, before) = first_above(sums.into_iter(), target)?;

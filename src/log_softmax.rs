@@ -128,7 +128,7 @@ fn log_softmax_row<S: Simd, L: Logit>(
     let [slope, slope_lo] = split(factor.exact * LN_2 / f64::from(half)).map(|x| simd.splat(x));
     let log_sum = f64::from(total.reference.exponent) * LN_2 + libm::log(total.sum);
     let [log_sum, log_sum_lo] = split(log_sum).map(|x| simd.splat(x));
-    let (half, offset) = (simd.splat(half), simd.splat(total.reference.offset / 2.0));
+    let (half, offset) = (simd.splat(half), simd.splat(total.reference.offset * half));
     let lowest = simd.splat(f32::MIN);
     zip_vectors(
         row,

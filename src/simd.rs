@@ -30,8 +30,8 @@ pub(crate) const LANES: usize = 16;
 /// Zen 5, 131072 logits in L2: 4 vectors 11.6 us, 8 vectors 10.8 us, 16 vectors spill.
 pub(crate) const WIDTH: usize = 8;
 
-/// Adding this to a number below 2^22 rounds it to an integer k, the even one of two, and leaves k + 127,
-/// the exponent of 2^k, in the lowest bits of the sum. (1.5 x 2^23 + 127)
+/// Adding this to a number below 2^22 rounds it to an integer k (of two, to the odd one: the sum is even), and leaves
+/// k + 127, the exponent of 2^k, in the lowest bits of the sum. (1.5 x 2^23 + 127)
 pub(crate) const ROUND: f32 = 12_583_039.0;
 
 /// [`Simd::exp2i`] answers 0 below k = -125, so that its results are never subnormal: the smallest is
@@ -53,6 +53,7 @@ pub(crate) const POLYNOMIAL: [f32; 5] = [
 
 /// Sixteen f32 at a multiple of 64 bytes, a cache line of their own: what [`Simd::stream`] writes.
 pub(crate) type Line = wide::f32x16;
+const _: () = assert!(size_of::<Line>() == 64 && align_of::<Line>() == 64);
 
 /// Arithmetic on sixteen lanes. Every implementation gives the same bits, except for those of a NaN
 /// and the sign of a zero.
@@ -131,8 +132,8 @@ pub trait Simd: Copy + Send + Sync {
     fn max(self, a: Self::V, b: Self::V) -> Self::V;
     /// `if a < b { yes } else { no }`: a NaN on either side gives `no`.
     fn select_lt(self, a: Self::V, b: Self::V, yes: Self::V, no: Self::V) -> Self::V;
-    /// p x 2^k, for k + [`ROUND`]: 0 where that is below [`LOWEST`], whatever p is (even NaN); infinite
-    /// where k > 127. A NaN in p stays one. Only for p of size 1, or with a result outside the finite range.
+    /// p x 2^k, for k + [`ROUND`]: 0 where that is below [`LOWEST`], whatever p is (even NaN); above
+    /// 2^127 or infinite where k > 127. A NaN in p stays one. Only for p of size 1, or with a result outside the finite range.
     fn exp2i(self, p: Self::V, k: Self::V) -> Self::V;
 
     /// [`Simd::max`] over the lanes, l with l + 8, + 4, + 2, + 1.

@@ -85,13 +85,10 @@ impl Total {
         (total.sum > 0.0).then_some(total)
     }
 
-    /// The first block through which the sum exceeds a target, and how much of the block lies below that;
-    /// if rounding lets none exceed it, the last block that weighs something.
+    /// The first block through which the sum exceeds a target, and how much of the block lies below that. (There
+    /// is one: u times the sum rounds to less than the sum for every f64 u below 1.)
     pub(crate) fn find(&self, blocks: &[Summary], target: f64, factor: &Factor) -> Option<(usize, f64)> {
-        let mut index = blocks.partition_point(|block| block.through <= target);
-        if index == blocks.len() {
-            index = blocks.partition_point(|block| block.through < self.sum);
-        }
+        let index = blocks.partition_point(|block| block.through <= target);
         let before = index.checked_sub(1).map_or(0.0, |before| blocks[before].through);
         let fraction = (target - before) / self.mass(blocks.get(index)?, factor);
         Some((index, fraction.min(1.0)))

@@ -17,7 +17,7 @@
 //!
 //! References are powers of two, so the summaries of blocks combine exactly. Where |E| would reach 2^14, x * lo
 //! would carry t out of the polynomial's range: such a block weighs d = x - maximum instead, which is exact for every
-//! logit that matters there (Sterbenz: the others are less than half the maximum, 2^13 powers of two away).
+//! logit that matters there (Sterbenz: the others are not within a factor of two of it, 2^13 powers of two away).
 //!
 //! A block's summary depends on the block and T alone.
 
@@ -44,7 +44,7 @@ const LIKELY: Range<f64> = -24.0..90.0;
 
 /// A sum of weights serves if it is in this range: weights that count as 0 are less than 2^-101 of it, and none
 /// has overflowed.
-const TRUSTED: Range<f64> = 1.0 / (1_u128 << 24) as f64..(1_u128 << 100) as f64;
+pub(crate) const TRUSTED: Range<f64> = 1.0 / (1_u128 << 24) as f64..(1_u128 << 100) as f64;
 
 /// Below this size of E, x * lo leaves t within 2^-10 of [-1/2, 1/2].
 const DIRECT_LIMIT: f64 = 16_384.0;
@@ -54,7 +54,7 @@ const DIRECT_LIMIT: f64 = 16_384.0;
 pub(crate) struct Factor {
     /// log2(e)/T.
     pub(crate) exact: f64,
-    /// Logits are multiplied by this power of two first: 1, unless T is so high that `hi` would be
+    /// Logits are multiplied by this power of two first: 1, unless T is so high that `lo` would be
     /// subnormal.
     pub(crate) shrink: f32,
     /// log2(e)/T/shrink = hi + lo, to 2^-48.
@@ -66,12 +66,12 @@ impl Factor {
     /// For a temperature that is not greedy.
     ///
     /// At T = inf every logit but -inf weighs 1: so small a factor says just that (x s < 2^-50), and
-    /// -inf stays -inf. Where logits are shrunk, |x s| < 2^14: no block needs an offset.
+    /// -inf stays -inf.
     #[expect(clippy::cast_possible_truncation, reason = "hi and lo are f32")]
     pub(crate) fn new(temperature: f32) -> Self {
-        const HIGH: f64 = 1.0 / (1_u128 << 114) as f64;
+        const HIGH: f64 = 1.0 / (1_u128 << 100) as f64;
         const SHRINK: f64 = 1.0 / (1_u128 << 64) as f64;
-        const UNIFORM: f64 = HIGH * SHRINK;
+        const UNIFORM: f64 = SHRINK / (1_u128 << 114) as f64;
         let exact = (core::f64::consts::LOG2_E / f64::from(temperature)).max(UNIFORM);
         let shrink = if exact < HIGH { SHRINK } else { 1.0 };
         let hi = (exact / shrink) as f32;
@@ -244,7 +244,7 @@ fn weigh<S: Simd, L: Logit, const SHIFTED: bool>(
     mut visit: impl FnMut(usize, [S::V; WIDTH]),
 ) -> f64 {
     let zero = simd.splat(0.0);
-    let (shrink, offset) = (simd.splat(factor.shrink), simd.splat(reference.offset));
+    let (shrink, offset) = (simd.splat(factor.shrink), simd.splat(reference.offset * factor.shrink));
     let (hi, lo) = (simd.splat(factor.hi), simd.splat(factor.lo));
     let exponent = simd.splat(reference.exponent);
     let mut sum = simd.widen(zero);

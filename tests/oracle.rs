@@ -121,6 +121,20 @@ fn logarithms_at_the_end_of_f32() {
     }
 }
 
+/// Where a shrunk logit's power of two rounds to 2^14, its block was weighed relative to an offset that was not shrunk.
+#[test]
+fn largest_logits_whose_power_of_two_rounds_to_the_limit() {
+    let limit = 0x78b8_ab77;
+    let mut peaks = vec![3.4e38; 1024];
+    (peaks[600], peaks[700]) = (f32::MAX, f32::MAX);
+    let rows = [vec![f32::MAX, f32::MAX, 0.0], vec![f32::MIN; 5], vec![f32::MAX; 700], peaks];
+    for level in levels() {
+        for bits in [limit - 400, limit - 1, limit, limit + 1, limit + 200, limit + 400] {
+            rows.iter().for_each(|row| check::values(level, row, f32::from_bits(bits)));
+        }
+    }
+}
+
 /// Probabilities add up to 1, and scaled logits are quotients.
 #[test]
 fn sums_and_quotients() {

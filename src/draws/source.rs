@@ -4,7 +4,7 @@ use crate::Logit;
 use crate::sample::sum_block;
 use crate::simd::Simd;
 use crate::summary::Summary;
-use crate::weights::{BLOCK, Factor, store, summarize};
+use crate::weights::{BLOCK, Factor, TRUSTED, store, summarize};
 
 /// Where the weights of a row of `L` come from.
 pub(super) trait Source<L: Logit>: Copy {
@@ -12,6 +12,8 @@ pub(super) trait Source<L: Logit>: Copy {
     fn nothing(self) -> L;
     /// By which the references of blocks compare.
     fn factor(self) -> Factor;
+    /// A block with a lower sum may get a better reference by being weighed again.
+    fn low(self) -> f64;
     /// Of a block, its weights and their summary. `visit` is called with the number of each group.
     fn weigh<S: Simd>(
         self,
@@ -33,6 +35,10 @@ impl<L: Logit> Source<L> for Softmax {
 
     fn factor(self) -> Factor {
         self.0
+    }
+
+    fn low(self) -> f64 {
+        TRUSTED.start
     }
 
     #[inline(always)]
@@ -67,6 +73,11 @@ impl Source<f32> for Weights {
 
     fn factor(self) -> Factor {
         Factor::new(1.0)
+    }
+
+    /// They have none.
+    fn low(self) -> f64 {
+        0.0
     }
 
     #[inline(always)]

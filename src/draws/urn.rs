@@ -129,7 +129,7 @@ impl Urn {
         let token = start + block.take(simd, fraction)?;
         self.taken[token / 64] |= 1 << (token % 64);
         self.summaries[index].sum = block.sum;
-        if block.sum < LOW {
+        if block.sum < source.low() {
             let rest = self.rest(source, row, start);
             self.summaries[index] = weigh_again(simd, source, &rest, &mut self.blocks[index]);
         }
@@ -212,9 +212,6 @@ fn weigh_again<S: Simd, L: Logit>(
         },
     )
 }
-
-/// Below this sum a block gets a new reference, as in `summarize`.
-const LOW: f64 = 0.5;
 
 /// Below this sum a row gets a new reference. (Masses 2^-522 of that are still exact.)
 const EXHAUSTED: f64 = f64::from_bits((1023 - 500) << 52);

@@ -33,7 +33,7 @@ pub struct Block {
 fn factor(temperature: f32) -> Factor {
     let exact =
         if temperature == f32::INFINITY { (-178_f64).exp2() } else { LOG2_E / f64::from(temperature) };
-    let shrink = if exact < (-114_f64).exp2() { (-64_f64).exp2() } else { 1.0 };
+    let shrink = if exact < (-100_f64).exp2() { (-64_f64).exp2() } else { 1.0 };
     let hi = (exact / shrink) as f32;
     let lo = (exact / shrink - f64::from(hi)) as f32;
     Factor { exact, shrink: shrink as f32, hi, lo }
@@ -46,7 +46,7 @@ pub fn power_of_two(t: f32) -> f32 {
 }
 
 fn weight(x: f32, factor: Factor, exponent: f32, offset: f32) -> f32 {
-    let d = x.mul_add(factor.shrink, -offset);
+    let d = x.mul_add(factor.shrink, -(offset * factor.shrink));
     let n = d.mul_add(factor.hi, ROUND) - ROUND;
     let t = d.mul_add(factor.lo, d.mul_add(factor.hi, -n));
     let p = power_of_two(t);
@@ -205,7 +205,7 @@ pub fn log_softmax(row: &[f32], temperature: f32) -> Option<Vec<f32>> {
     let slope = split(factor.exact * LN_2 / f64::from(half));
     let log_sum = split(f64::from(total.exponent) * LN_2 + libm::log(total.sum));
     let log = |&x: &f32| {
-        let d = x.mul_add(half, -total.offset / 2.0);
+        let d = x.mul_add(half, -total.offset * half);
         let high = d * slope.0;
         let low = d.mul_add(slope.1, d.mul_add(slope.0, -high));
         if high == f32::NEG_INFINITY { high } else { (high - log_sum.0) + (low - log_sum.1) }

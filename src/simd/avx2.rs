@@ -73,7 +73,7 @@ impl Simd for Avx2 {
         fn stream(v: V, out: &mut Line) {
             let halves: &mut [[f32; 8]; 2] = bytemuck::must_cast_mut(out);
             for (half, v) in halves.iter_mut().zip(v) {
-                // SAFETY: half a line is 32 bytes at a multiple of 32, and ours to write.
+                // SAFETY: half a line is 32 bytes at a multiple of 32, and ours to write. (As in `avx512.rs`.)
                 unsafe { _mm256_stream_ps(half.as_mut_ptr(), v) }
             }
         }

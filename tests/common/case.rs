@@ -17,8 +17,8 @@ const EDGES: [f32; 12] = [
     5.4e-20,
     8.8e-5, // |x|/T reaches 2^14 at x = 1
     1.8e19,
-    2.99e34, // log2(e)/T = 2^-114
-    3.0e34,
+    1.83e30,                     // log2(e)/T = 2^-100
+    f32::from_bits(0x78b8_ab77), // f32::MAX/T reaches 2^14 powers of two
     1.7e38,
     f32::from_bits(0x7f7f_fffe),
 ];

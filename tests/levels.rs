@@ -62,6 +62,21 @@ fn special_values_in_the_tail() {
     }
 }
 
+/// Where no -inf fills up a last block, and so none meets a +inf in a sum.
+#[test]
+fn special_values_in_whole_blocks() {
+    let levels = levels();
+    for special in SPECIAL {
+        for (len, position) in [(512, 0), (512, 511), (1024, 700)] {
+            let mut row = gaussian(len, 2.0, 10);
+            row[position] = special;
+            for t in [0.0, 1e-30, 0.7, 1e38] {
+                check::bits(&levels, &row, t, &[0.9]);
+            }
+        }
+    }
+}
+
 #[test]
 fn rows_of_one_value_and_rows_with_one_spike() {
     let levels = levels();

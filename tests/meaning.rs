@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{check, levels};
+use common::{check, levels, thinned};
 use kelvin::{Level, Temperature};
 
 const LAST: f64 = 1.0 - f64::EPSILON / 2.0;
@@ -70,7 +70,7 @@ fn infinite_temperature_is_uniform_over_what_is_not_masked() {
             let probs: Vec<f32> =
                 (0..2 * len).map(|i| if i % 2 == 0 { 0.0 } else { 1.0 / len as f32 }).collect();
             assert_eq!(written(level, "softmax", &row, f32::INFINITY), probs, "{level}, {len}");
-            for place in 0..len {
+            for place in thinned(0..len, 101) {
                 let [start, end] = [place, place + 1].map(|place| place as f64 / len as f64);
                 for u in [start, end.next_down()] {
                     assert_eq!(

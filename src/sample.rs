@@ -198,7 +198,7 @@ fn sample_weights<S: Simd>(simd: S, row: &[f32], uniform: f64, summaries: &mut V
     );
     // (All blocks have the same reference, whatever the factor.)
     let factor = Factor::new(1.0);
-    let total = Total::of(summaries, &factor).filter(|total| total.sum < f64::INFINITY)?;
+    let total = Total::of(summaries, &factor)?;
     let (block, fraction) = total.find(summaries, uniform * total.sum, &factor)?;
     let start = block * BLOCK;
     let within = match row[start..].first_chunk() {

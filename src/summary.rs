@@ -65,7 +65,8 @@ pub(crate) struct Total {
 }
 
 impl Total {
-    /// Folds the blocks in index order. `None` if a logit is NaN or +inf, or if all are -inf.
+    /// Folds the blocks in index order. `None` unless the sum is above 0 and finite: if a logit is NaN or +inf, or
+    /// all are -inf, or if a weight is negative or not finite, or all are 0.
     pub(crate) fn of(blocks: &mut [Summary], factor: &Factor) -> Option<Self> {
         let mut reference = blocks.iter().find(|block| block.sum != 0.0)?.reference;
         for block in &*blocks {
@@ -82,7 +83,7 @@ impl Total {
             total.sum += total.mass(block, factor);
             block.through = total.sum;
         }
-        (total.sum > 0.0).then_some(total)
+        (total.sum > 0.0 && total.sum < f64::INFINITY).then_some(total)
     }
 
     /// The first block through which the sum exceeds a target, and how much of the block lies below that. (There

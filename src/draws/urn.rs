@@ -101,7 +101,7 @@ impl Urn {
         self.touched.resize(blocks, false);
         self.taken.clear();
         self.taken.resize(row.len().div_ceil(64), 0);
-        let total = Total::of(&mut self.summaries, factor).filter(|total| total.sum < f64::INFINITY)?;
+        let total = Total::of(&mut self.summaries, factor)?;
         self.grow(&total, factor);
         Some(total)
     }

@@ -2,12 +2,13 @@
 
 use super::cdf::{Block, Cdf, VECTORS};
 use super::search::prefix_sums;
+use super::source::{Softmax, Source, Weights};
 use crate::argmax::greatest;
 use crate::batch::diagnose;
-use crate::sample::{diagnose_weights, sum_block};
+use crate::sample::diagnose_weights;
 use crate::simd::{Simd, dispatch};
-use crate::summary::{Summary, Total, prefetch_group};
-use crate::weights::{BLOCK, Factor, GROUP, for_each_block, groups, store, summarize};
+use crate::summary::{Total, prefetch_group};
+use crate::weights::{BLOCK, Factor, GROUP, for_each_block, groups};
 use crate::{Level, Logit, RowError, Rows, Temperature};
 
 /// Blocks whose vectors are summed together.
@@ -20,64 +21,37 @@ impl Cdf {
         if temperature.is_greedy() {
             return greatest(simd, row).is_some_and(|(token, _)| self.build_single(simd, token));
         }
-        let factor = Factor::new(temperature.get());
-        self.reset(row.len());
-        for_each_block(
-            row,
-            L::NEG_INFINITY,
-            #[inline(always)]
-            |start, block| {
-                let weights = &mut self.weights[start / BLOCK];
-                self.summaries.push(summarize(
-                    simd,
-                    block,
-                    &factor,
-                    #[inline(always)]
-                    |group, w| {
-                        prefetch_group(simd, row, start + group * GROUP);
-                        store(simd, w, weights, group);
-                    },
-                ));
-            },
-        );
-        self.sum_vectors(simd);
-        Total::of(&mut self.summaries, &factor).is_some_and(|total| {
-            self.accumulate(
-                #[inline(always)]
-                |summary| total.mass(summary, &factor),
-            )
-        })
+        self.build_from(simd, Softmax(Factor::new(temperature.get())), row)
     }
 
     /// The greedy token, as a row of its own.
     #[inline(always)]
     fn build_single<S: Simd>(&mut self, simd: S, token: usize) -> bool {
-        let served = self.build_from_probs(simd, &[1.0]);
+        let served = self.build_from(simd, Weights, &[1.0]);
         self.first = token as u32;
         served
     }
 
     /// False if the row cannot be served.
     #[inline(always)]
-    fn build_from_probs<S: Simd>(&mut self, simd: S, row: &[f32]) -> bool {
+    fn build_from<S: Simd, L: Logit>(&mut self, simd: S, source: impl Source<L>, row: &[L]) -> bool {
         self.reset(row.len());
         for_each_block(
             row,
-            0.0,
+            source.nothing(),
             #[inline(always)]
             |start, block| {
-                let sum = sum_block(
+                self.summaries.push(source.weigh(
                     simd,
                     block,
+                    &mut self.weights[start / BLOCK],
                     #[inline(always)]
                     |group| prefetch_group(simd, row, start + group * GROUP),
-                );
-                self.summaries.push(Summary { sum, ..Summary::default() });
-                self.weights[start / BLOCK] = *block;
+                ));
             },
         );
         self.sum_vectors(simd);
-        self.accumulate(|summary| summary.sum)
+        self.accumulate(&source.factor())
     }
 
     fn reset(&mut self, len: usize) {
@@ -105,20 +79,17 @@ impl Cdf {
         }
     }
 
-    /// The prefixes of the blocks. False unless their total is above 0 and finite.
-    fn accumulate(&mut self, mass: impl Fn(&Summary) -> f64) -> bool {
-        self.sum = 0.0;
+    /// The prefixes of the blocks. False if the row cannot be served.
+    fn accumulate(&mut self, factor: &Factor) -> bool {
+        let Some(total) = Total::of(&mut self.summaries, factor) else { return false };
+        self.sum = total.sum;
+        let mut before = 0.0;
         for (block, summary) in self.blocks.iter_mut().zip(&self.summaries) {
-            block.before = self.sum;
-            block.mass = mass(summary);
-            self.sum += block.mass;
+            (block.before, block.mass) = (before, total.mass(summary, factor));
+            before = summary.through;
         }
-        let served = self.sum > 0.0 && self.sum < f64::INFINITY;
-        if served {
-            self.prefixes
-                .fill(self.blocks[..self.summaries.len()].iter().map(|block| block.before), self.sum);
-        }
-        served
+        self.prefixes.fill(self.blocks[..self.summaries.len()].iter().map(|block| block.before), self.sum);
+        true
     }
 }
 
@@ -148,7 +119,7 @@ impl Level {
     pub fn rebuild_cdf_from_probs(self, cdf: &mut Cdf, probs: Rows<'_>, row: usize) -> Result<(), RowError> {
         let probs = probs.row(row);
         cdf.level = self;
-        let served = dispatch!(self, simd => cdf.build_from_probs(simd, probs));
+        let served = dispatch!(self, simd => cdf.build_from(simd, Weights, probs));
         cdf.vocab = if served { probs.len() } else { 0 };
         if served { Ok(()) } else { Err(diagnose_weights(row, probs)) }
     }

@@ -17,7 +17,7 @@ use core::cell::RefCell;
 use crate::argmax::greatest;
 use crate::batch::{Batch, Temperatures, diagnose, for_each_row};
 use crate::simd::{Line, Simd, dispatch};
-use crate::summary::{Summary, for_each_share, prefetch_group, prefetch_lines};
+use crate::summary::{Summary, for_each_share, prefetch_group, prefetch_lines, with_summaries};
 use crate::temperature::one_hot;
 use crate::weights::{BLOCK, Factor, GROUP, padded, store, summarize};
 use crate::{Error, Level, Logit, RowError, Rows, RowsMut, Temperature};
@@ -91,12 +91,15 @@ impl Level {
         let batch = Batch::new(logits, temperatures)?;
         let written = size_of::<f32>().saturating_mul(probs.rows()).saturating_mul(probs.vocab());
         batch.map_rows(probs, |row, temperature, out| {
-            with_scratch(|scratch| {
-                dispatch!(self, simd => if written < LARGE {
-                    softmax_row(simd, row, temperature, out, scratch)
+            with_summaries(|summaries| {
+                if written < LARGE {
+                    dispatch!(self, simd => softmax_row(simd, row, temperature, out, summaries))
                 } else {
-                    softmax_row_streaming(simd, row, temperature, out, scratch)
-                })
+                    with_weights(
+                        row.len(),
+                        |weights| dispatch!(self, simd => softmax_row_streaming(simd, row, temperature, out, weights, summaries)),
+                    )
+                }
             })
         })
     }
@@ -113,9 +116,12 @@ impl Level {
         let temperatures = Temperatures::new(rows.rows(), temperatures)?;
         Ok(for_each_row(rows, |index, row| {
             let temperature = temperatures.at(index);
-            let served = with_scratch(
-                |scratch| dispatch!(self, simd => softmax_row_in_place(simd, row, temperature, scratch)),
-            );
+            let served = with_summaries(|summaries| {
+                with_weights(
+                    row.len(),
+                    |weights| dispatch!(self, simd => softmax_row_in_place(simd, row, temperature, weights, summaries)),
+                )
+            });
             if served { Ok(()) } else { Err(diagnose(index, row)) }
         }))
     }
@@ -125,18 +131,15 @@ impl Level {
 /// 131072 take 0.82 x the time of the weights in the output, on one thread.)
 const LARGE: usize = 32 << 20;
 
-/// What a thread keeps for the row at hand: only a longer row than any before allocates.
-#[derive(Default)]
-struct Scratch {
-    summaries: Vec<Summary>,
-    weights: Vec<f32>,
-}
-
-fn with_scratch<R>(kernel: impl FnOnce(&mut Scratch) -> R) -> R {
+/// Lends the thread's scratch row, of so many weights: kept, so that only a longer row than any before allocates.
+fn with_weights<R>(len: usize, kernel: impl FnOnce(&mut [f32]) -> R) -> R {
     thread_local! {
-        static SCRATCH: RefCell<Scratch> = RefCell::new(Scratch::default());
+        static WEIGHTS: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
     }
-    SCRATCH.with_borrow_mut(kernel)
+    WEIGHTS.with_borrow_mut(|weights| {
+        weights.resize(weights.len().max(len), 0.0);
+        kernel(&mut weights[..len])
+    })
 }
 
 /// False if the row cannot be served.
@@ -146,7 +149,7 @@ fn softmax_row<S: Simd, L: Logit>(
     row: &[L],
     temperature: Temperature,
     out: &mut [f32],
-    Scratch { summaries, .. }: &mut Scratch,
+    summaries: &mut Vec<Summary>,
 ) -> bool {
     if temperature.is_greedy() {
         return greatest(simd, row).is_some_and(|(token, _)| one_hot(out, token, 1.0, 0.0));
@@ -175,13 +178,13 @@ fn softmax_row_in_place<S: Simd>(
     simd: S,
     row: &mut [f32],
     temperature: Temperature,
-    Scratch { summaries, weights }: &mut Scratch,
+    weights: &mut [f32],
+    summaries: &mut Vec<Summary>,
 ) -> bool {
     if temperature.is_greedy() {
         return greatest(simd, row).is_some_and(|(token, _)| one_hot(row, token, 1.0, 0.0));
     }
     let factor = Factor::new(temperature.get());
-    weights.resize(row.len(), 0.0);
     weigh_row(simd, row, &factor, weights, summaries);
     for_each_share(
         summaries,
@@ -206,13 +209,13 @@ fn softmax_row_streaming<S: Simd, L: Logit>(
     row: &[L],
     temperature: Temperature,
     out: &mut [f32],
-    Scratch { summaries, weights }: &mut Scratch,
+    weights: &mut [f32],
+    summaries: &mut Vec<Summary>,
 ) -> bool {
     if temperature.is_greedy() {
         return greatest(simd, row).is_some_and(|(token, _)| one_hot(out, token, 1.0, 0.0));
     }
     let factor = Factor::new(temperature.get());
-    weights.resize(row.len(), 0.0);
     weigh_row(simd, row, &factor, weights, summaries);
     let served = for_each_share(
         summaries,
@@ -243,7 +246,6 @@ fn weigh_row<S: Simd, L: Logit>(
     weights: &mut [f32],
     summaries: &mut Vec<Summary>,
 ) {
-    summaries.clear();
     let (blocks, tail) = row.as_chunks::<BLOCK>();
     let (outs, out_tail) = weights.as_chunks_mut::<BLOCK>();
     for (index, (block, out)) in blocks.iter().zip(outs).enumerate() {

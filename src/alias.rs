@@ -1,8 +1,8 @@
 //! The alias table: one random word, one look, one token.
 //!
 //! ```text
-//! capacity = 2^(62 - b)                            b: bits of a token number
-//! masses   = the weights in integers, their sum being exactly vocab x capacity
+//! capacity = 2^(51 - b)                            b: bits of a token number
+//! masses   = the weights in integers, their sum being exactly vocab x capacity: f64 holds it
 //! column   = a token of its own up to a threshold, an alias from there on; filled to the capacity exactly
 //! ```
 //!
@@ -15,19 +15,20 @@
 
 mod build;
 pub(crate) mod many;
+mod measure;
 
 use core::hint::select_unpredictable;
 
-use build::Heavy;
+use measure::Heavy;
 
 use crate::batch::check_length;
 use crate::{Error, Key, Level, Logit, RowError, Rows, Temperature};
 
 /// A row made ready for very many draws, each from one random word in constant time.
 ///
-/// - The distribution is that of [`softmax`](crate::softmax), or of the weights given, to 2^(b - 61) in
-///   total variation, b being the bits of a token number (6e-14 at 151,936 tokens). A token whose weight
-///   is 0 is never drawn.
+/// - The distribution is that of [`softmax`](crate::softmax), or of the weights given, to 2^(b - 50) in
+///   total variation, b being the bits of a token number (2e-10 at 151,936 tokens). A token whose weight
+///   is 0 is never drawn, nor is one of a probability below 2^-51.
 /// - A random word w draws from column floor(w vocab / 2^64); the 64 bits below decide between the
 ///   column's own token and its alias. So the map from words to tokens is *not* that of
 ///   [`Cdf`](crate::Cdf) and [`sample`](crate::sample), and it is not monotone.
@@ -48,10 +49,8 @@ use crate::{Error, Key, Level, Logit, RowError, Rows, Temperature};
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct AliasTable {
-    /// Threshold in the upper bits, alias in the lower.
     columns: Vec<u64>,
-    /// Bits of a token number.
-    bits: u32,
+    scale: Scale,
     /// Of the next build.
     probs: Vec<f32>,
     heavy: Vec<Heavy>,
@@ -118,7 +117,7 @@ impl AliasTable {
         let product = u128::from(word) * self.columns.len() as u128;
         let (index, rest) = ((product >> 64) as usize, product as u64);
         let column = self.columns.get(index).ok_or(Error::Vocab { vocab: 0 })?;
-        let aliases = self.alias_mask();
+        let aliases = self.scale.aliases();
         Ok(select_unpredictable(rest < column & !aliases, index as u32, (column & aliases) as u32))
     }
 
@@ -149,21 +148,49 @@ impl AliasTable {
     /// f64.
     #[must_use]
     pub fn probabilities(&self) -> Vec<f64> {
-        let mut masses = vec![0_u64; self.vocab()];
+        let mut masses = vec![0.0; self.vocab()];
         for (index, column) in self.columns.iter().enumerate() {
-            let own = (column & !self.alias_mask()) >> (self.bits + 2);
+            let own = self.scale.own(*column);
             masses[index] += own;
-            masses[(column & self.alias_mask()) as usize] += self.capacity() - own;
+            masses[(column & self.scale.aliases()) as usize] += self.scale.capacity() - own;
         }
-        let total = self.vocab() as f64 * self.capacity() as f64;
-        masses.into_iter().map(|mass| mass as f64 / total).collect()
+        let total = self.vocab() as f64 * self.scale.capacity();
+        masses.into_iter().map(|mass| mass / total).collect()
+    }
+}
+
+/// What a column holds: a threshold in its upper 51 - b bits (below them 0), an alias in the lower b bits.
+#[derive(Clone, Copy, Debug, Default)]
+struct Scale {
+    /// b, the bits of a token number.
+    bits: u32,
+}
+
+impl Scale {
+    fn new(vocab: usize) -> Self {
+        Self { bits: usize::BITS - (vocab - 1).leading_zeros() }
     }
 
-    const fn capacity(&self) -> u64 {
-        1 << (62 - self.bits)
+    /// The mass of a whole column: all of them are 2^51 or less.
+    fn capacity(self) -> f64 {
+        (1_u64 << (51 - self.bits)) as f64
     }
 
-    const fn alias_mask(&self) -> u64 {
+    /// Of a mass below the capacity, and the token that fills it up.
+    #[inline(always)]
+    fn column(self, own: f64, alias: u32) -> u64 {
+        (own + ROUND).to_bits() << (13 + self.bits) | u64::from(alias)
+    }
+
+    /// The mass of a column's own token.
+    fn own(self, column: u64) -> f64 {
+        (column >> (13 + self.bits)) as f64
+    }
+
+    const fn aliases(self) -> u64 {
         (1 << self.bits) - 1
     }
 }
+
+/// Added to a number of size 2^51 or less, it rounds to an integer, which then stands in the lowest bits. (1.5 x 2^52)
+const ROUND: f64 = 6_755_399_441_055_744.0;

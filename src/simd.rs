@@ -132,6 +132,8 @@ pub trait Simd: Copy + Send + Sync {
     fn max(self, a: Self::V, b: Self::V) -> Self::V;
     /// `if a < b { yes } else { no }`: a NaN on either side gives `no`.
     fn select_lt(self, a: Self::V, b: Self::V, yes: Self::V, no: Self::V) -> Self::V;
+    /// A bit for each lane: 1 where a >= b.
+    fn lanes_not_below(self, a: Self::V, b: Self::V) -> u32;
     /// p x 2^k, for k + [`ROUND`]: 0 where that is below [`LOWEST`], whatever p is (even NaN); above
     /// 2^127 or infinite where k > 127. A NaN in p stays one. Only for p of size 1, or with a result outside the finite range.
     fn exp2i(self, p: Self::V, k: Self::V) -> Self::V;
@@ -153,10 +155,24 @@ pub trait Simd: Copy + Send + Sync {
         sums
     }
 
+    /// The sums of the first one, the first two, and so on: each step adds what stands 1, 2, 4 places before.
+    /// (Hillis and Steele, "Data parallel algorithms", 1986: the scan.)
+    #[inline(always)]
+    fn prefix_sums(self, mut x: [f64; WIDTH]) -> [f64; WIDTH] {
+        let mut step = 1;
+        while step < WIDTH {
+            for i in (step..WIDTH).rev() {
+                x[i] += x[i - step];
+            }
+            step *= 2;
+        }
+        x
+    }
+
     /// How many of the numbers, which never fall, are not above x.
     #[inline(always)]
-    fn count_not_above(self, sorted: &[f64; LANES], x: f64) -> usize {
-        let (mut count, mut half) = (0, LANES / 2);
+    fn count_not_above(self, sorted: &[f64; WIDTH], x: f64) -> usize {
+        let (mut count, mut half) = (0, WIDTH / 2);
         while half > 0 {
             let middle = count + half;
             count = select_unpredictable(sorted[middle - 1] <= x, middle, count);

@@ -1,163 +1,158 @@
 //! The columns of an [`AliasTable`].
 //!
 //! ```text
-//! measure:  weights to masses                        vectorised
 //! collect:  the heavy tokens, whose masses are no less than the capacity
-//! sweep:    light tokens in order, eight at a time while one heavy token fills them all
+//! sweep:    all tokens in order, eight at a time, as if the heavy one at hand filled them all; where it cannot, it
+//!           has become light itself: from there on they are filled again, by the next
 //! ```
 
-use super::AliasTable;
+use super::measure::{Heavy, Measure, sum_row};
+use super::{AliasTable, Scale};
 use crate::batch::diagnose;
-use crate::sample::{diagnose_weights, sum_block};
-use crate::simd::{Simd, dispatch};
-use crate::summary::prefetch_group;
-use crate::weights::{GROUP, for_each_block};
+use crate::sample::diagnose_weights;
+use crate::simd::{Simd, WIDTH, dispatch};
+use crate::weights::BLOCK;
 use crate::{Level, Logit, RowError, Rows, RowsMut, Temperature};
 
 impl AliasTable {
     /// The columns, from weights and their sum.
     #[inline(always)]
-    fn fill(&mut self, weights: &[f32], sum: f64) {
-        self.bits = usize::BITS - (weights.len() - 1).leading_zeros();
-        self.measure(weights, sum);
-        let heavy = self.collect_heavy();
-        self.sweep(heavy);
-    }
-
-    /// The masses, rounded down, in place of the columns; the largest takes up the rest.
-    #[inline(always)]
-    fn measure(&mut self, weights: &[f32], sum: f64) {
-        const PART: usize = 256;
-        let total = self.capacity() * weights.len() as u64;
-        let scale = total as f64 / sum;
-        self.columns.resize(weights.len(), 0);
-        let (mut sum, mut largest, mut place) = (0_u64, 0, 0);
-        let parts = self.columns.chunks_mut(PART).zip(weights.chunks(PART));
-        for (part, (masses, weights)) in parts.enumerate() {
-            let mut most = 0;
-            for (mass, &w) in masses.iter_mut().zip(weights) {
-                *mass = floor(f64::from(w) * scale);
-                sum = sum.wrapping_add(*mass);
-                most = most.max(*mass);
-            }
-            if most > largest {
-                (largest, place) = (most, part * PART);
+    fn fill<S: Simd>(&mut self, simd: S, weights: &[f32], sum: f64) {
+        self.scale = Scale::new(weights.len());
+        let measure = Measure::new(self.scale.capacity(), weights.len(), sum);
+        self.heavy.resize(weights.len(), Heavy::default());
+        let count = measure.collect(simd, weights, &mut self.heavy);
+        // (Eight columns are written at a time, from wherever one is filled.)
+        self.columns.resize(weights.len() + 2 * WIDTH, 0);
+        match &mut self.heavy[..count] {
+            [] => fill_alike(weights, &mut self.columns),
+            heavy => {
+                let (alias, given) = (heavy[0].token, heavy[0].mass - measure.capacity);
+                let mut pour = Pour { scale: self.scale, measure, heavy, at: 0, alias, given };
+                pour.sweep(simd, weights, &mut self.columns);
             }
         }
-        if let Some(mass) = self.columns[place..].iter_mut().find(|mass| **mass == largest) {
-            *mass = mass.wrapping_add(total.wrapping_sub(sum));
-        }
-    }
-
-    /// The tokens whose masses are no less than the capacity. Returns how many.
-    #[inline(always)]
-    fn collect_heavy(&mut self) -> usize {
-        let (capacity, mut count) = (self.capacity(), 0);
-        self.heavy.resize(self.columns.len() + 1, Heavy::default());
-        let heavy = self.heavy.as_mut_slice();
-        let (parts, rest) = self.columns.as_chunks::<PART>();
-        for (first, part) in (0..).step_by(PART).zip(parts) {
-            // A mass below the capacity leaves the upmost bit set.
-            if part.iter().fold(u64::MAX, |all, mass| all & mass.wrapping_sub(capacity)) >> 63 == 0 {
-                count = collect(heavy, count, capacity, first, part);
-            }
-        }
-        collect(heavy, count, capacity, (parts.len() * PART) as u32, rest)
-    }
-
-    /// Fills the columns: light tokens in order, each with the heavy one at hand.
-    #[inline(always)]
-    fn sweep(&mut self, count: usize) {
-        let (capacity, shift) = (self.capacity(), self.bits + 2);
-        let Some(mut pour) = Pour::new(&mut self.heavy[..count], capacity, shift) else { return };
-        let (parts, rest) = self.columns.as_chunks_mut::<PART>();
-        for part in parts {
-            let wanted = part.iter().fold(0, |sum, mass| sum + capacity.saturating_sub(*mass));
-            if pour.used + wanted <= pour.given {
-                pour.used += wanted;
-                for mass in part {
-                    *mass = *mass << shift | pour.alias;
-                }
-            } else {
-                pour.fill(part);
-            }
-        }
-        pour.fill(rest);
-        let left = pour.at;
-        for (index, heavy) in self.heavy[..count].iter().enumerate() {
-            // No light one is left, so the heavy ones that are come out even.
-            self.columns[heavy.token as usize] =
-                if index < left { heavy.column } else { u64::from(heavy.token) };
-        }
+        self.columns.truncate(weights.len());
     }
 }
 
-/// Rounds a number from 0 to below 2^63 down. (`as` would not be vectorised: it heeds numbers beyond.)
-#[inline(always)]
-fn floor(x: f64) -> u64 {
-    let (bits, places) = (x.to_bits() << 11 | 1 << 63, 1086 - (x.to_bits() >> 52 & 0x7ff));
-    if places < 64 { bits >> places } else { 0 }
-}
-
-/// Tokens looked at together.
-const PART: usize = 8;
-
-/// A token whose mass is no less than the capacity.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Heavy {
-    token: u32,
-    /// Its mass, at first.
-    column: u64,
-}
-
-/// Adds the heavy ones of some tokens, the first of which is given; returns how many there are then. (All are
-/// written: no branch depends on their masses.)
-#[inline(always)]
-fn collect(heavy: &mut [Heavy], mut count: usize, capacity: u64, first: u32, masses: &[u64]) -> usize {
-    for (token, &mass) in (first..).zip(masses) {
-        heavy[count] = Heavy { token, column: mass };
-        count += usize::from(mass >= capacity);
+/// Without a heavy token all are as alike as masses can tell. (One of no weight is not alike: there are more than
+/// 2^25 of them then.)
+#[cold]
+fn fill_alike(weights: &[f32], columns: &mut [u64]) {
+    let other = weights.iter().position(|weight| *weight > 0.0).unwrap_or_default();
+    for ((token, weight), column) in weights.iter().enumerate().zip(columns) {
+        *column = if *weight > 0.0 { token } else { other } as u64;
     }
-    count
 }
 
 /// The heavy tokens, while they fill up light ones.
 struct Pour<'a> {
+    scale: Scale,
+    measure: Measure,
     heavy: &'a mut [Heavy],
-    capacity: u64,
-    shift: u32,
     /// The heavy one at hand, and its token.
     at: usize,
-    alias: u64,
+    alias: u32,
     /// Above the capacity, in all heavy ones through that at hand.
-    given: u64,
-    /// Below the capacity, in all light ones so far.
-    used: u64,
+    given: f64,
 }
 
-impl<'a> Pour<'a> {
-    fn new(heavy: &'a mut [Heavy], capacity: u64, shift: u32) -> Option<Self> {
-        let first = *heavy.first()?;
-        let (alias, given) = (u64::from(first.token), first.column - capacity);
-        Some(Self { heavy, capacity, shift, at: 0, alias, given, used: 0 })
-    }
-
-    /// Masses become columns, one by one. (Those of the heavy ones are overwritten in the end.)
+impl Pour<'_> {
+    /// Fills the columns.
     #[inline(always)]
-    fn fill(&mut self, masses: &mut [u64]) {
-        for mass in masses {
-            self.used += self.capacity.saturating_sub(*mass);
-            *mass = *mass << self.shift | self.alias;
-            while self.used > self.given {
-                // The heavy one has become light itself: the next fills it up.
-                let own = (self.capacity + self.given - self.used) << self.shift;
-                let Some(&next) = self.heavy.get(self.at + 1) else { return };
-                self.heavy[self.at].column = own | u64::from(next.token);
-                self.at += 1;
-                self.alias = u64::from(next.token);
-                self.given += next.column - self.capacity;
+    fn sweep<S: Simd>(&mut self, simd: S, weights: &[f32], columns: &mut [u64]) {
+        let (mut masses, mut through, mut used) = ([0.0; BLOCK + WIDTH], [0.0; BLOCK / WIDTH], 0.0);
+        for (weights, block) in weights.chunks(BLOCK).zip(0..) {
+            for (mass, &weight) in masses.iter_mut().zip(weights) {
+                *mass = self.measure.mass(weight);
+            }
+            masses[weights.len()..].fill(self.measure.capacity);
+            used = self.sum_lacking(simd, &masses, &mut through, used);
+            let columns = &mut columns[block * BLOCK..];
+            for (part, &used) in through[..weights.len().div_ceil(WIDTH)].iter().enumerate() {
+                let start = part * WIDTH;
+                self.fill(&masses[start..], &mut columns[start..]);
+                if used > self.given {
+                    self.change(simd, used, &masses[start..], &mut columns[start..]);
+                }
             }
         }
+        for (index, heavy) in self.heavy.iter().enumerate() {
+            // No light one is left, so the heavy ones that are come out even.
+            let own = if index < self.at { heavy.mass } else { 0.0 };
+            columns[heavy.token as usize] = self.scale.column(own, heavy.alias);
+        }
+    }
+
+    /// What light ones lack, through each part of a block; before it they lacked `used`. (All sums are exact, so in
+    /// any order.)
+    #[inline(always)]
+    fn sum_lacking<S: Simd>(
+        &self,
+        simd: S,
+        masses: &[f64; BLOCK + WIDTH],
+        through: &mut [f64; BLOCK / WIDTH],
+        mut used: f64,
+    ) -> f64 {
+        for (through, masses) in through.iter_mut().zip(masses.as_chunks().0) {
+            let (mut lacking, mut half) = (self.measure.lacking(masses), WIDTH / 2);
+            while half > 0 {
+                for i in 0..half {
+                    lacking[i] += lacking[i + half];
+                }
+                half /= 2;
+            }
+            *through = lacking[0];
+        }
+        for eight in through.as_chunks_mut().0 {
+            *eight = simd.prefix_sums(*eight);
+            for through in &mut *eight {
+                *through += used;
+            }
+            used = eight[WIDTH - 1];
+        }
+        used
+    }
+
+    /// The next columns, as if the heavy one at hand filled them all. (Those of heavy ones are overwritten in the
+    /// end.)
+    #[inline(always)]
+    fn fill(&self, masses: &[f64], columns: &mut [u64]) {
+        if let (Some(masses), Some(columns)) =
+            (masses.first_chunk::<WIDTH>(), columns.first_chunk_mut::<WIDTH>())
+        {
+            for i in 0..WIDTH {
+                columns[i] = self.scale.column(masses[i], self.alias);
+            }
+        }
+    }
+
+    /// The heavy one at hand becomes light itself in the next part, and the next fills it up, and so on. Through this
+    /// part, light ones lack `used`.
+    #[inline(never)]
+    fn change<S: Simd>(&mut self, simd: S, used: f64, masses: &[f64], columns: &mut [u64]) {
+        simd.vectorize(
+            #[inline(always)]
+            || {
+                let (Some(part), capacity) = (masses.first_chunk(), self.measure.capacity) else { return };
+                let mut through = simd.prefix_sums(self.measure.lacking(part));
+                let before = used - through[WIDTH - 1];
+                for through in &mut through {
+                    *through += before;
+                }
+                while used > self.given {
+                    // (The last one takes what the others left: rounding.)
+                    let Some(&next) = self.heavy.get(self.at + 1) else { return };
+                    let last = simd.count_not_above(&through, self.given);
+                    let own = capacity + self.given - through[last];
+                    self.heavy[self.at] = Heavy { mass: own, alias: next.token, ..self.heavy[self.at] };
+                    self.given += next.mass - capacity;
+                    (self.at, self.alias) = (self.at + 1, next.token);
+                    self.fill(&masses[last + 1..], &mut columns[last + 1..]);
+                }
+            },
+        );
     }
 }
 
@@ -206,7 +201,7 @@ impl Level {
         let probs = probs.row(row);
         let sum = dispatch!(self, simd => sum_row(simd, probs));
         if sum > 0.0 && sum < f64::INFINITY {
-            dispatch!(self, _simd => table.fill(probs, sum));
+            dispatch!(self, simd => table.fill(simd, probs, sum));
             Ok(())
         } else {
             table.columns.clear();
@@ -215,55 +210,59 @@ impl Level {
     }
 }
 
-/// The sum of weights in f64; NaN if one is negative or NaN.
-#[inline(always)]
-fn sum_row<S: Simd>(simd: S, row: &[f32]) -> f64 {
-    let mut sum = 0.0;
-    for_each_block(
-        row,
-        0.0,
-        #[inline(always)]
-        |start, block| {
-            sum += sum_block(
-                simd,
-                block,
-                #[inline(always)]
-                |group| prefetch_group(simd, row, start + group * GROUP),
-            );
-        },
-    );
-    sum
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// Eight at a time or one by one, columns come out the same.
+    /// Column by column, with the heavy tokens as they are collected: the textbook's sweep.
+    fn sweep_one_by_one(measure: Measure, weights: &[f32], heavy: &[Heavy]) -> Vec<(f64, u32)> {
+        let (mut heavy, mut at, mut given, mut used) = (heavy.to_vec(), 0, 0.0, 0.0);
+        let mut columns: Vec<(f64, u32)> = (0..).zip(weights).map(|(token, _)| (0.0, token)).collect();
+        given += heavy[0].mass - measure.capacity;
+        for (column, &weight) in columns.iter_mut().zip(weights) {
+            let mass = measure.mass(weight);
+            if mass < measure.capacity {
+                (used, *column) = (used + measure.capacity - mass, (mass, heavy[at].token));
+            }
+            while used > given && at + 1 < heavy.len() {
+                heavy[at] =
+                    Heavy { mass: measure.capacity + given - used, alias: heavy[at + 1].token, ..heavy[at] };
+                at += 1;
+                given += heavy[at].mass - measure.capacity;
+            }
+        }
+        heavy[..at].iter().for_each(|heavy| columns[heavy.token as usize] = (heavy.mass, heavy.alias));
+        columns
+    }
+
     #[test]
-    fn parts_are_filled_as_single_columns_are() {
-        let weights: [fn(u32) -> f32; 4] = [
+    fn columns_are_those_of_the_sweep_one_by_one() {
+        let weights: [fn(u32) -> f32; 5] = [
             |i| (i * 7919 % 1009) as f32,
             |i| if i % 50 == 7 { 90.0 } else { 1.0 },
             |i| if i % 3 == 0 { 0.0 } else { 1.5 },
             |i| (-(i as f32)).exp2(),
+            |i| if i % 700 < 8 { 1.01 } else { 0.99 },
         ];
-        for (weight, len) in weights.iter().flat_map(|weight| [3, 8, 9, 100, 1000].map(|len| (weight, len))) {
-            let weights: Vec<f32> = (1..=len).map(weight).collect();
-            let mut table = AliasTable {
-                bits: usize::BITS - (weights.len() - 1).leading_zeros(),
-                ..AliasTable::default()
-            };
-            table.measure(&weights, weights.iter().map(|&w| f64::from(w)).sum());
-            let (masses, count) = (table.columns.clone(), table.collect_heavy());
-            let (mut single, mut heavy) = (masses.clone(), table.heavy[..count].to_vec());
-            let (capacity, shift) = (table.capacity(), table.bits + 2);
-            Pour::new(&mut heavy, capacity, shift).expect("a heavy token").fill(&mut single);
-            table.sweep(count);
-            let columns = |heavy: &[Heavy]| heavy.iter().map(|heavy| heavy.column).collect::<Vec<_>>();
-            assert_eq!(columns(&heavy), columns(&table.heavy[..count]), "{len}");
-            for (token, &mass) in masses.iter().enumerate() {
-                assert!(mass >= capacity || single[token] == table.columns[token], "{len}: {token}");
+        let lens = [1, 2, 3, 7, 8, 9, 15, 16, 17, 100, 511, 512, 513, 1000, 3000];
+        for (level, weight) in Level::available().flat_map(|level| weights.map(|weight| (level, weight))) {
+            for len in lens {
+                let weights: Vec<f32> = (1..=len).map(weight).collect();
+                let Ok(rows) = Rows::new(&weights, weights.len()) else { continue };
+                let mut table = AliasTable::default();
+                if level.rebuild_alias_from_probs(&mut table, rows, 0).is_err() {
+                    continue;
+                }
+                let sum = weights.iter().map(|&w| f64::from(w)).sum();
+                let measure = Measure::new(table.scale.capacity(), weights.len(), sum);
+                let mut heavy = vec![Heavy::default(); weights.len()];
+                let count = dispatch!(level, simd => measure.collect(simd, &weights, &mut heavy));
+                if count > 0 {
+                    let single = sweep_one_by_one(measure, &weights, &heavy[..count]);
+                    let single: Vec<u64> =
+                        single.iter().map(|&(own, alias)| table.scale.column(own, alias)).collect();
+                    assert_eq!(table.columns, single, "{level}, {len}");
+                }
             }
         }
     }

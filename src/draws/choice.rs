@@ -8,15 +8,15 @@ use crate::{AliasTable, Error, Key, Logit, RowError, Rows, Temperature};
 /// | draws from one row | use | which takes, at 128,256 tokens |
 /// |---|---|---|
 /// | one | [`sample`](crate::sample): no table | 25 us |
-/// | fewer than vocab / 4 | [`Cdf`]: quick to build, three searches per draw | 41 us, then 12 ns each (46 ns one by one) |
-/// | more | [`AliasTable`]: slow to build, one look per draw | 0.32 ms, then 3 ns each |
+/// | fewer than vocab / 7 | [`Cdf`]: quick to build, three searches per draw | 41 us, then 12 ns each (46 ns one by one) |
+/// | more | [`AliasTable`]: slow to build, one look per draw | 0.24 ms, then 3 ns each |
 /// | more than 3 vocab, each to be the token that `sample` gives | [`Cdf`] with [`Cdf::add_guide`] | 1.5 ms, then 7 ns each |
 /// | distinct tokens | [`sample_without_replacement`](crate::sample_without_replacement) | 41 us for 64 |
 /// | counts alone | [`draw_counts`](crate::draw_counts), which picks a guide itself | as the Cdf |
 ///
 /// Measured on a core of an Intel Emerald Rapids (AVX-512) that had other work beside, Gaussian logits of deviation 3,
-/// T = 0.8. So the alias table overtakes the Cdf at about 31,000 draws, and a guide before it overtakes the alias table
-/// never: it is for those who need the map of `sample`.
+/// T = 0.8. So the alias table overtakes the Cdf at about 19,000 draws, and a guide never overtakes the alias table: it is for
+/// those who need the map of `sample`.
 ///
 /// Sorted uniforms have no path of their own, though one merge would serve them all: a search takes 11 ns, while sorting
 /// takes 10 to 20 ns per uniform, making them sorted (by exponential spacings) 5 ns, and an exchangeable order of the
@@ -44,7 +44,7 @@ pub enum Draws {
 }
 
 /// Tokens per draw from which the alias table is slower in all.
-const CROSSOVER: usize = 4;
+const CROSSOVER: usize = 7;
 
 impl Draws {
     /// The table that takes least time for so many draws from row `row`, its making included.

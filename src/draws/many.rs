@@ -13,7 +13,7 @@ use crate::{Error, Key, Level, Logit, RowError, Rows, Temperature};
 /// - `logits`: rows x vocab. `temperatures`: one for all rows, or one per row.
 /// - `uniforms`: one per draw (rows x draws), or a key per row. `tokens`: rows x draws.
 /// - Each token is the one that [`sample`](crate::sample) draws from its row with its uniform.
-/// - Cost: a [`Cdf`] per row (less than two passes), then three searches per draw. From vocab / 4 draws per row on,
+/// - Cost: a [`Cdf`] per row (less than two passes), then three searches per draw. From vocab / 7 draws per row on,
 ///   [`sample_many_by_alias`](crate::sample_many_by_alias) takes less.
 ///
 /// Returns the rows that could not be served (a NaN or +inf, or all -inf), in order; their tokens are

@@ -77,8 +77,8 @@ fn find_above(before: &[f64], part: usize, target: f64) -> usize {
 #[inline(always)]
 pub(super) fn last_not_above<S: Simd, const N: usize>(simd: S, prefixes: &[f64; N], target: f64) -> usize {
     let mut count = 0;
-    for sixteen in prefixes.as_chunks().0 {
-        count += simd.count_not_above(sixteen, target);
+    for eight in prefixes.as_chunks().0 {
+        count += simd.count_not_above(eight, target);
     }
     count - 1
 }

@@ -95,6 +95,11 @@ impl Simd for Avx2 {
                 _mm256_blendv_ps(no[1], yes[1], _mm256_cmp_ps::<_CMP_LT_OQ>(a[1], b[1])),
             ]
         }
+        fn lanes_not_below(a: V, b: V) -> u32 {
+            let low = _mm256_movemask_ps(_mm256_cmp_ps::<_CMP_GE_OQ>(a[0], b[0]));
+            let high = _mm256_movemask_ps(_mm256_cmp_ps::<_CMP_GE_OQ>(a[1], b[1]));
+            (high << 8 | low) as u32
+        }
         fn exp2i(p: V, k: V) -> V { [exp2i(p[0], k[0]), exp2i(p[1], k[1])] }
         fn reduce_max(v: V) -> f32 {
             let halves: [__m128; 2] = bytemuck::must_cast(_mm256_max_ps(v[0], v[1]));

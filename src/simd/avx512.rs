@@ -92,6 +92,7 @@ impl Simd for Avx512 {
         fn select_lt(a: __m512, b: __m512, yes: __m512, no: __m512) -> __m512 {
             _mm512_mask_blend_ps(_mm512_cmp_ps_mask::<_CMP_LT_OQ>(a, b), no, yes)
         }
+        fn lanes_not_below(a: __m512, b: __m512) -> u32 { u32::from(_mm512_cmp_ps_mask::<_CMP_GE_OQ>(a, b)) }
         fn exp2i(p: __m512, k: __m512) -> __m512 {
             let normal = _mm512_cmp_ps_mask::<_CMP_NLT_UQ>(k, _mm512_set1_ps(LOWEST));
             _mm512_maskz_scalef_ps(normal, p, _mm512_sub_ps(k, _mm512_set1_ps(ROUND)))
@@ -128,11 +129,14 @@ impl Simd for Avx512 {
             let (even, odd) = (fold_quarters(a, b), fold_quarters(c, d));
             bytemuck::must_cast(_mm512_add_pd(_mm512_unpacklo_pd(even, odd), _mm512_unpackhi_pd(even, odd)))
         }
-        fn count_not_above(sorted: &[f64; LANES], x: f64) -> usize {
-            let halves: [__m512d; 2] = bytemuck::must_cast(*sorted);
-            let low = _mm512_cmp_pd_mask::<_CMP_LE_OQ>(halves[0], _mm512_set1_pd(x));
-            let high = _mm512_cmp_pd_mask::<_CMP_LE_OQ>(halves[1], _mm512_set1_pd(x));
-            _mm512_kunpackb(u16::from(high), u16::from(low)).count_ones() as usize
+        fn prefix_sums(x: [f64; WIDTH]) -> [f64; WIDTH] {
+            let x = bytemuck::must_cast(x);
+            let x = _mm512_add_pd(x, shifted::<7>(x));
+            let x = _mm512_add_pd(x, shifted::<6>(x));
+            bytemuck::must_cast(_mm512_add_pd(x, shifted::<4>(x)))
+        }
+        fn count_not_above(sorted: &[f64; WIDTH], x: f64) -> usize {
+            _mm512_cmp_pd_mask::<_CMP_LE_OQ>(bytemuck::must_cast(*sorted), _mm512_set1_pd(x)).count_ones() as usize
         }
         fn transpose(vectors: &[&[f32; LANES]; LANES]) -> [[f32; LANES]; LANES] {
             let mut lanes = [[0.0; LANES]; LANES];
@@ -155,6 +159,13 @@ impl Simd for Avx512 {
             lanes
         }
     }
+}
+
+/// Zeros, then the first N lanes.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn shifted<const SKIP: i32>(x: __m512d) -> __m512d {
+    _mm512_castsi512_pd(_mm512_alignr_epi64::<SKIP>(_mm512_castpd_si512(x), _mm512_setzero_si512()))
 }
 
 /// The lower and the upper half of each added.

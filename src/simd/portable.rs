@@ -106,6 +106,11 @@ impl Simd for Portable {
         a.simd_lt(b).select(yes, no)
     }
 
+    #[inline(always)]
+    fn lanes_not_below(self, a: f32x16, b: f32x16) -> u32 {
+        a.simd_ge(b).to_bitmask()
+    }
+
     #[cfg(not(any(target_feature = "fma", all(target_arch = "aarch64", target_feature = "neon"))))]
     #[inline(always)]
     fn exp2_of_product(

@@ -1,0 +1,111 @@
+//! Weights to masses: the integers that columns are filled with.
+
+use super::ROUND;
+use crate::sample::sum_block;
+use crate::simd::{LANES, Simd, WIDTH};
+use crate::summary::prefetch_group;
+use crate::weights::{GROUP, for_each_block};
+
+/// A token whose mass is no less than the capacity, at first.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Heavy {
+    pub(super) token: u32,
+    /// What fills it up, once it has become light. (Until then, itself.)
+    pub(super) alias: u32,
+    pub(super) mass: f64,
+}
+
+/// Weights to masses. Those of a row are 2^51 or less together, so f64 holds them and their sums exactly.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Measure {
+    /// The mass of a column.
+    pub(super) capacity: f64,
+    factor: f64,
+}
+
+impl Measure {
+    /// For so many weights of this sum.
+    pub(super) fn new(capacity: f64, weights: usize, sum: f64) -> Self {
+        Self { capacity, factor: capacity * (weights as f64 / sum) }
+    }
+
+    /// Rounded down (a half is taken off before rounding to the nearest: so an odd integer loses one).
+    #[inline(always)]
+    pub(super) fn mass(self, weight: f32) -> f64 {
+        (f64::from(weight) * self.factor - 0.5 + ROUND) - ROUND
+    }
+
+    /// What each of these masses lacks, if it is a light one.
+    #[inline(always)]
+    pub(super) fn lacking(self, masses: &[f64; WIDTH]) -> [f64; WIDTH] {
+        let mut lacking = [0.0; WIDTH];
+        for i in 0..WIDTH {
+            lacking[i] = (self.capacity - masses[i]).max(0.0);
+        }
+        lacking
+    }
+
+    /// The heavy tokens of a row, the largest of them last: it takes up what rounding left of all. Returns how many.
+    #[inline(always)]
+    pub(super) fn collect<S: Simd>(self, simd: S, weights: &[f32], heavy: &mut [Heavy]) -> usize {
+        let least = simd.splat(self.least_heavy());
+        let (mut count, mut most, mut largest) = (0, 0.0, 0);
+        for_each_block(
+            weights,
+            0.0,
+            #[inline(always)]
+            |start, block| {
+                for (vectors, first) in block.as_chunks::<LANES>().0.chunks(4).zip((0..).step_by(4 * LANES)) {
+                    // A bit for each of 64 tokens: so the loop over those ends unforeseen only once.
+                    let mut tokens = 0_u64;
+                    for vector in vectors.iter().rev() {
+                        let lanes = simd.lanes_not_below(simd.load(vector), least);
+                        tokens = tokens << LANES | u64::from(lanes);
+                    }
+                    while tokens != 0 {
+                        let place = first + tokens.trailing_zeros() as usize;
+                        let (token, mass) = ((start + place) as u32, self.mass(block[place]));
+                        heavy[count] = Heavy { token, alias: token, mass };
+                        (most, largest) = if mass > most { (mass, count) } else { (most, largest) };
+                        count += 1;
+                        tokens &= tokens - 1;
+                    }
+                }
+            },
+        );
+        heavy.swap(largest, count.saturating_sub(1));
+        count
+    }
+
+    /// The least weight of a heavy token: near the mean.
+    fn least_heavy(self) -> f32 {
+        let mut weight = (self.capacity / self.factor) as f32;
+        while self.mass(weight) < self.capacity {
+            weight = weight.next_up();
+        }
+        while self.mass(weight.next_down()) >= self.capacity {
+            weight = weight.next_down();
+        }
+        weight
+    }
+}
+
+/// The sum of weights in f64; NaN if one is negative or NaN.
+#[inline(always)]
+pub(super) fn sum_row<S: Simd>(simd: S, row: &[f32]) -> f64 {
+    let mut sum = 0.0;
+    for_each_block(
+        row,
+        0.0,
+        #[inline(always)]
+        |start, block| {
+            sum += sum_block(
+                simd,
+                block,
+                #[inline(always)]
+                |group| prefetch_group(simd, row, start + group * GROUP),
+            );
+        },
+    );
+    sum
+}

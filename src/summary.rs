@@ -20,6 +20,40 @@ impl Reference {
         (x - f64::from(self.offset)) * factor.exact - f64::from(self.exponent)
     }
 
+    /// The highest of those that weigh something. `None` if none does.
+    pub(crate) fn highest(blocks: &[Summary], factor: &Factor) -> Option<Self> {
+        let mut highest = blocks.iter().find(|block| block.sum != 0.0)?.reference;
+        for block in blocks {
+            let other = block.reference;
+            if !other.same(highest)
+                && block.sum != 0.0
+                && other.height(0.0, factor) < highest.height(0.0, factor)
+            {
+                highest = other;
+            }
+        }
+        Some(highest)
+    }
+
+    /// The sum of a block, relative to this reference.
+    #[inline]
+    pub(crate) fn mass_of(self, block: &Summary, factor: &Factor) -> f64 {
+        if block.reference.same(self) { block.sum } else { block.sum * self.scale_of(block, factor) }
+    }
+
+    /// By its bits: one comparison of integers.
+    #[inline]
+    fn same(self, other: Self) -> bool {
+        let bits = |reference: Self| [reference.exponent.to_bits(), reference.offset.to_bits()];
+        bits(self) == bits(other)
+    }
+
+    /// What the weights of a block must be multiplied by to be relative to this reference. (A block
+    /// of masked tokens has no reference to speak of: its weights stay 0.)
+    fn scale_of(self, block: &Summary, factor: &Factor) -> f64 {
+        if block.sum == 0.0 { 0.0 } else { block.reference.relative_to(self, factor) }
+    }
+
     /// What a weight relative to `self` must be multiplied by to be relative to `other`.
     fn relative_to(self, other: Self, factor: &Factor) -> f64 {
         if self == other {
@@ -68,17 +102,7 @@ impl Total {
     /// Folds the blocks in index order. `None` unless the sum is above 0 and finite: if a logit is NaN or +inf, or
     /// all are -inf, or if a weight is negative or not finite, or all are 0.
     pub(crate) fn of(blocks: &mut [Summary], factor: &Factor) -> Option<Self> {
-        let mut reference = blocks.iter().find(|block| block.sum != 0.0)?.reference;
-        for block in &*blocks {
-            let other = block.reference;
-            if other != reference
-                && block.sum != 0.0
-                && other.height(0.0, factor) < reference.height(0.0, factor)
-            {
-                reference = other;
-            }
-        }
-        let mut total = Self { sum: 0.0, reference };
+        let mut total = Self { sum: 0.0, reference: Reference::highest(blocks, factor)? };
         for block in blocks {
             total.sum += total.mass(block, factor);
             block.through = total.sum;
@@ -97,13 +121,7 @@ impl Total {
 
     /// The sum of a block, relative to the row's reference.
     pub(crate) fn mass(&self, block: &Summary, factor: &Factor) -> f64 {
-        block.sum * self.scale_of(block, factor)
-    }
-
-    /// What the weights of a block must be multiplied by to be relative to the row's reference. (A block
-    /// of masked tokens has no reference to speak of: its weights stay 0.)
-    pub(crate) fn scale_of(&self, block: &Summary, factor: &Factor) -> f64 {
-        if block.sum == 0.0 { 0.0 } else { block.reference.relative_to(self.reference, factor) }
+        self.reference.mass_of(block, factor)
     }
 }
 
@@ -142,7 +160,7 @@ pub(crate) fn for_each_share(
     mut scale: impl FnMut(Range<usize>, Share),
 ) -> bool {
     let Some(total) = Total::of(summaries, factor) else { return false };
-    let share = |block: &Summary| total.scale_of(block, factor) * (1.0 / total.sum);
+    let share = |block: &Summary| total.reference.scale_of(block, factor) * (1.0 / total.sum);
     let mut start = 0;
     for blocks in summaries.chunk_by(|a, b| share(a) == share(b)) {
         let end = len.min(start + blocks.len() * BLOCK);

@@ -96,11 +96,11 @@ pub(crate) fn for_each_block<L: Logit>(row: &[L], filler: L, mut kernel: impl Fn
     }
 }
 
-/// The beginning of a block, filled up.
-pub(crate) fn padded<L: Logit>(part: &[L], filler: L) -> [L; BLOCK] {
-    let mut block = [filler; BLOCK];
-    block[..part.len()].copy_from_slice(part);
-    block
+/// The beginning of a block or a group, filled up.
+pub(crate) fn padded<L: Logit, const N: usize>(part: &[L], filler: L) -> [L; N] {
+    let mut whole = [filler; N];
+    whole[..part.len()].copy_from_slice(part);
+    whole
 }
 
 /// Eight vectors.
@@ -243,27 +243,44 @@ fn weigh<S: Simd, L: Logit, const SHIFTED: bool>(
     reference: Reference,
     mut visit: impl FnMut(usize, [S::V; WIDTH]),
 ) -> f64 {
-    let zero = simd.splat(0.0);
+    let mut sum = simd.widen(simd.splat(0.0));
+    for (number, group) in groups(block).iter().enumerate() {
+        let w = weigh_group::<S, L, SHIFTED>(simd, group, factor, reference);
+        visit(number, w);
+        sum = simd.add_wide(sum, simd.widen(add_up(simd, w)));
+    }
+    simd.reduce_add_wide(sum)
+}
+
+/// The weights of a group, for a reference.
+#[inline(always)]
+pub(crate) fn weigh_group<S: Simd, L: Logit, const SHIFTED: bool>(
+    simd: S,
+    group: &Group<L>,
+    factor: &Factor,
+    reference: Reference,
+) -> [S::V; WIDTH] {
     let (shrink, offset) = (simd.splat(factor.shrink), simd.splat(reference.offset * factor.shrink));
     let (hi, lo) = (simd.splat(factor.hi), simd.splat(factor.lo));
     let exponent = simd.splat(reference.exponent);
-    let mut sum = simd.widen(zero);
-    for (number, group) in groups(block).iter().enumerate() {
-        let mut x = [zero; WIDTH];
-        for i in 0..WIDTH {
-            x[i] = L::load(simd, &group[i]);
-            if SHIFTED {
-                x[i] = simd.mul_sub(x[i], shrink, offset);
-            }
+    let mut x = [shrink; WIDTH];
+    for i in 0..WIDTH {
+        x[i] = L::load(simd, &group[i]);
+        if SHIFTED {
+            x[i] = simd.mul_sub(x[i], shrink, offset);
         }
-        let (mut w, k) = simd.exp2_of_product(x, hi, lo);
-        for i in 0..WIDTH {
-            w[i] = simd.exp2i(w[i], if SHIFTED { simd.sub(k[i], exponent) } else { k[i] });
-        }
-        visit(number, w);
-        sum = simd.add_wide(sum, simd.widen(reduce(w, |a, b| simd.add(a, b))));
     }
-    simd.reduce_add_wide(sum)
+    let (mut w, k) = simd.exp2_of_product(x, hi, lo);
+    for i in 0..WIDTH {
+        w[i] = simd.exp2i(w[i], if SHIFTED { simd.sub(k[i], exponent) } else { k[i] });
+    }
+    w
+}
+
+/// The sums of the weights of a group, lane by lane, pairwise.
+#[inline(always)]
+pub(crate) fn add_up<S: Simd>(simd: S, w: [S::V; WIDTH]) -> S::V {
+    reduce(w, |a, b| simd.add(a, b))
 }
 
 /// One vector of all, lane by lane: i with i + 4, then + 2, + 1.

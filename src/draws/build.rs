@@ -8,7 +8,7 @@ use crate::batch::diagnose;
 use crate::sample::diagnose_weights;
 use crate::simd::{Simd, dispatch};
 use crate::summary::{Total, prefetch_group};
-use crate::weights::{BLOCK, Factor, GROUP, for_each_block, groups};
+use crate::weights::{BLOCK, Factor, GROUP, for_each_block, groups, store};
 use crate::{Level, Logit, RowError, Rows, Temperature};
 
 /// Blocks whose vectors are summed together.
@@ -41,12 +41,15 @@ impl Cdf {
             source.nothing(),
             #[inline(always)]
             |start, block| {
+                let weights = &mut self.weights[start / BLOCK];
                 self.summaries.push(source.weigh(
                     simd,
                     block,
-                    &mut self.weights[start / BLOCK],
                     #[inline(always)]
-                    |group| prefetch_group(simd, row, start + group * GROUP),
+                    |group, w| {
+                        prefetch_group(simd, row, start + group * GROUP);
+                        store(simd, w, weights, group);
+                    },
                 ));
             },
         );

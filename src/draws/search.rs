@@ -80,7 +80,7 @@ pub(super) fn last_not_above<S: Simd, const N: usize>(simd: S, prefixes: &[f64; 
     for eight in prefixes.as_chunks().0 {
         count += simd.count_not_above(eight, target);
     }
-    count - 1
+    count.saturating_sub(1)
 }
 
 /// Of each vector of weights, the lane at which the running sum exceeds its target; if rounding lets none exceed
@@ -127,19 +127,6 @@ fn transpose<S: Simd, const N: usize>(simd: S, vectors: &[&[f32; LANES]; N]) -> 
         }
     }
     lanes
-}
-
-/// The prefixes before parts, infinite after the last part that is not 0; and the sum of all.
-#[inline(always)]
-pub(super) fn prefixes<const N: usize>(parts: &[f64; N]) -> ([f64; N], f64) {
-    let (mut before, mut sum, mut last) = ([f64::INFINITY; N], 0.0, 0);
-    for (index, part) in parts.iter().enumerate() {
-        before[index] = sum;
-        sum += part;
-        last = if *part > 0.0 { index } else { last };
-    }
-    before[last + 1..].fill(f64::INFINITY);
-    (before, sum)
 }
 
 /// The prefixes before the vectors of blocks, from their sums: infinite after the last that is not 0. (Blocks take

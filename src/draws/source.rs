@@ -1,10 +1,12 @@
 //! Rows of logits or of weights, for what draws from either.
 
 use crate::Logit;
-use crate::sample::sum_block;
-use crate::simd::Simd;
-use crate::summary::Summary;
-use crate::weights::{BLOCK, Factor, TRUSTED, store, summarize};
+use crate::sample::{sum_block, sum_group};
+use crate::simd::{LANES, Simd, WIDTH};
+use crate::summary::{Reference, Summary, prefetch_group};
+use crate::weights::{
+    BLOCK, Factor, GROUP, Group, TRUSTED, add_up, for_each_block, groups, summarize, weigh_group,
+};
 
 /// Where the weights of a row of `L` come from.
 pub(super) trait Source<L: Logit>: Copy {
@@ -12,16 +14,14 @@ pub(super) trait Source<L: Logit>: Copy {
     fn nothing(self) -> L;
     /// By which the references of blocks compare.
     fn factor(self) -> Factor;
-    /// A block with a lower sum may get a better reference by being weighed again.
+    /// What has a lower sum may get a better reference by being weighed again.
     fn low(self) -> f64;
-    /// Of a block, its weights and their summary. `visit` is called with the number of each group.
-    fn weigh<S: Simd>(
-        self,
-        simd: S,
-        block: &[L; BLOCK],
-        weights: &mut [f32; BLOCK],
-        visit: impl Fn(usize),
-    ) -> Summary;
+    /// The summary of a block. `visit` sees each group of weights with its number, and may see them twice.
+    fn weigh<S: Simd>(self, simd: S, block: &[L; BLOCK], visit: impl FnMut(usize, [S::V; WIDTH])) -> Summary;
+    /// The weights of a group, for a reference.
+    fn weigh_group<S: Simd>(self, simd: S, group: &Group<L>, reference: Reference) -> [S::V; WIDTH];
+    /// The summaries of the groups of a row, up to the end of its last block.
+    fn summarize_groups<S: Simd>(self, simd: S, row: &[L], summaries: &mut Vec<Summary>);
 }
 
 /// Logits at a temperature.
@@ -42,23 +42,47 @@ impl<L: Logit> Source<L> for Softmax {
     }
 
     #[inline(always)]
-    fn weigh<S: Simd>(
-        self,
-        simd: S,
-        block: &[L; BLOCK],
-        weights: &mut [f32; BLOCK],
-        visit: impl Fn(usize),
-    ) -> Summary {
-        summarize(
-            simd,
-            block,
-            &self.0,
+    fn weigh<S: Simd>(self, simd: S, block: &[L; BLOCK], visit: impl FnMut(usize, [S::V; WIDTH])) -> Summary {
+        summarize(simd, block, &self.0, visit)
+    }
+
+    #[inline(always)]
+    fn weigh_group<S: Simd>(self, simd: S, group: &Group<L>, reference: Reference) -> [S::V; WIDTH] {
+        weigh_group::<S, L, true>(simd, group, &self.0, reference)
+    }
+
+    /// (A group's reference is that of its block. The sums of eight groups are taken together: one by one, each would
+    /// keep the next waiting.)
+    #[inline(always)]
+    fn summarize_groups<S: Simd>(self, simd: S, row: &[L], summaries: &mut Vec<Summary>) {
+        let mut columns = [[0.0; LANES]; WIDTH];
+        summaries.clear();
+        for_each_block(
+            row,
+            L::NEG_INFINITY,
             #[inline(always)]
-            |group, w| {
-                visit(group);
-                store(simd, w, weights, group);
+            |start, block| {
+                let first = summaries.len() % WIDTH;
+                let summary = summarize(
+                    simd,
+                    block,
+                    &self.0,
+                    #[inline(always)]
+                    |group, w| {
+                        prefetch_group(simd, row, start + group * GROUP);
+                        simd.store(add_up(simd, w), &mut columns[(first + group) % WIDTH]);
+                    },
+                );
+                summaries.extend([summary; BLOCK / GROUP]);
+                if summaries.len().is_multiple_of(WIDTH) || start + BLOCK >= row.len() {
+                    let of_eight = summaries.len().next_multiple_of(WIDTH) - WIDTH;
+                    let sums = simd.reduce_add_eight(&columns);
+                    for (summary, sum) in summaries[of_eight..].iter_mut().zip(sums) {
+                        summary.sum = sum;
+                    }
+                }
             },
-        )
+        );
     }
 }
 
@@ -85,10 +109,37 @@ impl Source<f32> for Weights {
         self,
         simd: S,
         block: &[f32; BLOCK],
-        weights: &mut [f32; BLOCK],
-        visit: impl Fn(usize),
+        mut visit: impl FnMut(usize, [S::V; WIDTH]),
     ) -> Summary {
-        *weights = *block;
-        Summary { sum: sum_block(simd, block, visit), ..Summary::default() }
+        for (number, group) in groups(block).iter().enumerate() {
+            visit(number, self.weigh_group(simd, group, Reference::default()));
+        }
+        Summary { sum: sum_block(simd, block, |_| ()), ..Summary::default() }
+    }
+
+    #[inline(always)]
+    fn weigh_group<S: Simd>(self, simd: S, group: &Group<f32>, _: Reference) -> [S::V; WIDTH] {
+        let mut w = [simd.splat(0.0); WIDTH];
+        for i in 0..WIDTH {
+            w[i] = simd.load(&group[i]);
+        }
+        w
+    }
+
+    /// (In f64 throughout: weights may be as large as f32 can hold.)
+    #[inline(always)]
+    fn summarize_groups<S: Simd>(self, simd: S, row: &[f32], summaries: &mut Vec<Summary>) {
+        summaries.clear();
+        for_each_block(
+            row,
+            0.0,
+            #[inline(always)]
+            |start, block| {
+                for (number, group) in groups(block).iter().enumerate() {
+                    prefetch_group(simd, row, start + number * GROUP);
+                    summaries.push(Summary { sum: sum_group(simd, group), ..Summary::default() });
+                }
+            },
+        );
     }
 }

@@ -1,48 +1,35 @@
 //! What is left of a row while tokens are taken from it.
 //!
 //! ```text
-//! masses of the blocks, in a tree of sums
-//! for each draw:  down the tree to a block; its weights; the token, as `sample` finds it in a block
-//!                 the token is removed, its vector summed again, then its block, and the path up to the root
+//! masses of the groups of 128 tokens, in a tree of sums                                            (tree.rs)
+//! for each draw:  down the tree to a group; its weights, the first time; a vector, a lane
+//!                 the token is removed, its group summed again, and the path up to the root
 //! ```
 //!
 //! A removed weight is never subtracted: what is left is summed anew, so nothing cancels, however little
-//! that is. A block left far below its reference gets a new one, and so does the row: the tokens drawn
+//! that is. A group left far below its reference gets a new one, and so does the row: the tokens drawn
 //! last are as exact as the first.
-//!
-//! (Wong and Easton, "An efficient method for weighted sampling without replacement", 1980: the tree.)
 
-use super::cdf::VECTORS;
-use super::search::{first_lanes_above, last_not_above, prefixes};
+use super::search::first_lanes_above;
 use super::source::Source;
 use super::tree::Tree;
 use crate::Logit;
-use crate::simd::{LANES, Simd};
-use crate::summary::{Summary, Total, prefetch_group};
-use crate::weights::{BLOCK, Factor, GROUP, for_each_block, groups, padded};
+use crate::simd::{LANES, Simd, WIDTH};
+use crate::summary::{Reference, Summary};
+use crate::weights::{BLOCK, Factor, GROUP, Group, padded};
 
 /// A row, and what has been taken from it.
 #[derive(Debug, Default)]
 pub(super) struct Urn {
+    /// Of each group, what is left.
     summaries: Vec<Summary>,
-    /// Of the masses of the blocks.
+    /// Of their masses.
     tree: Tree,
-    /// Without the tokens that were taken; their sums are valid where `touched`.
-    blocks: Vec<Block>,
+    /// Of each group, without the tokens that were taken; valid where `touched`.
+    weights: Vec<Group<f32>>,
     touched: Vec<bool>,
     /// A bit per token.
     taken: Vec<u64>,
-}
-
-/// What is left of a block.
-#[derive(Clone, Debug)]
-struct Block {
-    weights: [f32; BLOCK],
-    /// Of each vector.
-    sums: [f64; VECTORS],
-    /// Before each vector; infinite after the last that is not 0.
-    before: [f64; VECTORS],
-    sum: f64,
 }
 
 impl Urn {
@@ -57,161 +44,173 @@ impl Urn {
         uniforms: &mut impl Iterator<Item = f64>,
         tokens: &mut [u32],
     ) -> Result<(), Option<usize>> {
-        let factor = source.factor();
-        let mut total = self.fill(simd, source, row, &factor).ok_or(None)?;
+        let (factor, mut least) = (source.factor(), COARSE);
+        self.fill(simd, source, row);
+        let mut top = self.grow(&factor).ok_or(None)?;
         for (drawn, (token, uniform)) in tokens.iter_mut().zip(uniforms).enumerate() {
-            if self.tree.sum() < EXHAUSTED {
-                total = Total::of(&mut self.summaries, &factor).ok_or(Some(drawn))?;
-                self.grow(&total, &factor);
+            if self.tree.sum() < least {
+                if least == COARSE {
+                    self.refine(simd, source, row);
+                    least = EXHAUSTED;
+                }
+                top = self.grow(&factor).ok_or(Some(drawn))?;
             }
-            let (index, fraction) = self.tree.find(simd, uniform);
-            *token = self.take(simd, source, row, index, fraction).ok_or(Some(drawn))? as u32;
-            self.tree.set(index, total.mass(&self.summaries[index], &factor));
+            let (group, fraction) = self.tree.find(uniform);
+            *token = self.take(simd, source, row, group, fraction).ok_or(Some(drawn))? as u32;
+            self.tree.set(group, top.mass_of(&self.summaries[group], &factor));
         }
         Ok(())
     }
 
-    /// One pass over the row. `None` if it cannot be served.
+    /// One pass over the row.
     #[inline(always)]
-    fn fill<S: Simd, L: Logit>(
-        &mut self,
-        simd: S,
-        source: impl Source<L>,
-        row: &[L],
-        factor: &Factor,
-    ) -> Option<Total> {
-        let blocks = row.len().div_ceil(BLOCK);
-        self.blocks.resize(self.blocks.len().max(blocks), Block::EMPTY);
-        self.summaries.clear();
-        for_each_block(
-            row,
-            source.nothing(),
-            #[inline(always)]
-            |start, block| {
-                self.summaries.push(source.weigh(
-                    simd,
-                    block,
-                    &mut self.blocks[start / BLOCK].weights,
-                    #[inline(always)]
-                    |group| prefetch_group(simd, row, start + group * GROUP),
-                ));
-            },
-        );
+    fn fill<S: Simd, L: Logit>(&mut self, simd: S, source: impl Source<L>, row: &[L]) {
+        let groups = row.len().div_ceil(GROUP);
+        source.summarize_groups(simd, row, &mut self.summaries);
+        self.summaries.truncate(groups);
+        self.weights.resize(self.weights.len().max(groups), [[0.0; LANES]; WIDTH]);
         self.touched.clear();
-        self.touched.resize(blocks, false);
+        self.touched.resize(groups, false);
         self.taken.clear();
         self.taken.resize(row.len().div_ceil(64), 0);
-        let total = Total::of(&mut self.summaries, factor)?;
-        self.grow(&total, factor);
-        Some(total)
     }
 
-    /// The tree, anew.
-    fn grow(&mut self, total: &Total, factor: &Factor) {
-        self.tree.fill(self.summaries.iter().map(|summary| total.mass(summary, factor)));
+    /// The tree, relative to the highest reference, which is returned; `None` if there is nothing to draw, or if the row
+    /// cannot be served.
+    fn grow(&mut self, factor: &Factor) -> Option<Reference> {
+        let top = Reference::highest(&self.summaries, factor)?;
+        self.tree.fill(self.summaries.iter().map(|summary| top.mass_of(summary, factor)));
+        (0.0..f64::INFINITY).contains(&self.tree.sum()).then_some(top)
     }
 
-    /// Takes a token out of a block.
+    /// A reference of its own for every group that was weighed relative to a much larger one of its block.
+    #[inline(always)]
+    fn refine<S: Simd, L: Logit>(&mut self, simd: S, source: impl Source<L>, row: &[L]) {
+        for group in 0..self.summaries.len() {
+            if self.summaries[group].sum < source.low() {
+                self.weigh_again(simd, source, row, group);
+            }
+        }
+    }
+
+    /// Takes a token out of a group.
     #[inline(always)]
     fn take<S: Simd, L: Logit>(
         &mut self,
         simd: S,
         source: impl Source<L>,
         row: &[L],
-        index: usize,
+        group: usize,
         fraction: f64,
     ) -> Option<usize> {
-        let start = index * BLOCK;
-        let block = &mut self.blocks[index];
-        if !core::mem::replace(&mut self.touched[index], true) {
-            sum_vectors(simd, block);
+        if !core::mem::replace(&mut self.touched[group], true) {
+            let mut room = [[source.nothing(); LANES]; WIDTH];
+            let logits = whole(part(row, group), &mut room);
+            let w = source.weigh_group(simd, logits, self.summaries[group].reference);
+            for (w, out) in w.into_iter().zip(&mut self.weights[group]) {
+                simd.store(w, out);
+            }
         }
-        let token = start + block.take(simd, fraction)?;
+        let (within, sum) = take_from(simd, &mut self.weights[group], fraction)?;
+        let token = group * GROUP + within;
         self.taken[token / 64] |= 1 << (token % 64);
-        self.summaries[index].sum = block.sum;
-        if block.sum < source.low() {
-            let rest = self.rest(source, row, start);
-            self.summaries[index] = weigh_again(simd, source, &rest, &mut self.blocks[index]);
+        self.summaries[group].sum = sum;
+        if sum < source.low() {
+            self.weigh_again(simd, source, row, group);
         }
         Some(token)
     }
 
-    /// A block of the row, without the tokens that were taken.
-    fn rest<L: Logit>(&self, source: impl Source<L>, row: &[L], start: usize) -> [L; BLOCK] {
-        let mut block = padded(&row[start..row.len().min(start + BLOCK)], source.nothing());
-        for (bits, tokens) in self.taken[start / 64..].iter().zip(block.chunks_mut(64)) {
+    /// What is left of a group, with a reference that suits it. (A function of its own: where a kernel gets too long,
+    /// LLVM leaves its operations as calls.)
+    #[inline(never)]
+    fn weigh_again<S: Simd, L: Logit>(&mut self, simd: S, source: impl Source<L>, row: &[L], group: usize) {
+        let mut rest: [L; BLOCK] = padded(part(row, group), source.nothing());
+        for (bits, tokens) in self.taken[group * GROUP / 64..].iter().zip(rest[..GROUP].chunks_mut(64)) {
             for (bit, token) in tokens.iter_mut().enumerate() {
                 if bits >> bit & 1 == 1 {
                     *token = source.nothing();
                 }
             }
         }
-        block
+        let weights = &mut self.weights[group];
+        self.touched[group] = true;
+        self.summaries[group] = simd.vectorize(
+            #[inline(always)]
+            || {
+                source.weigh(
+                    simd,
+                    &rest,
+                    #[inline(always)]
+                    |group, w| {
+                        for (w, out) in w.into_iter().zip(&mut *weights) {
+                            if group == 0 {
+                                simd.store(w, out);
+                            }
+                        }
+                    },
+                )
+            },
+        );
     }
 }
 
-impl Block {
-    const EMPTY: Self =
-        Self { weights: [0.0; BLOCK], sums: [0.0; VECTORS], before: [0.0; VECTORS], sum: 0.0 };
+/// A group of a row.
+fn part<L>(row: &[L], group: usize) -> &[L] {
+    let start = group * GROUP;
+    &row[start..row.len().min(start + GROUP)]
+}
 
-    /// Sums the weights.
-    #[inline(always)]
-    fn sum_vectors<S: Simd>(&mut self, simd: S) {
-        for (sums, vectors) in self.sums.as_chunks_mut().0.iter_mut().zip(groups(&self.weights)) {
-            *sums = simd.reduce_add_eight(vectors);
+/// It, if it is as long as a group; or the room for one, with it at the beginning.
+#[inline(always)]
+fn whole<'a, L: Logit>(part: &'a [L], room: &'a mut Group<L>) -> &'a Group<L> {
+    match part.as_chunks().0.first_chunk() {
+        Some(group) => group,
+        None => {
+            room.as_flattened_mut()[..part.len()].copy_from_slice(part);
+            room
         }
-        (self.before, self.sum) = prefixes(&self.sums);
-    }
-
-    /// Takes the token at which `fraction` of the block's weight is exceeded.
-    #[inline(always)]
-    fn take<S: Simd>(&mut self, simd: S, fraction: f64) -> Option<usize> {
-        let target = fraction * self.sum;
-        let vector = last_not_above(simd, &self.before, target);
-        let weights = &mut self.weights.as_chunks_mut::<LANES>().0[vector];
-        let [lane] = first_lanes_above(simd, [weights], &[target - self.before[vector]]);
-        let weight = &mut weights[lane as usize];
-        if *weight == 0.0 {
-            return None;
-        }
-        *weight = 0.0;
-        self.sums[vector] = simd.reduce_add_wide(simd.widen(simd.load(weights)));
-        (self.before, self.sum) = prefixes(&self.sums);
-        Some(vector * LANES + lane as usize)
     }
 }
 
-/// (A function of its own, as the next: where the kernel gets too long, LLVM leaves its operations as calls.)
-#[inline(never)]
-fn sum_vectors<S: Simd>(simd: S, block: &mut Block) {
-    simd.vectorize(
-        #[inline(always)]
-        || block.sum_vectors(simd),
-    );
+/// Takes the token at which `fraction` of the weight is exceeded. Returns it, and the sum of what is left.
+#[inline(always)]
+fn take_from<S: Simd>(simd: S, weights: &mut Group<f32>, fraction: f64) -> Option<(usize, f64)> {
+    let mut sums = simd.reduce_add_eight(weights);
+    let (vector, within) = find(&sums, fraction);
+    let [lane] = first_lanes_above(simd, [&weights[vector]], &[within]);
+    let weight = &mut weights[vector][lane as usize];
+    if *weight == 0.0 {
+        return None;
+    }
+    *weight = 0.0;
+    sums[vector] = simd.reduce_add_wide(simd.widen(simd.load(&weights[vector])));
+    Some((vector * LANES + lane as usize, sums.iter().sum()))
 }
 
-#[inline(never)]
-fn weigh_again<S: Simd, L: Logit>(
-    simd: S,
-    source: impl Source<L>,
-    rest: &[L; BLOCK],
-    block: &mut Block,
-) -> Summary {
-    simd.vectorize(
-        #[inline(always)]
-        || {
-            let summary = source.weigh(
-                simd,
-                rest,
-                &mut block.weights,
-                #[inline(always)]
-                |_| (),
-            );
-            block.sum_vectors(simd);
-            summary
-        },
-    )
+/// The part at which `fraction` of all is exceeded, and how much of it lies below that; if rounding lets none exceed it,
+/// the last part that is not 0.
+#[inline(always)]
+fn find(parts: &[f64; WIDTH], fraction: f64) -> (usize, f64) {
+    let (mut through, mut sum, mut index) = ([0.0; WIDTH], 0.0, 0);
+    for i in 0..WIDTH {
+        sum += parts[i];
+        through[i] = sum;
+    }
+    let target = fraction * sum;
+    for through in &through {
+        index += usize::from(*through <= target);
+    }
+    if index == WIDTH {
+        index = parts.iter().rposition(|part| *part > 0.0).unwrap_or_default();
+    }
+    let before = if index == 0 { 0.0 } else { through[index - 1] };
+    (index, target - before)
 }
+
+/// Below this sum groups get references of their own, where they have none. (In a group weighed with its block, what
+/// counts as 0 is less than 2^-125: so little of this that it does not matter.)
+const COARSE: f64 = f64::from_bits((1023 - 40) << 52);
 
 /// Below this sum a row gets a new reference. (Masses 2^-522 of that are still exact.)
 const EXHAUSTED: f64 = f64::from_bits((1023 - 500) << 52);

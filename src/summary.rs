@@ -20,12 +20,16 @@ impl Reference {
         (x - f64::from(self.offset)) * factor.exact - f64::from(self.exponent)
     }
 
-    /// The highest of those that weigh something. `None` if none does.
+    /// The highest of those that weigh something. (Or any of them, if nothing does.)
     pub(crate) fn highest(blocks: &[Summary], factor: &Factor) -> Option<Self> {
+        let first = blocks.first()?.reference;
+        if blocks.iter().fold(0, |all, block| all | block.reference.difference(first)) == 0 {
+            return Some(first);
+        }
         let mut highest = blocks.iter().find(|block| block.sum != 0.0)?.reference;
         for block in blocks {
             let other = block.reference;
-            if !other.same(highest)
+            if other.difference(highest) != 0
                 && block.sum != 0.0
                 && other.height(0.0, factor) < highest.height(0.0, factor)
             {
@@ -38,14 +42,18 @@ impl Reference {
     /// The sum of a block, relative to this reference.
     #[inline]
     pub(crate) fn mass_of(self, block: &Summary, factor: &Factor) -> f64 {
-        if block.reference.same(self) { block.sum } else { block.sum * self.scale_of(block, factor) }
+        if block.reference.difference(self) == 0 {
+            block.sum
+        } else {
+            block.sum * self.scale_of(block, factor)
+        }
     }
 
-    /// By its bits: one comparison of integers.
-    #[inline]
-    fn same(self, other: Self) -> bool {
-        let bits = |reference: Self| [reference.exponent.to_bits(), reference.offset.to_bits()];
-        bits(self) == bits(other)
+    /// 0 if they have the same bits. (Cheaper than a comparison of f32.)
+    #[inline(always)]
+    fn difference(self, other: Self) -> u32 {
+        (self.exponent.to_bits() ^ other.exponent.to_bits())
+            | (self.offset.to_bits() ^ other.offset.to_bits())
     }
 
     /// What the weights of a block must be multiplied by to be relative to this reference. (A block

@@ -80,7 +80,7 @@ impl Urn {
     fn grow(&mut self, factor: &Factor) -> Option<Reference> {
         let top = Reference::highest(&self.summaries, factor)?;
         self.tree.fill(self.summaries.iter().map(|summary| top.mass_of(summary, factor)));
-        (0.0..f64::INFINITY).contains(&self.tree.sum()).then_some(top)
+        (self.tree.sum() > 0.0 && self.tree.sum() < f64::INFINITY).then_some(top)
     }
 
     /// A reference of its own for every group that was weighed relative to a much larger one of its block.

@@ -8,7 +8,7 @@ use std::fmt::Debug;
 
 use common::{TEMPERATURES, check, gaussian, levels, thinned};
 use half::{bf16, f16};
-use kelvin::{Draw, Level, Logit, RowError, Rows, RowsMut, Temperature};
+use kelvin::{AliasTable, Draw, Key, Level, Logit, RowError, Rows, RowsMut, Temperature, Uniforms};
 
 /// Every one of the 65536 patterns is widened right: `scale` by 1 shows it, or the error does.
 #[test]
@@ -97,5 +97,27 @@ fn bad_rows() {
         level.sample(rows, &[Temperature::ONE], &[0.5], &mut draws).expect("shapes fit");
         assert_eq!(draws[0], Err(RowError::NothingToDraw { row: 0 }));
         assert!(check::draw(level, &[0.0], Temperature::ONE, 0.5).is_ok());
+    }
+}
+
+/// What draws many tokens takes rows of all types too.
+#[test]
+fn tables_and_distinct_tokens_are_those_of_the_widened_row() {
+    let (t, keys) = ([Temperature::new(0.7).expect("a temperature")], [Key { seed: 3, position: 4 }]);
+    let row: Vec<f16> = gaussian(1300, 3.0, 5).into_iter().map(f16::from_f32).collect();
+    let wide: Vec<f32> = row.iter().map(|x| x.to_f32()).collect();
+    let (row, wide) = (Rows::new(&row, 1300).expect("a row"), Rows::new(&wide, 1300).expect("a row"));
+    for level in levels() {
+        let (mut tokens, mut expected) = ([0; 900], [1; 900]);
+        level.sample_without_replacement(row, &t, Uniforms::Keys(&keys), &mut tokens).expect("fits");
+        level.sample_without_replacement(wide, &t, Uniforms::Keys(&keys), &mut expected).expect("fits");
+        assert_eq!(tokens, expected, "{level}");
+        level.sample_many(row, &t, Uniforms::Keys(&keys), &mut tokens).expect("fits");
+        level.sample_many(wide, &t, Uniforms::Keys(&keys), &mut expected).expect("fits");
+        assert_eq!(tokens, expected, "{level}");
+        let (mut table, mut of_wide) = (AliasTable::default(), AliasTable::default());
+        level.rebuild_alias(&mut table, row, 0, t[0]).expect("servable");
+        level.rebuild_alias(&mut of_wide, wide, 0, t[0]).expect("servable");
+        assert_eq!(table.probabilities(), of_wide.probabilities(), "{level}");
     }
 }

@@ -139,7 +139,8 @@ fn pytorch_zero_weight_is_never_chosen() {
     assert_eq!(tokens, [0, 1]);
 }
 
-/// The first token is that of `sample`, and more draws do not change those before.
+/// The first token is that of `sample` (unless the uniform lies within rounding of its interval's end), and more draws do
+/// not change those before.
 #[test]
 fn first_tokens_do_not_depend_on_the_number() {
     let row = gaussian(5000, 3.0, 2);

@@ -25,7 +25,8 @@ impl AliasTable {
         // (Eight columns are written at a time, from wherever one is filled.)
         self.columns.resize(weights.len() + 2 * WIDTH, 0);
         match &mut self.heavy[..count] {
-            [] => fill_alike(weights, &mut self.columns),
+            // The largest was rounded down to less than the mean: all weigh the same.
+            [] => self.columns.iter_mut().zip(0..).for_each(|(column, token)| *column = token),
             heavy => {
                 let (alias, given) = (heavy[0].token, heavy[0].mass - measure.capacity);
                 let mut pour = Pour { scale: self.scale, measure, heavy, at: 0, alias, given };
@@ -33,16 +34,6 @@ impl AliasTable {
             }
         }
         self.columns.truncate(weights.len());
-    }
-}
-
-/// Without a heavy token all are as alike as masses can tell. (One of no weight is not alike: there are more than
-/// 2^25 of them then.)
-#[cold]
-fn fill_alike(weights: &[f32], columns: &mut [u64]) {
-    let other = weights.iter().position(|weight| *weight > 0.0).unwrap_or_default();
-    for ((token, weight), column) in weights.iter().enumerate().zip(columns) {
-        *column = if *weight > 0.0 { token } else { other } as u64;
     }
 }
 

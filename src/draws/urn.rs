@@ -46,14 +46,14 @@ impl Urn {
     ) -> Result<(), Option<usize>> {
         let (factor, mut least) = (source.factor(), COARSE);
         self.fill(simd, source, row);
-        let mut top = self.grow(&factor).ok_or(None)?;
+        let mut top = self.rebuild_tree(&factor).ok_or(None)?;
         for (drawn, (token, uniform)) in tokens.iter_mut().zip(uniforms).enumerate() {
             if self.tree.sum() < least {
                 if least == COARSE {
                     self.refine(simd, source, row);
                     least = EXHAUSTED;
                 }
-                top = self.grow(&factor).ok_or(Some(drawn))?;
+                top = self.rebuild_tree(&factor).ok_or(Some(drawn))?;
             }
             let (group, fraction) = self.tree.find(uniform);
             *token = self.take(simd, source, row, group, fraction).ok_or(Some(drawn))? as u32;
@@ -77,7 +77,7 @@ impl Urn {
 
     /// The tree, relative to the highest reference, which is returned; `None` if there is nothing to draw, or if the row
     /// cannot be served.
-    fn grow(&mut self, factor: &Factor) -> Option<Reference> {
+    fn rebuild_tree(&mut self, factor: &Factor) -> Option<Reference> {
         let top = Reference::highest(&self.summaries, factor)?;
         self.tree.fill(self.summaries.iter().map(|summary| top.mass_of(summary, factor)));
         (self.tree.sum() > 0.0 && self.tree.sum() < f64::INFINITY).then_some(top)

@@ -1,7 +1,7 @@
 //! Every target, on `wide`: NEON, wasm simd128, SSE2 or whatever the build was told to use.
 //! Where that has no fused multiply-add, it is emulated exactly.
 
-use super::{LANES, LOWEST, Line, ROUND, Simd, WIDTH};
+use super::{LANES, LOWEST, Line, ROUND, Simd};
 use wide::{f32x16, u32x16};
 
 /// The level that needs no proof: it runs everywhere.
@@ -115,12 +115,12 @@ impl Simd for Portable {
     #[inline(always)]
     fn exp2_of_product(
         self,
-        x: [f32x16; WIDTH],
+        x: [f32x16; super::WIDTH],
         hi: f32x16,
         lo: f32x16,
-    ) -> ([f32x16; WIDTH], [f32x16; WIDTH]) {
+    ) -> ([f32x16; super::WIDTH], [f32x16; super::WIDTH]) {
         let (mut p, mut k) = (x, x);
-        for i in 0..WIDTH {
+        for i in 0..super::WIDTH {
             (p[i], k[i]) = fused::exp2_of_product(x[i], hi, lo);
         }
         (p, k)

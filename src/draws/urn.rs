@@ -214,3 +214,15 @@ const COARSE: f64 = f64::from_bits((1023 - 40) << 52);
 
 /// Below this sum a row gets a new reference. (Masses 2^-522 of that are still exact.)
 const EXHAUSTED: f64 = f64::from_bits((1023 - 500) << 52);
+
+#[cfg(test)]
+mod tests {
+    use super::find;
+
+    /// Rounding may carry a target to the end of the parts.
+    #[test]
+    fn targets_beyond_the_end_find_the_last_that_is_not_0() {
+        let parts = [0.0, 1.0, 0.0, 2.0, 0.0, 0.0, 0.0, 0.0];
+        assert_eq!([0.0, 0.5, 1.0].map(|fraction| find(&parts, fraction)), [(1, 0.0), (3, 0.5), (3, 2.0)]);
+    }
+}

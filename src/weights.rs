@@ -216,7 +216,13 @@ pub(crate) fn weights<S: Simd, L: Logit>(
 #[inline(always)]
 pub(crate) fn store<S: Simd>(simd: S, w: [S::V; WIDTH], block: &mut [f32; BLOCK], group: usize) {
     let out: &mut [Group<f32>] = block.as_chunks_mut().0.as_chunks_mut().0;
-    for (w, out) in w.into_iter().zip(&mut out[group]) {
+    store_group(simd, w, &mut out[group]);
+}
+
+/// Stores a group of weights.
+#[inline(always)]
+pub(crate) fn store_group<S: Simd>(simd: S, w: [S::V; WIDTH], out: &mut Group<f32>) {
+    for (w, out) in w.into_iter().zip(out) {
         simd.store(w, out);
     }
 }

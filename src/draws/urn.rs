@@ -16,7 +16,7 @@ use super::tree::Tree;
 use crate::Logit;
 use crate::simd::{LANES, Simd, WIDTH};
 use crate::summary::{Reference, Summary};
-use crate::weights::{BLOCK, Factor, GROUP, Group, padded};
+use crate::weights::{BLOCK, Factor, GROUP, Group, padded, store_group};
 
 /// A row, and what has been taken from it.
 #[derive(Debug, Default)]
@@ -107,9 +107,7 @@ impl Urn {
             let mut room = [[source.nothing(); LANES]; WIDTH];
             let logits = whole(part(row, group), &mut room);
             let w = source.weigh_group(simd, logits, self.summaries[group].reference);
-            for (w, out) in w.into_iter().zip(&mut self.weights[group]) {
-                simd.store(w, out);
-            }
+            store_group(simd, w, &mut self.weights[group]);
         }
         let (within, sum) = take_from(simd, &mut self.weights[group], fraction)?;
         let token = group * GROUP + within;
@@ -143,10 +141,8 @@ impl Urn {
                     &rest,
                     #[inline(always)]
                     |group, w| {
-                        for (w, out) in w.into_iter().zip(&mut *weights) {
-                            if group == 0 {
-                                simd.store(w, out);
-                            }
+                        if group == 0 {
+                            store_group(simd, w, weights);
                         }
                     },
                 )

@@ -3,7 +3,7 @@
 mod common;
 
 use common::statistics::{assert_fits, assert_follows, total_variation};
-use common::{TEMPERATURES, gaussian, levels, shapes};
+use common::{TEMPERATURES, gaussian, levels, nine_rows, shapes};
 use kelvin::reference::oracle;
 use kelvin::{
     AliasTable, Error, Key, RowError, Rows, Temperature, Words, sample_many_by_alias,
@@ -170,16 +170,10 @@ fn rows_that_cannot_be_served() {
 #[test]
 fn batches() {
     let (rows, vocab, draws) = (9, 70_000, 37);
-    let mut data = gaussian(rows * vocab, 3.0, 1);
-    data[vocab + 3] = f32::NAN;
-    data[4 * vocab..5 * vocab].fill(f32::NEG_INFINITY);
+    let (data, t, keys, errors) = nine_rows(vocab);
     let logits = Rows::new(&data, vocab).expect("rows");
-    let t = [0.0, 1.0, 0.7, 1e30, 1.0, 0.1, f32::INFINITY, 2.0, 1.0]
-        .map(|t| Temperature::new(t).expect("a temperature"));
-    let keys: Vec<Key> = (0..rows as u64).map(|position| Key { seed: 3, position }).collect();
     let mut words = vec![0; rows * draws];
     words.chunks_mut(draws).zip(&keys).for_each(|(words, key)| key.fill_words(words));
-    let errors = [RowError::Logit { row: 1, index: 3, value: f32::NAN }, RowError::NothingToDraw { row: 4 }];
     let mut expected = vec![u32::MAX; rows * draws];
     for (row, tokens) in expected.chunks_mut(draws).enumerate() {
         if let Ok(table) = AliasTable::new(logits, row, t[row]) {

@@ -3,7 +3,7 @@
 mod common;
 
 use common::statistics::{assert_fits, assert_follows, enumerate, total_variation};
-use common::{SPECIAL, TEMPERATURES, check, gaussian, levels, shapes, uniforms};
+use common::{SPECIAL, TEMPERATURES, check, gaussian, levels, nine_rows, shapes, uniforms};
 use kelvin::reference::oracle;
 use kelvin::{
     AliasTable, Cdf, Draw, Draws, Error, Key, Level, RowError, Rows, Temperature, Uniforms, draw_counts,
@@ -203,16 +203,10 @@ fn pytorch_more_than_2_to_the_24_equal_categories() {
 #[test]
 fn batches() {
     let (rows, vocab, draws) = (9, 70_000, 37);
-    let mut data = gaussian(rows * vocab, 3.0, 1);
-    data[vocab + 3] = f32::NAN;
-    data[4 * vocab..5 * vocab].fill(f32::NEG_INFINITY);
+    let (data, t, keys, errors) = nine_rows(vocab);
     let logits = Rows::new(&data, vocab).expect("rows");
-    let t: Vec<Temperature> =
-        [0.0, 1.0, 0.7, 1e30, 1.0, 0.1, f32::INFINITY, 2.0, 1.0].map(temperature).to_vec();
-    let keys: Vec<Key> = (0..rows as u64).map(|position| Key { seed: 3, position }).collect();
     let mut uniforms = vec![0.0; rows * draws];
     uniforms.chunks_mut(draws).zip(&keys).for_each(|(u, key)| key.fill(u));
-    let errors = [RowError::Logit { row: 1, index: 3, value: f32::NAN }, RowError::NothingToDraw { row: 4 }];
     let mut expected = vec![u32::MAX; rows * draws];
     for (row, tokens) in expected.chunks_mut(draws).enumerate() {
         if let Ok(cdf) = Cdf::new(logits, row, t[row]) {

@@ -9,7 +9,7 @@ pub mod many;
 pub mod properties;
 pub mod statistics;
 
-use kelvin::{Key, Level};
+use kelvin::{Key, Level, RowError, Temperature};
 
 /// The vocabularies of Llama 2, GPT-2, Llama 3, Qwen 2 and Gemma.
 pub const VOCABS: [usize; 5] = [32000, 50257, 128_256, 151_936, 262_144];
@@ -63,6 +63,17 @@ pub fn uniforms(len: usize, seed: u64) -> Vec<f64> {
 pub fn gaussian(vocab: usize, deviation: f64, seed: u64) -> Vec<f32> {
     let normal = |u: &[f64]| (deviation * (u.iter().sum::<f64>() - 6.0)) as f32;
     uniforms(12 * vocab, seed).chunks(12).map(normal).collect()
+}
+
+/// Nine rows of so many logits, two of which cannot be served, and why; a temperature and a key for each.
+pub fn nine_rows(vocab: usize) -> (Vec<f32>, [Temperature; 9], [Key; 9], [RowError; 2]) {
+    let mut data = gaussian(9 * vocab, 3.0, 1);
+    data[vocab + 3] = f32::NAN;
+    data[4 * vocab..5 * vocab].fill(f32::NEG_INFINITY);
+    let temperatures = [0.0, 1.0, 0.7, 1e30, 1.0, 0.1, f32::INFINITY, 2.0, 1.0];
+    let keys = core::array::from_fn(|row| Key { seed: 3, position: row as u64 });
+    let errors = [RowError::Logit { row: 1, index: 3, value: f32::NAN }, RowError::NothingToDraw { row: 4 }];
+    (data, temperatures.map(|t| Temperature::new(t).expect("a temperature")), keys, errors)
 }
 
 /// The four shapes of rows that distributions are measured on.

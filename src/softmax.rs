@@ -8,19 +8,22 @@
 //!
 //! The temperature is inside the exponential: it costs no pass.
 //!
-//! The weights wait for S where they do the least harm: in the output, if that stays in the caches; else,
-//! and where the output is the row itself, in a scratch row that does. A large batch so touches the memory
-//! twice, once to read and once to write around the caches.
+//! The weights wait for S where they do the least harm: in the output, if that stays in the caches; else in a scratch
+//! row that does. A large batch so touches the memory twice, once to read and once to write around the caches.
+
+mod in_place;
 
 use core::cell::RefCell;
 
 use crate::argmax::greatest;
-use crate::batch::{Batch, Temperatures, diagnose, for_each_row};
+use crate::batch::Batch;
 use crate::simd::{Line, Simd, dispatch};
 use crate::summary::{Summary, for_each_share, prefetch_group, prefetch_lines, with_summaries};
 use crate::temperature::one_hot;
 use crate::weights::{BLOCK, Factor, GROUP, padded, store, summarize};
 use crate::{Error, Level, Logit, RowError, Rows, RowsMut, Temperature};
+
+pub use in_place::softmax_in_place;
 
 /// The probabilities of each row: e^(x/T), divided by their sum.
 ///
@@ -55,28 +58,6 @@ pub fn softmax<L: Logit>(
     Level::best().softmax(logits, temperatures, probs)
 }
 
-/// [`softmax`] where the logits lie: the same bits.
-///
-/// - Cost: as there; the weights are kept in a row of memory per thread.
-///
-/// # Errors
-/// [`Error::Length`] if the number of temperatures does not fit.
-///
-/// ```
-/// use kelvin::{RowsMut, Temperature, softmax_in_place};
-///
-/// let mut data = [0.0, 0.0, 0.0, 0.0];
-/// softmax_in_place(&mut RowsMut::new(&mut data, 4)?, &[Temperature::ONE])?;
-/// assert_eq!(data, [0.25; 4]);
-/// # Ok::<(), kelvin::Error>(())
-/// ```
-pub fn softmax_in_place(
-    rows: &mut RowsMut<'_>,
-    temperatures: &[Temperature],
-) -> Result<Vec<RowError>, Error> {
-    Level::best().softmax_in_place(rows, temperatures)
-}
-
 impl Level {
     /// [`softmax`](crate::softmax), on this level.
     ///
@@ -102,28 +83,6 @@ impl Level {
                 }
             })
         })
-    }
-
-    /// [`softmax_in_place`](crate::softmax_in_place), on this level.
-    ///
-    /// # Errors
-    /// As there.
-    pub fn softmax_in_place(
-        self,
-        rows: &mut RowsMut<'_>,
-        temperatures: &[Temperature],
-    ) -> Result<Vec<RowError>, Error> {
-        let temperatures = Temperatures::new(rows.rows(), temperatures)?;
-        Ok(for_each_row(rows, |index, row| {
-            let temperature = temperatures.at(index);
-            let served = with_summaries(|summaries| {
-                with_weights(
-                    row.len(),
-                    |weights| dispatch!(self, simd => softmax_row_in_place(simd, row, temperature, weights, summaries)),
-                )
-            });
-            if served { Ok(()) } else { Err(diagnose(index, row)) }
-        }))
     }
 }
 
@@ -156,48 +115,25 @@ fn softmax_row<S: Simd, L: Logit>(
     }
     let factor = Factor::new(temperature.get());
     weigh_row(simd, row, &factor, out, summaries);
+    share_out(simd, &factor, out, summaries)
+}
+
+/// Weights to probabilities. False if all weigh nothing.
+#[inline(always)]
+fn share_out<S: Simd>(simd: S, factor: &Factor, weights: &mut [f32], summaries: &mut [Summary]) -> bool {
+    let len = weights.len();
     for_each_share(
         summaries,
-        &factor,
-        out.len(),
+        factor,
+        len,
         #[inline(always)]
         |range, share| {
-            let (vectors, tail) = out[range].as_chunks_mut();
+            let (vectors, tail) = weights[range].as_chunks_mut();
             for vector in vectors {
                 simd.prefetch(vector, BLOCK);
                 simd.store(share.of(simd, simd.load(vector)), vector);
             }
             tail.iter_mut().for_each(|w| *w = share.of_one(*w));
-        },
-    )
-}
-
-/// [`softmax_row`] where the logits lie. They are intact until the row is known to be served.
-#[inline(always)]
-fn softmax_row_in_place<S: Simd>(
-    simd: S,
-    row: &mut [f32],
-    temperature: Temperature,
-    weights: &mut [f32],
-    summaries: &mut Vec<Summary>,
-) -> bool {
-    if temperature.is_greedy() {
-        return greatest(simd, row).is_some_and(|(token, _)| one_hot(row, token, 1.0, 0.0));
-    }
-    let factor = Factor::new(temperature.get());
-    weigh_row(simd, row, &factor, weights, summaries);
-    for_each_share(
-        summaries,
-        &factor,
-        row.len(),
-        #[inline(always)]
-        |range, share| {
-            let (weights, tail) = weights[range.clone()].as_chunks();
-            let (outs, out_tail) = row[range].as_chunks_mut();
-            for (w, out) in weights.iter().zip(outs) {
-                simd.store(share.of(simd, simd.load(w)), out);
-            }
-            out_tail.iter_mut().zip(tail).for_each(|(out, w)| *out = share.of_one(*w));
         },
     )
 }
@@ -262,16 +198,24 @@ fn weigh_row<S: Simd, L: Logit>(
         ));
     }
     if !tail.is_empty() {
-        let mut last = [0.0; BLOCK];
-        summaries.push(summarize(
-            simd,
-            &padded(tail, L::NEG_INFINITY),
-            factor,
-            #[inline(always)]
-            |group, w| {
-                store(simd, w, &mut last, group);
-            },
-        ));
-        out_tail.copy_from_slice(&last[..tail.len()]);
+        let (summary, weights) = weigh_tail(simd, tail, factor);
+        summaries.push(summary);
+        out_tail.copy_from_slice(&weights[..tail.len()]);
     }
+}
+
+/// What is left of a row after its blocks, as a block.
+#[inline(always)]
+fn weigh_tail<S: Simd, L: Logit>(simd: S, tail: &[L], factor: &Factor) -> (Summary, [f32; BLOCK]) {
+    let mut weights = [0.0; BLOCK];
+    let summary = summarize(
+        simd,
+        &padded(tail, L::NEG_INFINITY),
+        factor,
+        #[inline(always)]
+        |group, w| {
+            store(simd, w, &mut weights, group);
+        },
+    );
+    (summary, weights)
 }

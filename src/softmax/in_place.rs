@@ -1,0 +1,130 @@
+//! Softmax where the logits lie.
+
+use crate::argmax::greatest;
+use crate::batch::{Temperatures, diagnose, for_each_row};
+use crate::simd::{Simd, dispatch};
+use crate::summary::{Summary, prefetch_lines, with_summaries};
+use crate::temperature::one_hot;
+use crate::weights::{BLOCK, Factor, GROUP, Group, PREFETCH, store, summarize};
+use crate::{Error, Level, RowError, RowsMut, Temperature};
+
+use super::{share_out, weigh_tail};
+
+/// [`softmax`](crate::softmax) where the logits lie: the same bits.
+///
+/// - Cost: one pass that reads the logits and writes weights over them, one that scales these in cache.
+///
+/// Returns the rows that could not be served, as there; they are filled with NaN.
+///
+/// # Errors
+/// [`Error::Length`] if the number of temperatures does not fit.
+///
+/// ```
+/// use kelvin::{RowsMut, Temperature, softmax_in_place};
+///
+/// let mut data = [0.0, 0.0, 0.0, 0.0];
+/// softmax_in_place(&mut RowsMut::new(&mut data, 4)?, &[Temperature::ONE])?;
+/// assert_eq!(data, [0.25; 4]);
+/// # Ok::<(), kelvin::Error>(())
+/// ```
+pub fn softmax_in_place(
+    rows: &mut RowsMut<'_>,
+    temperatures: &[Temperature],
+) -> Result<Vec<RowError>, Error> {
+    Level::best().softmax_in_place(rows, temperatures)
+}
+
+impl Level {
+    /// [`softmax_in_place`](crate::softmax_in_place), on this level.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn softmax_in_place(
+        self,
+        rows: &mut RowsMut<'_>,
+        temperatures: &[Temperature],
+    ) -> Result<Vec<RowError>, Error> {
+        let temperatures = Temperatures::new(rows.rows(), temperatures)?;
+        Ok(for_each_row(rows, |index, row| {
+            let temperature = temperatures.at(index);
+            let served = with_summaries(
+                |summaries| dispatch!(self, simd => softmax_row_in_place(simd, row, temperature, summaries)),
+            );
+            if served { Ok(()) } else { Err(diagnose(index, row)) }
+        }))
+    }
+}
+
+/// False if the row cannot be served; the logits that are at fault are then still there.
+#[inline(always)]
+fn softmax_row_in_place<S: Simd>(
+    simd: S,
+    row: &mut [f32],
+    temperature: Temperature,
+    summaries: &mut Vec<Summary>,
+) -> bool {
+    if temperature.is_greedy() {
+        return greatest(simd, row).is_some_and(|(token, _)| one_hot(row, token, 1.0, 0.0));
+    }
+    let factor = Factor::new(temperature.get());
+    weigh_row_in_place(simd, row, &factor, summaries) && share_out(simd, &factor, row, summaries)
+}
+
+/// The weights of a row over its logits, and a summary for each block.
+///
+/// A block may have to be weighed twice, so its logits are copied: while the block before it is weighed, which
+/// hides it. False if a logit is NaN or +inf: its block is then as it was, and what was written before is finite.
+#[inline(always)]
+fn weigh_row_in_place<S: Simd>(
+    simd: S,
+    row: &mut [f32],
+    factor: &Factor,
+    summaries: &mut Vec<Summary>,
+) -> bool {
+    let (mut blocks, tail) = row.as_chunks_mut::<BLOCK>();
+    let [this, next] = &mut [[0.0; BLOCK]; 2];
+    let (mut this, mut next) = (this, next);
+    if let Some(first) = blocks.first() {
+        *this = *first;
+    }
+    while let [block, ahead @ ..] = blocks {
+        let summary = summarize(
+            simd,
+            this,
+            factor,
+            #[inline(always)]
+            |group, w| {
+                prefetch_lines(simd, block.as_slice(), group * GROUP + PREFETCH);
+                store(simd, w, block, group);
+                if let Some(ahead) = ahead.first() {
+                    copy_group(simd, ahead, next, group);
+                }
+            },
+        );
+        if summary.sum.is_nan() {
+            *block = *this;
+            return false;
+        }
+        summaries.push(summary);
+        core::mem::swap(&mut this, &mut next);
+        blocks = ahead;
+    }
+    if !tail.is_empty() {
+        let (summary, weights) = weigh_tail(simd, tail, factor);
+        if summary.sum.is_nan() {
+            return false;
+        }
+        summaries.push(summary);
+        tail.copy_from_slice(&weights[..tail.len()]);
+    }
+    true
+}
+
+#[inline(always)]
+fn copy_group<S: Simd>(simd: S, from: &[f32; BLOCK], to: &mut [f32; BLOCK], group: usize) {
+    let from: &[Group<f32>] = from.as_chunks().0.as_chunks().0;
+    let to: &mut [Group<f32>] = to.as_chunks_mut().0.as_chunks_mut().0;
+    for (from, to) in from[group].iter().zip(&mut to[group]) {
+        simd.store(simd.load(from), to);
+    }
+}

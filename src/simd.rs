@@ -40,9 +40,9 @@ pub(crate) const LOWEST: f32 = ROUND - 125.0;
 
 /// 2^t = 1 + t (C1 + t (C2 + ..)) on [-1/2, 1/2].
 ///
-/// Minimax coefficients (relative error 9.3e-8), then moved by a few ulp each to narrow the range of the
-/// error that f32 arithmetic leaves. (The second is even, for `portable.rs`.) Over every f32 t with |t| <= 0.502 the error lies in
-/// [-1.57e-7, 1.53e-7]: `cargo test --release --test oracle -- --ignored` goes through them all.
+/// Minimax coefficients (relative error 9.3e-8), then moved by a few ulp each to narrow the range of the error that
+/// f32 arithmetic leaves. (The second is even, for `portable/fused.rs`.) Over every f32 t with |t| <= 0.502 the error
+/// lies in [-1.57e-7, 1.53e-7]: `cargo test --test oracle -- --ignored` goes through them all.
 pub(crate) const POLYNOMIAL: [f32; 5] = [
     f32::from_bits(0x3f31_7215), // 0x1.62e42ap-1, ~ ln(2)
     f32::from_bits(0x3e75_fcde), // 0x1.ebf9bcp-3, ~ ln(2)^2 / 2!
@@ -74,18 +74,13 @@ pub trait Simd: Copy + Send + Sync {
         v
     }
 
-    /// 2^(x (hi + lo)) as p and k: p x 2^(k - [`ROUND`]), p about 1. See `weights.rs`.
+    /// 2^(x (hi + lo) - exponent). See `weights.rs`.
     ///
     /// (Loops, since LLVM leaves `map` over an array of vectors as a call.)
     #[inline(always)]
-    fn exp2_of_product(
-        self,
-        x: [Self::V; WIDTH],
-        hi: Self::V,
-        lo: Self::V,
-    ) -> ([Self::V; WIDTH], [Self::V; WIDTH]) {
-        let round = self.splat(ROUND);
-        let (mut k, mut t) = (x, x);
+    fn exp2_of_product(self, x: &mut [Self::V; WIDTH], hi: f32, lo: f32, exponent: Option<f32>) {
+        let (hi, lo, round) = (self.splat(hi), self.splat(lo), self.splat(ROUND));
+        let (mut k, mut t) = (*x, *x);
         for i in 0..WIDTH {
             k[i] = self.mul_add(x[i], hi, round);
         }
@@ -105,7 +100,9 @@ pub trait Simd: Copy + Send + Sync {
                 p[i] = self.mul_add(p[i], t[i], c);
             }
         }
-        (p, k)
+        for i in 0..WIDTH {
+            x[i] = self.exp2i(p[i], exponent.map_or(k[i], |exponent| self.sub(k[i], self.splat(exponent))));
+        }
     }
 
     fn splat(self, x: f32) -> Self::V;

@@ -267,8 +267,6 @@ pub(crate) fn weigh_group<S: Simd, L: Logit, const SHIFTED: bool>(
     reference: Reference,
 ) -> [S::V; WIDTH] {
     let (shrink, offset) = (simd.splat(factor.shrink), simd.splat(reference.offset * factor.shrink));
-    let (hi, lo) = (simd.splat(factor.hi), simd.splat(factor.lo));
-    let exponent = simd.splat(reference.exponent);
     let mut x = [shrink; WIDTH];
     for i in 0..WIDTH {
         x[i] = L::load(simd, &group[i]);
@@ -276,11 +274,8 @@ pub(crate) fn weigh_group<S: Simd, L: Logit, const SHIFTED: bool>(
             x[i] = simd.mul_sub(x[i], shrink, offset);
         }
     }
-    let (mut w, k) = simd.exp2_of_product(x, hi, lo);
-    for i in 0..WIDTH {
-        w[i] = simd.exp2i(w[i], if SHIFTED { simd.sub(k[i], exponent) } else { k[i] });
-    }
-    w
+    simd.exp2_of_product(&mut x, factor.hi, factor.lo, SHIFTED.then_some(reference.exponent));
+    x
 }
 
 /// The sums of the weights of a group, lane by lane, pairwise.

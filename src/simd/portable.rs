@@ -4,7 +4,7 @@
 #[cfg(not(any(target_feature = "fma", all(target_arch = "aarch64", target_feature = "neon"))))]
 mod fused;
 
-use super::{LANES, LOWEST, Line, ROUND, Simd, WIDTH};
+use super::{LANES, LOWEST, Line, ROUND, Simd};
 use wide::{f32x16, u32x16};
 
 /// The level that needs no proof: it runs everywhere.
@@ -116,7 +116,7 @@ impl Simd for Portable {
 
     #[cfg(not(any(target_feature = "fma", all(target_arch = "aarch64", target_feature = "neon"))))]
     #[inline(always)]
-    fn exp2_of_product(self, x: &mut [f32x16; WIDTH], hi: f32, lo: f32, exponent: Option<f32>) {
+    fn exp2_of_product(self, x: &mut [f32x16; super::WIDTH], hi: f32, lo: f32, exponent: Option<f32>) {
         for x in x {
             let (p, k) = fused::exp2_of_product(*x, hi, lo);
             *x = self.exp2i(p, exponent.map_or(k, |exponent| k - f32x16::splat(exponent)));

@@ -4,8 +4,10 @@ mod common;
 
 use common::levels;
 use kelvin::{
-    AliasTable, Draw, Error, Level, RowError, Rows, RowsMut, Temperature, Uniforms, argmax, log_softmax,
-    log_sum_exp, sample, sample_from_probs, sample_without_replacement, scale, softmax, softmax_in_place,
+    AliasTable, Cdf, Draw, Error, Level, RowError, Rows, RowsMut, Temperature, Uniforms, Words, argmax,
+    log_softmax, log_sum_exp, sample, sample_from_probs, sample_from_probs_without_replacement, sample_many,
+    sample_many_from_probs, sample_many_from_probs_by_alias, sample_without_replacement, scale, softmax,
+    softmax_in_place,
 };
 
 const NAN: f32 = f32::NAN;
@@ -192,11 +194,41 @@ fn bad_weights() {
     let mut draws = [Ok(Draw::default()); 5];
     sample_from_probs(rows, &[0.99; 5], &mut draws).expect("shapes fit");
     assert_eq!(draws[0].map(|d| d.token), Ok(2));
-    assert_eq!(draws[1], Err(RowError::Weight { row: 1, index: 1, value: -1.0 }));
     assert_eq!(draws[1].unwrap_err().to_string(), "row 1: weight 1 is -1");
-    assert_eq!(draws[2], Err(RowError::Weight { row: 2, index: 1, value: INF }));
-    assert_eq!(draws[3], Err(RowError::NothingToDraw { row: 3 }));
-    assert_eq!(draws[4], Err(RowError::Weight { row: 4, index: 0, value: NAN }));
+    let expected = vec![
+        RowError::Weight { row: 1, index: 1, value: -1.0 },
+        RowError::Weight { row: 2, index: 1, value: INF },
+        RowError::NothingToDraw { row: 3 },
+        RowError::Weight { row: 4, index: 0, value: NAN },
+    ];
+    assert_eq!(draws.into_iter().filter_map(Result::err).collect::<Vec<_>>(), expected);
+    let (uniforms, words, mut tokens) = ([0.99; 5], [1 << 63; 5], [77; 5]);
+    let given = Uniforms::Given(&uniforms);
+    assert_eq!(sample_many_from_probs(rows, given, &mut tokens), Ok(expected.clone()));
+    assert_eq!(sample_from_probs_without_replacement(rows, given, &mut tokens), Ok(expected.clone()));
+    assert_eq!(
+        sample_many_from_probs_by_alias(rows, Words::Given(&words), &mut tokens),
+        Ok(expected.clone())
+    );
+    assert_eq!((0..5).filter_map(|row| Cdf::from_probs(rows, row).err()).collect::<Vec<_>>(), expected);
+    assert_eq!(
+        (0..5).filter_map(|row| AliasTable::from_probs(rows, row).err()).collect::<Vec<_>>(),
+        expected
+    );
+}
+
+#[test]
+fn a_bad_uniform_is_reported_with_its_row() {
+    let data = [0.0_f32; 12];
+    let rows = Rows::new(&data, 4).expect("three rows");
+    for at in 0..6 {
+        let (mut uniforms, mut tokens) = ([0.5; 6], [77; 6]);
+        uniforms[at] = 1.0;
+        let error = Err(Error::Uniform { row: at / 2, value: 1.0 });
+        assert_eq!(sample_many(rows, &ONE, Uniforms::Given(&uniforms), &mut tokens), error);
+        assert_eq!(sample_without_replacement(rows, &ONE, Uniforms::Given(&uniforms), &mut tokens), error);
+        assert_eq!(tokens, [77; 6]);
+    }
 }
 
 #[test]

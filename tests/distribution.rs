@@ -5,7 +5,7 @@ mod common;
 use common::statistics::{assert_fits, total_variation};
 use common::{check, levels, shapes, uniforms};
 use kelvin::reference::{contract, oracle};
-use kelvin::{Draw, Level, Rows, Temperature, sample, sample_from_probs};
+use kelvin::{Cdf, Draw, Level, Rows, Temperature, sample, sample_from_probs};
 
 const QWEN: usize = 151_936;
 
@@ -67,6 +67,31 @@ fn ends_of_the_uniforms_never_draw_a_masked_token() {
 }
 
 /// The token never goes down when the uniform goes up.
+/// Where the sums are exact, so are the borders: an interval begins with its border, and ends before the next.
+#[test]
+fn a_uniform_on_a_border_draws_the_token_that_begins_there() {
+    const VOCAB: usize = 2048;
+    let (logits, weights) = ([0.0_f32; VOCAB], [1.0_f32; VOCAB]);
+    let probs = Rows::new(&weights, VOCAB).expect("one row");
+    let mut cdf = Cdf::default();
+    for level in levels() {
+        level.rebuild_cdf_from_probs(&mut cdf, probs, 0).expect("servable");
+        for token in 0..VOCAB as u32 {
+            let border = f64::from(token) / VOCAB as f64;
+            for (uniform, expected) in
+                [(border, token), (border.next_down().max(0.0), token.saturating_sub(1))]
+            {
+                let drawn = check::draw(level, &logits, Temperature::ONE, uniform).expect("servable");
+                let mut of_weights = [Ok(Draw::default())];
+                level.sample_from_probs(probs, &[uniform], &mut of_weights).expect("shapes fit");
+                let [of_weights] = of_weights.map(|draw| draw.expect("servable"));
+                let tokens = [drawn.token, of_weights.token, cdf.draw(uniform).expect("servable")];
+                assert_eq!(tokens, [expected; 3], "{level} {uniform}");
+            }
+        }
+    }
+}
+
 #[test]
 fn monotone_in_the_uniform() {
     let mut all = uniforms(4000, 1);

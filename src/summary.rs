@@ -4,7 +4,7 @@ use core::cell::RefCell;
 use core::ops::Range;
 
 use crate::Logit;
-use crate::simd::{LANES, Simd};
+use crate::simd::{Line, Simd};
 use crate::weights::{BLOCK, Factor, GROUP, PREFETCH, for_each_block, summarize};
 
 /// What the weights of a block are relative to: 2^exponent at logit 0, or 1 at logit `offset`.
@@ -226,7 +226,7 @@ pub(crate) fn prefetch_group<S: Simd, L: Logit>(simd: S, row: &[L], start: usize
 /// Asks for a group's worth of cache lines.
 #[inline(always)]
 pub(crate) fn prefetch_lines<S: Simd, T>(simd: S, data: &[T], start: usize) {
-    for vector in (0..GROUP).step_by(LANES) {
-        simd.prefetch(data, start + vector);
+    for line in (0..GROUP).step_by(size_of::<Line>() / size_of::<T>()) {
+        simd.prefetch(data, start + line);
     }
 }

@@ -196,21 +196,19 @@ mod tests {
         assert!(twice > 0, "none of these would be wrong if rounded twice");
     }
 
-    /// 1 x 1 + c and the like, where the sum in f64 is a tie, or the result is subnormal.
+    /// Products and sums where the sum in f64 is a tie although the exact one is not, for normal and subnormal results,
+    /// whichever of the two is larger.
     #[test]
     fn products_beside_a_tie_are_rounded_once() {
-        let (ulp, half, small) = (f32::EPSILON, 0.5 * f32::EPSILON, 1.0 / (1_u128 << 75) as f32);
-        let (more, less) = (1.0 + ulp, 1.0 - ulp);
+        let power = |e: u32| 1.0 / (1_u128 << e) as f32;
+        let (more, less, half, small) = (1.0 + f32::EPSILON, 1.0 - f32::EPSILON, power(24), power(75));
         let near = [
-            more,
-            less,
-            half,
-            half * less,
-            half * more,
-            small * less,
-            small * more,
-            f32::from_bits(0x20_0001),
-        ];
+            [more, less, half],
+            [half * less, half * more, 1.0 + power(12)],
+            [small * less, small * more, power(60)],
+            [0.0, f32::from_bits(0x20_0001), f32::from_bits(0x80_0001)],
+        ]
+        .concat();
         let mut twice = 0;
         let mut check = |a: f32, b: f32, c: f32| {
             let expected = a.mul_add(b, c);
@@ -218,9 +216,9 @@ mod tests {
             let ours = mul_add(f32x16::splat(a), f32x16::splat(b), f32x16::splat(c));
             assert_same(ours, expected, &format!("{a:e} x {b:e} + {c:e}"));
         };
-        for a in near {
-            for b in near {
-                for c in near {
+        for &a in &near {
+            for &b in &near {
+                for &c in &near {
                     check(a, b, c);
                     check(a, b, -c);
                 }

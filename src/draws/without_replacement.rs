@@ -135,14 +135,11 @@ fn shortage(
     available.map_or_else(diagnose, |available| RowError::TooFewTokens { row, wanted, available })
 }
 
-/// The greedy token is alone.
+/// The greedy token is alone. (Where none is wanted, no row is looked at.)
 fn single(row: usize, token: u32, tokens: &mut [u32]) -> Result<(), RowError> {
     let wanted = tokens.len();
-    match tokens {
-        [] => {}
-        [one] => *one = token,
-        _ => return Err(RowError::TooFewTokens { row, wanted, available: 1 }),
-    }
+    let [one] = tokens else { return Err(RowError::TooFewTokens { row, wanted, available: 1 }) };
+    *one = token;
     Ok(())
 }
 

@@ -24,7 +24,7 @@ const VOCAB: usize = 128_256;
 const DRAWS: usize = 1000;
 const KEY: Key = Key { seed: 2, position: 0 };
 /// `torch.multinomial(torch.softmax(row / T, -1), 1000, True)` at this vocabulary, one thread, in microseconds, of
-/// another run: by default on the machine of the table in the README, or as measured beside this one.
+/// another run: by default on a Zen 5, or as measured beside this one.
 fn torch() -> f64 {
     std::env::var("TORCH_US").ok().and_then(|us| us.parse().ok()).unwrap_or(221.0)
 }

@@ -19,7 +19,7 @@ use crate::argmax::greatest;
 use crate::batch::{Batch, check_length, diagnose};
 use crate::simd::{LANES, Simd, dispatch};
 use crate::summary::{Summary, Total, prefetch_group, summarize_row, with_summaries};
-use crate::weights::{BLOCK, Factor, GROUP, Group, for_each_block, groups, padded, weights};
+use crate::weights::{BLOCK, Factor, GROUP, Group, for_each_block, groups, padded, weigh};
 use crate::{Error, Level, Logit, RowError, Rows, Temperature};
 
 /// A token that was drawn.
@@ -170,8 +170,15 @@ fn sample_row<S: Simd, L: Logit>(
     let (start, reference) = (block * BLOCK, summaries[block].reference);
     let mut block = [0.0; BLOCK];
     match row[start..].first_chunk() {
-        Some(logits) => weights(simd, logits, &factor, reference, &mut block),
-        None => weights(simd, &padded(&row[start..], L::NEG_INFINITY), &factor, reference, &mut block),
+        Some(logits) => weigh::<S, L, true>(simd, logits, &factor, reference, &mut block, |_| ()),
+        None => weigh::<S, L, true>(
+            simd,
+            &padded(&row[start..], L::NEG_INFINITY),
+            &factor,
+            reference,
+            &mut block,
+            |_| (),
+        ),
     }
     let token = start + find_in_block(simd, &block, fraction)?;
     let height = total.reference.height(f64::from(row[token].to_f32()), &factor);

@@ -10,13 +10,17 @@ mod avx2;
 #[cfg(target_arch = "x86_64")]
 #[expect(unsafe_code, reason = "intrinsics, behind a token that proves them")]
 mod avx512;
+mod exp2;
 mod portable;
 
+use core::array::{from_mut, from_ref};
 use core::fmt;
 use core::hint::select_unpredictable;
 use core::str::FromStr;
 use std::sync::OnceLock;
 
+pub(crate) use exp2::Product;
+use exp2::exp2_of_product;
 use portable::Portable;
 #[cfg(target_arch = "x86_64")]
 use {avx2::Avx2, avx512::Avx512};
@@ -26,30 +30,9 @@ use crate::Error;
 /// Element i of a row belongs to lane i mod 16, on every level.
 pub(crate) const LANES: usize = 16;
 
-/// Vectors in flight, stage by stage: enough to hide the latency of a fused multiply-add. Measured on
+/// Vectors of a group. AVX-512 computes them side by side, which hides the latency of a fused multiply-add. Measured on
 /// Zen 5, 131072 logits in L2: 4 vectors 11.6 us, 8 vectors 10.8 us, 16 vectors spill.
 pub(crate) const WIDTH: usize = 8;
-
-/// Adding this to a number below 2^22 rounds it to an integer k (of two, to the odd one: the sum is even), and leaves
-/// k + 127, the exponent of 2^k, in the lowest bits of the sum. (1.5 x 2^23 + 127)
-pub(crate) const ROUND: f32 = 12_583_039.0;
-
-/// [`Simd::exp2i`] answers 0 below k = -125, so that its results are never subnormal: the smallest is
-/// about 2^-125.5.
-pub(crate) const LOWEST: f32 = ROUND - 125.0;
-
-/// 2^t = 1 + t (C1 + t (C2 + ..)) on [-1/2, 1/2].
-///
-/// Minimax coefficients (relative error 9.3e-8), then moved by a few ulp each to narrow the range of the error that
-/// f32 arithmetic leaves. (The second is even, for `portable/fused.rs`.) Over every f32 t with |t| <= 0.502 the error
-/// lies in [-1.57e-7, 1.53e-7]: `cargo test --test oracle -- --ignored` goes through them all.
-pub(crate) const POLYNOMIAL: [f32; 5] = [
-    f32::from_bits(0x3f31_7215), // 0x1.62e42ap-1, ~ ln(2)
-    f32::from_bits(0x3e75_fcde), // 0x1.ebf9bcp-3, ~ ln(2)^2 / 2!
-    f32::from_bits(0x3d63_5ba6), // 0x1.c6b74cp-5, ~ ln(2)^3 / 3!
-    f32::from_bits(0x3c1e_758c), // 0x1.3ceb18p-7, ~ ln(2)^4 / 4!
-    f32::from_bits(0x3aad_cb6e), // 0x1.5b96dcp-10, ~ ln(2)^5 / 5!
-];
 
 /// Sixteen f32 at a multiple of 64 bytes, a cache line of their own: what [`Simd::stream`] writes.
 pub(crate) type Line = wide::f32x16;
@@ -68,41 +51,33 @@ pub trait Simd: Copy + Send + Sync {
     /// Asks for the cache line of `row[index]`, which may lie beyond the row. A hint.
     fn prefetch<T>(self, row: &[T], index: usize);
 
+    /// The p of [`Simd::exp2i`] that stands for 1.
+    const UNIT: f32 = 2.0;
+
+    /// out = 2^(x (hi + lo) - e), for the vectors x of a group: one after the other, as few registers hold more.
+    #[inline(always)]
+    fn exp2_of_product<T>(
+        self,
+        group: &[T; WIDTH],
+        x: impl Fn(&T) -> Self::V,
+        product: Product,
+        out: &mut [[f32; LANES]; WIDTH],
+    ) {
+        for (vector, out) in group.iter().zip(out) {
+            exp2_of_product(self, from_ref(vector), &x, product, from_mut(out));
+        }
+    }
+
     /// The same vectors, all computed before anything that needs one of them.
     #[inline(always)]
-    fn stage(self, v: [Self::V; WIDTH]) -> [Self::V; WIDTH] {
+    fn stage<const N: usize>(self, v: [Self::V; N]) -> [Self::V; N] {
         v
     }
 
-    /// 2^(x (hi + lo) - exponent). See `weights.rs`.
-    ///
-    /// (Loops, since LLVM leaves `map` over an array of vectors as a call.)
+    /// x, or `zero` if it is below that, or `infinite` if above, where [`Simd::exp2i`] needs it. A NaN stays one.
     #[inline(always)]
-    fn exp2_of_product(self, x: &mut [Self::V; WIDTH], hi: f32, lo: f32, exponent: Option<f32>) {
-        let (hi, lo, round) = (self.splat(hi), self.splat(lo), self.splat(ROUND));
-        let (mut k, mut t) = (*x, *x);
-        for i in 0..WIDTH {
-            k[i] = self.mul_add(x[i], hi, round);
-        }
-        k = self.stage(k);
-        for i in 0..WIDTH {
-            t[i] = self.mul_sub(x[i], hi, self.sub(k[i], round));
-        }
-        for i in 0..WIDTH {
-            t[i] = self.mul_add(x[i], lo, t[i]);
-        }
-        t = self.stage(t);
-        let [c1, c2, c3, c4, c5] = POLYNOMIAL;
-        let mut p = [self.splat(c5); WIDTH];
-        for c in [c4, c3, c2, c1, 1.0] {
-            let c = self.splat(c);
-            for i in 0..WIDTH {
-                p[i] = self.mul_add(p[i], t[i], c);
-            }
-        }
-        for i in 0..WIDTH {
-            x[i] = self.exp2i(p[i], exponent.map_or(k[i], |exponent| self.sub(k[i], self.splat(exponent))));
-        }
+    fn bound(self, x: Self::V, _zero: Self::V, _infinite: Self::V) -> Self::V {
+        x
     }
 
     fn splat(self, x: f32) -> Self::V;
@@ -131,8 +106,9 @@ pub trait Simd: Copy + Send + Sync {
     fn select_lt(self, a: Self::V, b: Self::V, yes: Self::V, no: Self::V) -> Self::V;
     /// A bit for each lane: 1 where a >= b.
     fn lanes_not_below(self, a: Self::V, b: Self::V) -> u32;
-    /// p x 2^k, for k + [`ROUND`]: 0 where that is below [`LOWEST`], whatever p is (even NaN); above
-    /// 2^127 or infinite where k > 127. A NaN in p stays one. Only for p of size 1, or with a result outside the finite range.
+    /// p / [`Simd::UNIT`] x 2^k, for p about [`Simd::UNIT`] and k + [`exp2::ROUND`]: 0 below [`exp2::LOWEST`], above 2^127 or
+    /// infinite where k > 127. A NaN in p stays one, but for x = -inf, which has none where [`Simd::bound`] does
+    /// something, and a k below [`exp2::LOWEST`] where it does not.
     fn exp2i(self, p: Self::V, k: Self::V) -> Self::V;
 
     /// [`Simd::max`] over the lanes, l with l + 8, + 4, + 2, + 1.

@@ -20,7 +20,7 @@ use crate::batch::Batch;
 use crate::simd::{Line, Simd, dispatch};
 use crate::summary::{Summary, for_each_share, prefetch_group, prefetch_lines, with_summaries};
 use crate::temperature::one_hot;
-use crate::weights::{BLOCK, Factor, GROUP, padded, store, summarize};
+use crate::weights::{BLOCK, Factor, GROUP, padded, summarize};
 use crate::{Error, Level, Logit, RowError, Rows, RowsMut, Temperature};
 
 pub use in_place::softmax_in_place;
@@ -182,20 +182,22 @@ fn weigh_row<S: Simd, L: Logit>(
     weights: &mut [f32],
     summaries: &mut Vec<Summary>,
 ) {
-    let (blocks, tail) = row.as_chunks::<BLOCK>();
-    let (outs, out_tail) = weights.as_chunks_mut::<BLOCK>();
-    for (index, (block, out)) in blocks.iter().zip(outs).enumerate() {
+    let (blocks, tail) = row.as_chunks();
+    let (mut outs, out_tail) = weights.as_chunks_mut();
+    for (index, block) in blocks.iter().enumerate() {
+        let [out, ahead @ ..] = outs else { break };
         summaries.push(summarize(
             simd,
             block,
             factor,
+            out,
             #[inline(always)]
-            |group, w| {
+            |group| {
                 prefetch_group(simd, row, index * BLOCK + group * GROUP);
-                prefetch_lines(simd, out.as_slice(), group * GROUP + BLOCK);
-                store(simd, w, out, group);
+                prefetch_lines(simd, ahead.as_flattened(), group * GROUP);
             },
         ));
+        outs = ahead;
     }
     if !tail.is_empty() {
         let (summary, weights) = weigh_tail(simd, tail, factor);
@@ -208,14 +210,6 @@ fn weigh_row<S: Simd, L: Logit>(
 #[inline(always)]
 fn weigh_tail<S: Simd, L: Logit>(simd: S, tail: &[L], factor: &Factor) -> (Summary, [f32; BLOCK]) {
     let mut weights = [0.0; BLOCK];
-    let summary = summarize(
-        simd,
-        &padded(tail, L::NEG_INFINITY),
-        factor,
-        #[inline(always)]
-        |group, w| {
-            store(simd, w, &mut weights, group);
-        },
-    );
+    let summary = summarize(simd, &padded(tail, L::NEG_INFINITY), factor, &mut weights, |_| ());
     (summary, weights)
 }

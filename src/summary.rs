@@ -199,6 +199,7 @@ pub(crate) fn summarize_row<S: Simd, L: Logit>(
     factor: &Factor,
     summaries: &mut Vec<Summary>,
 ) {
+    let mut weights = [0.0; BLOCK];
     for_each_block(
         row,
         L::NEG_INFINITY,
@@ -208,8 +209,9 @@ pub(crate) fn summarize_row<S: Simd, L: Logit>(
                 simd,
                 block,
                 factor,
+                &mut weights,
                 #[inline(always)]
-                |group, _| {
+                |group| {
                     prefetch_group(simd, row, start + group * GROUP);
                 },
             ));

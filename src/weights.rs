@@ -25,7 +25,7 @@ use core::hint::black_box;
 use core::ops::Range;
 
 use crate::Logit;
-use crate::simd::{LANES, Simd, WIDTH};
+use crate::simd::{LANES, Product, Simd, WIDTH};
 use crate::summary::{Reference, Summary};
 
 /// Logits per block: f32 sums stay inside one, f64 takes over between them.
@@ -113,45 +113,47 @@ pub(crate) fn groups<L: Logit>(block: &[L; BLOCK]) -> &[Group<L>] {
     black_box(block.as_chunks().0.as_chunks().0)
 }
 
-/// The summary of one block. `visit` sees each group of weights with its number; if the
-/// block is done again, it sees them again.
-#[expect(clippy::redundant_closure, reason = "`&mut visit` itself would stay a call")]
+#[inline(always)]
+pub(crate) fn groups_mut(block: &mut [f32; BLOCK]) -> &mut [Group<f32>] {
+    block.as_chunks_mut().0.as_chunks_mut().0
+}
+
+/// The weights of one block, and its summary. `each` is called with the number of each group that is weighed; if
+/// the block is done again, it is called again.
+#[expect(clippy::redundant_closure, reason = "`&mut each` itself would stay a call")]
 #[inline(always)]
 pub(crate) fn summarize<S: Simd, L: Logit>(
     simd: S,
     block: &[L; BLOCK],
     factor: &Factor,
-    mut visit: impl FnMut(usize, [S::V; WIDTH]),
+    weights: &mut [f32; BLOCK],
+    mut each: impl FnMut(usize),
 ) -> Summary {
     let first = f64::from(simd.reduce_max(L::load(simd, &block.as_chunks().0[0]))) * factor.exact;
     if first.abs() < DIRECT_LIMIT && factor.shrink == 1.0 {
         let exponent = if LIKELY.contains(&first) { 0.0 } else { first.round_ties_even() as f32 };
         let reference = Reference { exponent, offset: 0.0 };
-        let sum = if exponent == 0.0 {
+        if exponent == 0.0 {
             weigh::<S, L, false>(
                 simd,
                 block,
                 factor,
                 reference,
+                weights,
                 #[inline(always)]
-                |group, w| visit(group, w),
-            )
+                |group| each(group),
+            );
         } else {
-            weigh_shifted(
-                simd,
-                block,
-                factor,
-                reference,
-                #[inline(always)]
-                |group, w| visit(group, w),
-            )
-        };
+            weigh_shifted(simd, block, factor, reference, weights, &mut each);
+        }
+        let sum = add_up_block(simd, weights);
         if TRUSTED.contains(&sum) {
             return Summary::new(sum, reference);
         }
     }
     let reference = highest(simd, block, factor);
-    Summary::new(weigh_shifted(simd, block, factor, reference, visit), reference)
+    weigh_shifted(simd, block, factor, reference, weights, &mut each);
+    Summary::new(add_up_block(simd, weights), reference)
 }
 
 /// The reference that suits the maximum of a block.
@@ -183,48 +185,13 @@ fn weigh_shifted<S: Simd, L: Logit>(
     block: &[L; BLOCK],
     factor: &Factor,
     reference: Reference,
-    visit: impl FnMut(usize, [S::V; WIDTH]),
-) -> f64 {
+    weights: &mut [f32; BLOCK],
+    each: impl FnMut(usize),
+) {
     simd.vectorize(
         #[inline(always)]
-        || weigh::<S, L, true>(simd, block, factor, reference, visit),
-    )
-}
-
-/// The weights of one block again, for a reference that [`summarize`] has chosen.
-#[inline(always)]
-pub(crate) fn weights<S: Simd, L: Logit>(
-    simd: S,
-    block: &[L; BLOCK],
-    factor: &Factor,
-    reference: Reference,
-    weights: &mut [f32; BLOCK],
-) {
-    weigh::<S, L, true>(
-        simd,
-        block,
-        factor,
-        reference,
-        #[inline(always)]
-        |group, w| {
-            store(simd, w, weights, group);
-        },
+        || weigh::<S, L, true>(simd, block, factor, reference, weights, each),
     );
-}
-
-/// Stores a group of weights where it belongs in its block.
-#[inline(always)]
-pub(crate) fn store<S: Simd>(simd: S, w: [S::V; WIDTH], block: &mut [f32; BLOCK], group: usize) {
-    let out: &mut [Group<f32>] = block.as_chunks_mut().0.as_chunks_mut().0;
-    store_group(simd, w, &mut out[group]);
-}
-
-/// Stores a group of weights.
-#[inline(always)]
-pub(crate) fn store_group<S: Simd>(simd: S, w: [S::V; WIDTH], out: &mut Group<f32>) {
-    for (w, out) in w.into_iter().zip(out) {
-        simd.store(w, out);
-    }
 }
 
 /// (A NaN may get lost: the sum of the weights will keep it.)
@@ -239,23 +206,20 @@ fn maximum<S: Simd, L: Logit>(simd: S, block: &[L; BLOCK]) -> f32 {
     simd.reduce_max(reduce(max, |a, b| simd.max(a, b)))
 }
 
-/// Weighs a block and sums it: eight vectors pairwise in f32, so that no weight takes part in more than
-/// three rounded additions; from there in f64.
+/// The weights of one block, for a reference.
 #[inline(always)]
-fn weigh<S: Simd, L: Logit, const SHIFTED: bool>(
+pub(crate) fn weigh<S: Simd, L: Logit, const SHIFTED: bool>(
     simd: S,
     block: &[L; BLOCK],
     factor: &Factor,
     reference: Reference,
-    mut visit: impl FnMut(usize, [S::V; WIDTH]),
-) -> f64 {
-    let mut sum = simd.widen(simd.splat(0.0));
-    for (number, group) in groups(block).iter().enumerate() {
-        let w = weigh_group::<S, L, SHIFTED>(simd, group, factor, reference);
-        visit(number, w);
-        sum = simd.add_wide(sum, simd.widen(add_up(simd, w)));
+    weights: &mut [f32; BLOCK],
+    mut each: impl FnMut(usize),
+) {
+    for (number, (group, weights)) in groups(block).iter().zip(groups_mut(weights)).enumerate() {
+        each(number);
+        weigh_group::<S, L, SHIFTED>(simd, group, factor, reference, weights);
     }
-    simd.reduce_add_wide(sum)
 }
 
 /// The weights of a group, for a reference.
@@ -265,22 +229,40 @@ pub(crate) fn weigh_group<S: Simd, L: Logit, const SHIFTED: bool>(
     group: &Group<L>,
     factor: &Factor,
     reference: Reference,
-) -> [S::V; WIDTH] {
+    weights: &mut Group<f32>,
+) {
     let (shrink, offset) = (simd.splat(factor.shrink), simd.splat(reference.offset * factor.shrink));
-    let mut x = [shrink; WIDTH];
-    for i in 0..WIDTH {
-        x[i] = L::load(simd, &group[i]);
-        if SHIFTED {
-            x[i] = simd.mul_sub(x[i], shrink, offset);
-        }
+    let product = Product { hi: factor.hi, lo: factor.lo, exponent: SHIFTED.then_some(reference.exponent) };
+    simd.exp2_of_product(
+        group,
+        #[inline(always)]
+        |x| {
+            let x = L::load(simd, x);
+            if SHIFTED { simd.mul_sub(x, shrink, offset) } else { x }
+        },
+        product,
+        weights,
+    );
+}
+
+/// The sum of a block: eight vectors pairwise in f32, so that no weight takes part in more than three rounded
+/// additions; from there in f64.
+#[inline(always)]
+fn add_up_block<S: Simd>(simd: S, weights: &[f32; BLOCK]) -> f64 {
+    let mut sum = simd.widen(simd.splat(0.0));
+    for group in groups(weights) {
+        sum = simd.add_wide(sum, simd.widen(add_up(simd, group)));
     }
-    simd.exp2_of_product(&mut x, factor.hi, factor.lo, SHIFTED.then_some(reference.exponent));
-    x
+    simd.reduce_add_wide(sum)
 }
 
 /// The sums of the weights of a group, lane by lane, pairwise.
 #[inline(always)]
-pub(crate) fn add_up<S: Simd>(simd: S, w: [S::V; WIDTH]) -> S::V {
+pub(crate) fn add_up<S: Simd>(simd: S, weights: &Group<f32>) -> S::V {
+    let mut w = [simd.splat(0.0); WIDTH];
+    for i in 0..WIDTH {
+        w[i] = simd.load(&weights[i]);
+    }
     reduce(w, |a, b| simd.add(a, b))
 }
 

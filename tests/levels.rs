@@ -62,6 +62,31 @@ fn special_values_in_the_tail() {
     }
 }
 
+/// log2(e)/T is 1.5 (and 0.25) but for 2^-25, so that the power of two of such logits is rounded from the middle.
+#[test]
+fn powers_of_two_between_two_integers() {
+    let levels = levels();
+    let row: Vec<f32> = (-40..40).map(|x| x as f32).collect();
+    for t in [0x3f76_384f, 0x40b8_aa3b].map(f32::from_bits) {
+        check::bits(&levels, &row, t, &ENDS);
+    }
+}
+
+/// Weights that are about to become 0 or infinite, before and after the block gets another reference.
+#[test]
+fn weights_at_the_ends_of_f32() {
+    let levels = levels();
+    for power in thinned(-1040..1040, 7).map(|eighth| eighth as f32 / 8.0) {
+        let mut row = gaussian(600, 1.0, 11);
+        row[40..43].copy_from_slice(
+            &[power, power.next_up(), power.next_down()].map(|x| x * std::f32::consts::LN_2),
+        );
+        check::bits(&levels, &row, 1.0, &ENDS);
+        row[..16].fill(-power / 2.0);
+        check::bits(&levels, &row, 1.0, &ENDS);
+    }
+}
+
 /// Where no -inf fills up a last block, and so none meets a +inf in a sum.
 #[test]
 fn special_values_in_whole_blocks() {

@@ -8,7 +8,7 @@ use crate::batch::diagnose;
 use crate::sample::diagnose_weights;
 use crate::simd::{Simd, dispatch};
 use crate::summary::{Total, prefetch_group};
-use crate::weights::{BLOCK, Factor, GROUP, for_each_block, groups, store};
+use crate::weights::{BLOCK, Factor, GROUP, for_each_block, groups};
 use crate::{Level, Logit, RowError, Rows, Temperature};
 
 /// Blocks whose vectors are summed together.
@@ -45,10 +45,10 @@ impl Cdf {
                 self.summaries.push(source.weigh(
                     simd,
                     block,
+                    weights,
                     #[inline(always)]
-                    |group, w| {
+                    |group| {
                         prefetch_group(simd, row, start + group * GROUP);
-                        store(simd, w, weights, group);
                     },
                 ));
             },

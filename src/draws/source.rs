@@ -5,7 +5,7 @@ use crate::sample::{sum_block, sum_group};
 use crate::simd::{LANES, Simd, WIDTH};
 use crate::summary::{Reference, Summary, prefetch_group};
 use crate::weights::{
-    BLOCK, Factor, GROUP, Group, TRUSTED, add_up, for_each_block, groups, summarize, weigh_group,
+    BLOCK, Factor, GROUP, Group, TRUSTED, add_up, for_each_block, groups, groups_mut, summarize, weigh_group,
 };
 
 /// Where the weights of a row of `L` come from.
@@ -16,10 +16,16 @@ pub(super) trait Source<L: Logit>: Copy {
     fn factor(self) -> Factor;
     /// What has a lower sum may get a better reference by being weighed again.
     fn low(self) -> f64;
-    /// The summary of a block. `visit` sees each group of weights with its number, and may see them twice.
-    fn weigh<S: Simd>(self, simd: S, block: &[L; BLOCK], visit: impl FnMut(usize, [S::V; WIDTH])) -> Summary;
+    /// The weights of a block, and its summary. `each` is called with the number of each group, perhaps twice.
+    fn weigh<S: Simd>(
+        self,
+        simd: S,
+        block: &[L; BLOCK],
+        weights: &mut [f32; BLOCK],
+        each: impl FnMut(usize),
+    ) -> Summary;
     /// The weights of a group, for a reference.
-    fn weigh_group<S: Simd>(self, simd: S, group: &Group<L>, reference: Reference) -> [S::V; WIDTH];
+    fn weigh_group<S: Simd>(self, simd: S, group: &Group<L>, reference: Reference, weights: &mut Group<f32>);
     /// The summaries of the groups of a row, up to the end of its last block.
     fn summarize_groups<S: Simd>(self, simd: S, row: &[L], summaries: &mut Vec<Summary>);
 }
@@ -42,13 +48,19 @@ impl<L: Logit> Source<L> for Softmax {
     }
 
     #[inline(always)]
-    fn weigh<S: Simd>(self, simd: S, block: &[L; BLOCK], visit: impl FnMut(usize, [S::V; WIDTH])) -> Summary {
-        summarize(simd, block, &self.0, visit)
+    fn weigh<S: Simd>(
+        self,
+        simd: S,
+        block: &[L; BLOCK],
+        weights: &mut [f32; BLOCK],
+        each: impl FnMut(usize),
+    ) -> Summary {
+        summarize(simd, block, &self.0, weights, each)
     }
 
     #[inline(always)]
-    fn weigh_group<S: Simd>(self, simd: S, group: &Group<L>, reference: Reference) -> [S::V; WIDTH] {
-        weigh_group::<S, L, true>(simd, group, &self.0, reference)
+    fn weigh_group<S: Simd>(self, simd: S, group: &Group<L>, reference: Reference, weights: &mut Group<f32>) {
+        weigh_group::<S, L, true>(simd, group, &self.0, reference, weights);
     }
 
     /// (A group's reference is that of its block. The sums of eight groups are taken together: one by one, each would
@@ -56,23 +68,27 @@ impl<L: Logit> Source<L> for Softmax {
     #[inline(always)]
     fn summarize_groups<S: Simd>(self, simd: S, row: &[L], summaries: &mut Vec<Summary>) {
         let mut columns = [[0.0; LANES]; WIDTH];
+        let mut weights = [0.0; BLOCK];
         summaries.clear();
         for_each_block(
             row,
             L::NEG_INFINITY,
             #[inline(always)]
             |start, block| {
-                let first = summaries.len() % WIDTH;
                 let summary = summarize(
                     simd,
                     block,
                     &self.0,
+                    &mut weights,
                     #[inline(always)]
-                    |group, w| {
+                    |group| {
                         prefetch_group(simd, row, start + group * GROUP);
-                        simd.store(add_up(simd, w), &mut columns[(first + group) % WIDTH]);
                     },
                 );
+                let first = summaries.len() % WIDTH;
+                for (group, weights) in groups(&weights).iter().enumerate() {
+                    simd.store(add_up(simd, weights), &mut columns[(first + group) % WIDTH]);
+                }
                 summaries.extend([summary; BLOCK / GROUP]);
                 if summaries.len().is_multiple_of(WIDTH) || start + BLOCK >= row.len() {
                     let of_eight = summaries.len().next_multiple_of(WIDTH) - WIDTH;
@@ -109,21 +125,19 @@ impl Source<f32> for Weights {
         self,
         simd: S,
         block: &[f32; BLOCK],
-        mut visit: impl FnMut(usize, [S::V; WIDTH]),
+        weights: &mut [f32; BLOCK],
+        mut each: impl FnMut(usize),
     ) -> Summary {
-        for (number, group) in groups(block).iter().enumerate() {
-            visit(number, self.weigh_group(simd, group, Reference::default()));
+        for (number, (group, weights)) in groups(block).iter().zip(groups_mut(weights)).enumerate() {
+            each(number);
+            self.weigh_group(simd, group, Reference::default(), weights);
         }
         Summary { sum: sum_block(simd, block, |_| ()), ..Summary::default() }
     }
 
     #[inline(always)]
-    fn weigh_group<S: Simd>(self, simd: S, group: &Group<f32>, _: Reference) -> [S::V; WIDTH] {
-        let mut w = [simd.splat(0.0); WIDTH];
-        for i in 0..WIDTH {
-            w[i] = simd.load(&group[i]);
-        }
-        w
+    fn weigh_group<S: Simd>(self, _: S, group: &Group<f32>, _: Reference, weights: &mut Group<f32>) {
+        *weights = *group;
     }
 
     /// (In f64 throughout: weights may be as large as f32 can hold.)

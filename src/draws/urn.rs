@@ -16,7 +16,7 @@ use super::tree::Tree;
 use crate::Logit;
 use crate::simd::{LANES, Simd, WIDTH};
 use crate::summary::{Reference, Summary};
-use crate::weights::{BLOCK, Factor, GROUP, Group, padded, store_group};
+use crate::weights::{BLOCK, Factor, GROUP, Group, padded};
 
 /// A row, and what has been taken from it.
 #[derive(Debug, Default)]
@@ -106,8 +106,7 @@ impl Urn {
         if !core::mem::replace(&mut self.touched[group], true) {
             let mut room = [[source.nothing(); LANES]; WIDTH];
             let logits = whole(part(row, group), &mut room);
-            let w = source.weigh_group(simd, logits, self.summaries[group].reference);
-            store_group(simd, w, &mut self.weights[group]);
+            source.weigh_group(simd, logits, self.summaries[group].reference, &mut self.weights[group]);
         }
         let (within, sum) = take_from(simd, &mut self.weights[group], fraction)?;
         let token = group * GROUP + within;
@@ -131,23 +130,13 @@ impl Urn {
                 }
             }
         }
-        let weights = &mut self.weights[group];
+        let mut weights = [0.0; BLOCK];
         self.touched[group] = true;
         self.summaries[group] = simd.vectorize(
             #[inline(always)]
-            || {
-                source.weigh(
-                    simd,
-                    &rest,
-                    #[inline(always)]
-                    |group, w| {
-                        if group == 0 {
-                            store_group(simd, w, weights);
-                        }
-                    },
-                )
-            },
+            || source.weigh(simd, &rest, &mut weights, |_| ()),
         );
+        self.weights[group].as_flattened_mut().copy_from_slice(&weights[..GROUP]);
     }
 }
 

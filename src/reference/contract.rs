@@ -5,7 +5,7 @@ use core::f64::consts::{LN_2, LOG2_E};
 const BLOCK: usize = 512;
 const LANES: usize = 16;
 /// What is added to round to an integer, and subtracted again.
-const ROUND: f32 = 12_583_039.0;
+const ROUND: f32 = 12_583_038.0;
 
 /// Of 2^t on [-1/2, 1/2], from the constant up, as the bits of f32.
 const COEFFICIENTS: [u32; 6] = [0x3f80_0000, 0x3f31_7215, 0x3e75_fcde, 0x3d63_5ba6, 0x3c1e_758c, 0x3aad_cb6e];

@@ -1,6 +1,6 @@
 //! AVX2 with FMA and F16C: the sixteen lanes are two registers. x86-64 since 2013.
 
-use super::{LANES, LOWEST, Line, ROUND, Simd};
+use super::{LANES, Line, Simd};
 use core::arch::x86_64::*;
 
 /// Proof that this CPU has AVX2, FMA and F16C: only [`Avx2::detect`] makes one.
@@ -56,6 +56,13 @@ impl Simd for Avx2 {
     }
 
     operations! {
+        fn bound(x: V, zero: V, infinite: V) -> V {
+            // (Each operation answers with its second operand where that is NaN.)
+            [
+                _mm256_min_ps(infinite[0], _mm256_max_ps(zero[0], x[0])),
+                _mm256_min_ps(infinite[1], _mm256_max_ps(zero[1], x[1])),
+            ]
+        }
         fn splat(x: f32) -> V { [_mm256_set1_ps(x); 2] }
         fn load(x: &[f32; LANES]) -> V { bytemuck::must_cast(*x) }
         fn load_f16(x: &[u16; LANES]) -> V {
@@ -133,13 +140,10 @@ impl Simd for Avx2 {
     }
 }
 
-/// Eight lanes of [`Simd::exp2i`]: the lowest bits of k + [`ROUND`], shifted into the exponent, are 2^k.
-/// k = 128 becomes infinity, as it must.
+/// Eight lanes of [`Simd::exp2i`]: the lowest bits of k + [`ROUND`](super::exp2::ROUND), shifted into the exponent, are
+/// 2^(k - 1), or 0 at `bound`'s lower end, or infinite at its upper one.
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
 fn exp2i(p: __m256, k: __m256) -> __m256 {
-    let normal = _mm256_cmp_ps::<_CMP_NLT_UQ>(k, _mm256_set1_ps(LOWEST));
-    let capped = _mm256_min_ps(k, _mm256_set1_ps(ROUND + 128.0));
-    let power = _mm256_castsi256_ps(_mm256_slli_epi32::<23>(_mm256_castps_si256(capped)));
-    _mm256_and_ps(normal, _mm256_mul_ps(p, power))
+    _mm256_mul_ps(p, _mm256_castsi256_ps(_mm256_slli_epi32::<23>(_mm256_castps_si256(k))))
 }

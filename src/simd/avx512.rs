@@ -1,6 +1,7 @@
 //! AVX-512 F/BW/DQ/VL: the sixteen lanes are one register. Zen 4 and 5, Ice Lake and later.
 
-use super::{LANES, LOWEST, Line, ROUND, Simd, WIDTH};
+use super::exp2::{LOWEST, Product, ROUND, exp2_of_product};
+use super::{LANES, Line, Simd, WIDTH};
 use core::arch::x86_64::*;
 
 /// Proof that this CPU has AVX-512: only [`Avx512::detect`] makes one.
@@ -57,18 +58,49 @@ impl Simd for Avx512 {
         unsafe { _mm_prefetch::<_MM_HINT_T0>(line) }
     }
 
-    operations! {
-        fn stage(v: [__m512; WIDTH]) -> [__m512; WIDTH] {
-            let [mut a, mut b, mut c, mut d, mut e, mut f, mut g, mut h] = v;
+    /// (Its k is an exponent, not a power of two.)
+    const UNIT: f32 = 1.0;
+
+    /// All at once: there are 32 registers.
+    #[inline(always)]
+    fn exp2_of_product<T>(
+        self,
+        group: &[T; WIDTH],
+        x: impl Fn(&T) -> __m512,
+        product: Product,
+        out: &mut [[f32; LANES]; WIDTH],
+    ) {
+        exp2_of_product(self, group, x, product, out);
+    }
+
+    #[inline(always)]
+    fn stage<const N: usize>(self, v: [__m512; N]) -> [__m512; N] {
+        #[inline]
+        #[target_feature(enable = "avx512f")]
+        fn operation<const N: usize>(mut v: [__m512; N]) -> [__m512; N] {
+            let Some([a, b, c, d, e, f, g, h]) = v.first_chunk_mut() else { return v };
             // SAFETY: no instruction at all; the registers keep their values.
             unsafe {
-                core::arch::asm!("/* {} {} {} {} {} {} {} {} */",
-                    inout(zmm_reg) a, inout(zmm_reg) b, inout(zmm_reg) c, inout(zmm_reg) d,
-                    inout(zmm_reg) e, inout(zmm_reg) f, inout(zmm_reg) g, inout(zmm_reg) h,
-                    options(pure, nomem, nostack, preserves_flags));
+                core::arch::asm!(
+                    "/* {} {} {} {} {} {} {} {} */",
+                    inout(zmm_reg) * a,
+                    inout(zmm_reg) * b,
+                    inout(zmm_reg) * c,
+                    inout(zmm_reg) * d,
+                    inout(zmm_reg) * e,
+                    inout(zmm_reg) * f,
+                    inout(zmm_reg) * g,
+                    inout(zmm_reg) * h,
+                    options(pure, nomem, nostack, preserves_flags)
+                );
             }
-            [a, b, c, d, e, f, g, h]
+            v
         }
+        // SAFETY: the token exists only where `detect` has found every feature named above.
+        unsafe { operation(v) }
+    }
+
+    operations! {
         fn splat(x: f32) -> __m512 { _mm512_set1_ps(x) }
         fn load(x: &[f32; LANES]) -> __m512 { bytemuck::must_cast(*x) }
         fn load_f16(x: &[u16; LANES]) -> __m512 { _mm512_cvtph_ps(bytemuck::must_cast(*x)) }

@@ -4,7 +4,8 @@
 #[cfg(not(any(target_feature = "fma", all(target_arch = "aarch64", target_feature = "neon"))))]
 mod fused;
 
-use super::{LANES, LOWEST, Line, ROUND, Simd};
+use super::exp2::{LOWEST, ROUND};
+use super::{LANES, Line, Simd};
 use wide::{f32x16, u32x16};
 
 /// The level that needs no proof: it runs everywhere.
@@ -116,18 +117,24 @@ impl Simd for Portable {
 
     #[cfg(not(any(target_feature = "fma", all(target_arch = "aarch64", target_feature = "neon"))))]
     #[inline(always)]
-    fn exp2_of_product(self, x: &mut [f32x16; super::WIDTH], hi: f32, lo: f32, exponent: Option<f32>) {
-        for x in x {
-            let (p, k) = fused::exp2_of_product(*x, hi, lo);
-            *x = self.exp2i(p, exponent.map_or(k, |exponent| k - f32x16::splat(exponent)));
+    fn exp2_of_product<T>(
+        self,
+        group: &[T; super::WIDTH],
+        x: impl Fn(&T) -> f32x16,
+        product: super::Product,
+        out: &mut [[f32; LANES]; super::WIDTH],
+    ) {
+        for (vector, out) in group.iter().zip(out) {
+            let (p, k) = fused::exp2_of_product(x(vector), product.hi, product.lo);
+            self.store(self.exp2i(p, product.exponent.map_or(k, |e| k - f32x16::splat(e))), out);
         }
     }
 
-    /// As in `avx2.rs`.
+    /// The lowest bits of k + [`ROUND`], shifted into the exponent, are 2^(k - 1). k = 129 becomes infinity.
     #[inline(always)]
     fn exp2i(self, p: f32x16, k: f32x16) -> f32x16 {
         let too_small = k.simd_lt(f32x16::splat(LOWEST));
-        let highest = f32x16::splat(ROUND + 128.0);
+        let highest = f32x16::splat(ROUND + 129.0);
         let capped: u32x16 = bytemuck::must_cast(k.fast_min(highest));
         let power: f32x16 = bytemuck::must_cast(capped << 23_u32);
         too_small.select(f32x16::ZERO, p * power)

@@ -5,7 +5,7 @@ use crate::batch::{Temperatures, diagnose, for_each_row};
 use crate::simd::{Simd, dispatch};
 use crate::summary::{Summary, prefetch_lines, with_summaries};
 use crate::temperature::one_hot;
-use crate::weights::{BLOCK, Factor, GROUP, Group, PREFETCH, store, summarize};
+use crate::weights::{BLOCK, Factor, GROUP, Group, PREFETCH, summarize};
 use crate::{Error, Level, RowError, RowsMut, Temperature};
 
 use super::{share_out, weigh_tail};
@@ -92,10 +92,10 @@ fn weigh_row_in_place<S: Simd>(
             simd,
             this,
             factor,
+            block,
             #[inline(always)]
-            |group, w| {
-                prefetch_lines(simd, block.as_slice(), group * GROUP + PREFETCH);
-                store(simd, w, block, group);
+            |group| {
+                prefetch_lines(simd, ahead.as_flattened(), group * GROUP + PREFETCH - BLOCK);
                 if let Some(ahead) = ahead.first() {
                     copy_group(simd, ahead, next, group);
                 }

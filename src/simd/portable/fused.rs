@@ -6,7 +6,8 @@
 //! for, and done again with the first rounding to odd, after which the second is right
 //! (Boldo and Melquiond, "Emulation of FMA and correctly rounded sums", 2008).
 
-use super::super::{LANES, POLYNOMIAL, ROUND};
+use super::super::LANES;
+use super::super::exp2::{POLYNOMIAL, ROUND};
 use wide::{f32x4, f32x16, f64x2, u32x4};
 
 /// Four f64.
@@ -54,7 +55,7 @@ fn subnormal(rounded: f32x4) -> u32x4 {
     bytemuck::must_cast(small & rounded.simd_ne(f32x4::ZERO))
 }
 
-/// 2^(x (hi + lo)) as p and k: p x 2^(k - [`ROUND`]), p about 1.
+/// 2^(x (hi + lo)) as p and k: p/2 x 2^(k - [`ROUND`]), p about 2.
 ///
 /// In f64, x hi - n is exact. (Where the rest is subnormal, 2^rest is 1, however it was rounded.)
 #[inline(always)]
@@ -85,7 +86,7 @@ pub(super) fn exp2_of_product(x: f32x16, hi: f32, lo: f32) -> (f32x16, f32x16) {
     (bytemuck::must_cast(t), bytemuck::must_cast(k))
 }
 
-/// The polynomial, for |t| <= 0.502.
+/// Twice the polynomial, for |t| <= 0.502.
 ///
 /// Where the exponent e of a result is known, a single addition rounds it: beside 1.5 x 2^(e + 29) there is
 /// room for just the 24 bits of an f32. Where it may be one of two, the larger serves from its power of two
@@ -93,12 +94,12 @@ pub(super) fn exp2_of_product(x: f32x16, hi: f32, lo: f32) -> (f32x16, f32x16) {
 /// lands on the middle: the tests go through every t.
 #[inline(always)]
 fn exp2(t: f64x2) -> f64x2 {
-    let [c1, c2, c3, c4, c5] = POLYNOMIAL.map(f64::from);
-    let p = rounded::<-7>(f64x2::splat(c5) * t, c4); // 0.0090 to 0.0104
-    let p = rounded::<-5>(p * t, c3); // 0.050 to 0.061
-    let p = rounded_around_quarter(p * t, c2); // 0.20 to 0.28
-    let p = rounded::<-1>(p * t, c1); // 0.55 to 0.84
-    p * t + f64x2::splat(1.0)
+    let [c1, c2, c3, c4, c5] = POLYNOMIAL.map(|c| 2.0 * f64::from(c));
+    let p = rounded::<-6>(f64x2::splat(c5) * t, c4); // 0.018 to 0.021
+    let p = rounded::<-4>(p * t, c3); // 0.10 to 0.13
+    let p = rounded_around_half(p * t, c2); // 0.40 to 0.56
+    let p = rounded::<0>(p * t, c1); // 1.1 to 1.7
+    p * t + f64x2::splat(2.0)
 }
 
 /// product + c to the precision of an f32 in [2^E, 2^(E + 1)).
@@ -108,11 +109,11 @@ fn rounded<const E: i32>(product: f64x2, c: f64) -> f64x2 {
     (product + f64x2::splat(c + room)) - f64x2::splat(room)
 }
 
-/// The same for a result in [1/8, 1/2).
+/// The same for a result in [1/4, 1).
 #[inline(always)]
-fn rounded_around_quarter(product: f64x2, c: f64) -> f64x2 {
-    let below = rounded::<-3>(product, c);
-    below.simd_lt(f64x2::splat(0.25)).select(below, rounded::<-2>(product, c))
+fn rounded_around_half(product: f64x2, c: f64) -> f64x2 {
+    let below = rounded::<-2>(product, c);
+    below.simd_lt(f64x2::splat(0.5)).select(below, rounded::<-1>(product, c))
 }
 
 const fn power(e: i32) -> f64 {
@@ -160,7 +161,7 @@ mod tests {
             let [positive, negative] = widen(f32x4::new([a, b, -a, -b]));
             let ours = narrow([exp2(positive), exp2(negative)]);
             for (t, ours) in [a, b, -a, -b].into_iter().zip(ours.to_array()) {
-                assert_eq!(ours.to_bits(), contract::power_of_two(t).to_bits(), "{t:e}");
+                assert_eq!((ours / 2.0).to_bits(), contract::power_of_two(t).to_bits(), "{t:e}");
             }
         }
     }
@@ -191,7 +192,7 @@ mod tests {
             let at_once = (f64::from(x) * f64::from(lo) + f64::from(rest)) as f32;
             twice += u32::from(expected != contract::power_of_two(at_once));
             let (p, _) = exp2_of_product(f32x16::splat(x), hi, lo);
-            assert_same(p, expected, "2^t");
+            assert_same(p, 2.0 * expected, "2^t");
         }
         assert!(twice > 0, "none of these would be wrong if rounded twice");
     }

@@ -1,6 +1,6 @@
 //! AVX2 with FMA and F16C: the sixteen lanes are two registers. x86-64 since 2013.
 
-use super::{LANES, Line, Simd};
+use super::{LANES, Line, Simd, WIDTH};
 use core::arch::x86_64::*;
 
 /// Proof that this CPU has AVX2, FMA and F16C: only [`Avx2::detect`] makes one.
@@ -136,6 +136,12 @@ impl Simd for Avx2 {
             let halves: [__m128d; 2] = bytemuck::must_cast(_mm256_add_pd(eight[0], eight[1]));
             let pair = _mm_add_pd(halves[0], halves[1]);
             _mm_cvtsd_f64(_mm_add_sd(pair, _mm_unpackhi_pd(pair, pair)))
+        }
+        fn count_not_above(sorted: &[f64; WIDTH], x: f64) -> usize {
+            let (halves, x): ([__m256d; 2], _) = (bytemuck::must_cast(*sorted), _mm256_set1_pd(x));
+            let low = _mm256_movemask_pd(_mm256_cmp_pd::<_CMP_LE_OQ>(halves[0], x));
+            let high = _mm256_movemask_pd(_mm256_cmp_pd::<_CMP_LE_OQ>(halves[1], x));
+            (high << 4 | low).trailing_ones() as usize
         }
     }
 }

@@ -76,11 +76,7 @@ fn find_above(before: &[f64], part: usize, target: f64) -> usize {
 /// The last of the prefixes, which begin with 0, that is not above the target.
 #[inline(always)]
 pub(super) fn last_not_above<S: Simd>(simd: S, prefixes: &[f64; VECTORS], target: f64) -> usize {
-    let mut count = 0;
-    for eight in prefixes.as_chunks().0 {
-        count += simd.count_not_above(eight, target);
-    }
-    count - 1
+    simd.count_not_above(prefixes, target) - 1
 }
 
 /// Of each vector of weights, the lane at which the running sum exceeds its target; if rounding lets none exceed

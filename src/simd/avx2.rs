@@ -1,6 +1,6 @@
 //! AVX2 with FMA and F16C: the sixteen lanes are two registers. x86-64 since 2013.
 
-use super::{LANES, Line, Simd, WIDTH};
+use super::{LANES, Line, Simd};
 use core::arch::x86_64::*;
 
 /// Proof that this CPU has AVX2, FMA and F16C: only [`Avx2::detect`] makes one.
@@ -137,11 +137,41 @@ impl Simd for Avx2 {
             let pair = _mm_add_pd(halves[0], halves[1]);
             _mm_cvtsd_f64(_mm_add_sd(pair, _mm_unpackhi_pd(pair, pair)))
         }
-        fn count_not_above(sorted: &[f64; WIDTH], x: f64) -> usize {
-            let (halves, x): ([__m256d; 2], _) = (bytemuck::must_cast(*sorted), _mm256_set1_pd(x));
-            let low = _mm256_movemask_pd(_mm256_cmp_pd::<_CMP_LE_OQ>(halves[0], x));
-            let high = _mm256_movemask_pd(_mm256_cmp_pd::<_CMP_LE_OQ>(halves[1], x));
-            (high << 4 | low).trailing_ones() as usize
+        fn count_not_above(sorted: &[f64], x: f64) -> usize {
+            // (What is not above x compares as -1.)
+            let (mut counts, x) = (_mm256_setzero_si256(), _mm256_set1_pd(x));
+            for four in sorted.as_chunks::<4>().0 {
+                let not_above = _mm256_cmp_pd::<_CMP_LE_OQ>(bytemuck::must_cast(*four), x);
+                counts = _mm256_sub_epi64(counts, _mm256_castpd_si256(not_above));
+            }
+            let halves: [__m128i; 2] = bytemuck::must_cast(counts);
+            let pair = _mm_add_epi64(halves[0], halves[1]);
+            _mm_cvtsi128_si64(_mm_add_epi64(pair, _mm_unpackhi_epi64(pair, pair))) as usize
+        }
+        fn transpose(vectors: &[&[f32; LANES]; LANES]) -> [[f32; LANES]; LANES] {
+            let mut lanes = [[0.0; LANES]; LANES];
+            for (quarter, lanes) in lanes.as_chunks_mut::<4>().0.iter_mut().enumerate() {
+                for (half, vectors) in vectors.as_chunks::<8>().0.iter().enumerate() {
+                    // Four lanes of vectors i and i + 4 side by side.
+                    let part = |vector: usize| vectors[vector].as_chunks::<4>().0[quarter];
+                    let two = |i: usize| bytemuck::must_cast([part(i), part(i + 4)]);
+                    let (a, b, c, d) = (two(0), two(1), two(2), two(3));
+                    let low_ab = _mm256_castps_pd(_mm256_unpacklo_ps(a, b));
+                    let low_cd = _mm256_castps_pd(_mm256_unpacklo_ps(c, d));
+                    let high_ab = _mm256_castps_pd(_mm256_unpackhi_ps(a, b));
+                    let high_cd = _mm256_castps_pd(_mm256_unpackhi_ps(c, d));
+                    let four: [[f32; 8]; 4] = [
+                        bytemuck::must_cast(_mm256_unpacklo_pd(low_ab, low_cd)),
+                        bytemuck::must_cast(_mm256_unpackhi_pd(low_ab, low_cd)),
+                        bytemuck::must_cast(_mm256_unpacklo_pd(high_ab, high_cd)),
+                        bytemuck::must_cast(_mm256_unpackhi_pd(high_ab, high_cd)),
+                    ];
+                    for (lanes, eight) in lanes.iter_mut().zip(four) {
+                        lanes.as_chunks_mut().0[half] = eight;
+                    }
+                }
+            }
+            lanes
         }
     }
 }

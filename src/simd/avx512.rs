@@ -167,8 +167,12 @@ impl Simd for Avx512 {
             let x = _mm512_add_pd(x, shifted::<6>(x));
             bytemuck::must_cast(_mm512_add_pd(x, shifted::<4>(x)))
         }
-        fn count_not_above(sorted: &[f64; WIDTH], x: f64) -> usize {
-            _mm512_cmp_pd_mask::<_CMP_LE_OQ>(bytemuck::must_cast(*sorted), _mm512_set1_pd(x)).count_ones() as usize
+        fn count_not_above(sorted: &[f64], x: f64) -> usize {
+            let (mut count, x) = (0, _mm512_set1_pd(x));
+            for eight in sorted.as_chunks::<WIDTH>().0 {
+                count += _mm512_cmp_pd_mask::<_CMP_LE_OQ>(bytemuck::must_cast(*eight), x).count_ones();
+            }
+            count as usize
         }
         fn transpose(vectors: &[&[f32; LANES]; LANES]) -> [[f32; LANES]; LANES] {
             let mut lanes = [[0.0; LANES]; LANES];

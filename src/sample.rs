@@ -217,12 +217,13 @@ fn sample_weights<S: Simd>(simd: S, row: &[f32], uniform: f64, summaries: &mut V
     Some(Draw { token: token as u32, logprob })
 }
 
-/// The sum in f64, or NaN if a weight is negative or NaN, or infinite if one is.
+/// The sum in f64, or NaN if a weight is negative or NaN, or infinite if one is. `each` is called with the number of
+/// each group.
 #[inline(always)]
-pub(crate) fn sum_block<S: Simd>(simd: S, block: &[f32; BLOCK], prefetch: impl Fn(usize)) -> f64 {
+pub(crate) fn sum_block<S: Simd>(simd: S, block: &[f32; BLOCK], mut each: impl FnMut(usize)) -> f64 {
     let mut sum = simd.widen(simd.splat(0.0));
     for (number, group) in groups(block).iter().enumerate() {
-        prefetch(number);
+        each(number);
         sum = add_group(simd, sum, group);
     }
     simd.reduce_add_wide(sum)

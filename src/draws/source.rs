@@ -5,7 +5,7 @@ use crate::sample::{sum_block, sum_group};
 use crate::simd::{LANES, Simd, WIDTH};
 use crate::summary::{Reference, Summary, prefetch_group};
 use crate::weights::{
-    BLOCK, Factor, GROUP, Group, TRUSTED, add_up, for_each_block, groups, groups_mut, summarize, weigh_group,
+    BLOCK, Factor, GROUP, Group, TRUSTED, add_up, for_each_block, groups, summarize, weigh_group,
 };
 
 /// Where the weights of a row of `L` come from.
@@ -126,13 +126,10 @@ impl Source<f32> for Weights {
         simd: S,
         block: &[f32; BLOCK],
         weights: &mut [f32; BLOCK],
-        mut each: impl FnMut(usize),
+        each: impl FnMut(usize),
     ) -> Summary {
-        for (number, (group, weights)) in groups(block).iter().zip(groups_mut(weights)).enumerate() {
-            each(number);
-            self.weigh_group(simd, group, Reference::default(), weights);
-        }
-        Summary { sum: sum_block(simd, block, |_| ()), ..Summary::default() }
+        *weights = *block;
+        Summary { sum: sum_block(simd, block, each), ..Summary::default() }
     }
 
     #[inline(always)]

@@ -5,7 +5,7 @@ use crate::batch::{Temperatures, diagnose, for_each_row};
 use crate::simd::{Simd, dispatch};
 use crate::summary::{Summary, prefetch_lines, with_summaries};
 use crate::temperature::one_hot;
-use crate::weights::{BLOCK, Factor, GROUP, Group, PREFETCH, summarize};
+use crate::weights::{BLOCK, Factor, GROUP, Group, PREFETCH, groups_mut, summarize};
 use crate::{Error, Level, RowError, RowsMut, Temperature};
 
 use super::{share_out, weigh_tail};
@@ -123,8 +123,7 @@ fn weigh_row_in_place<S: Simd>(
 #[inline(always)]
 fn copy_group<S: Simd>(simd: S, from: &[f32; BLOCK], to: &mut [f32; BLOCK], group: usize) {
     let from: &[Group<f32>] = from.as_chunks().0.as_chunks().0;
-    let to: &mut [Group<f32>] = to.as_chunks_mut().0.as_chunks_mut().0;
-    for (from, to) in from[group].iter().zip(&mut to[group]) {
+    for (from, to) in from[group].iter().zip(&mut groups_mut(to)[group]) {
         simd.store(simd.load(from), to);
     }
 }

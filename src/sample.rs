@@ -19,7 +19,7 @@ use crate::argmax::greatest;
 use crate::batch::{Batch, check_length, diagnose};
 use crate::simd::{LANES, Simd, dispatch};
 use crate::summary::{Summary, Total, prefetch_group, summarize_row, with_summaries};
-use crate::weights::{BLOCK, Factor, GROUP, Group, for_each_block, groups, padded, weigh};
+use crate::weights::{BLOCK, Factor, GROUP, Group, for_each_block, groups, weigh, with_block};
 use crate::{Error, Level, Logit, RowError, Rows, Temperature};
 
 /// A token that was drawn.
@@ -169,17 +169,12 @@ fn sample_row<S: Simd, L: Logit>(
     let (block, fraction) = total.find(summaries, uniform * total.sum, &factor)?;
     let (start, reference) = (block * BLOCK, summaries[block].reference);
     let mut block = [0.0; BLOCK];
-    match row[start..].first_chunk() {
-        Some(logits) => weigh::<S, L, true>(simd, logits, &factor, reference, &mut block, |_| ()),
-        None => weigh::<S, L, true>(
-            simd,
-            &padded(&row[start..], L::NEG_INFINITY),
-            &factor,
-            reference,
-            &mut block,
-            |_| (),
-        ),
-    }
+    with_block(
+        &row[start..],
+        L::NEG_INFINITY,
+        #[inline(always)]
+        |logits| weigh::<S, L, true>(simd, logits, &factor, reference, &mut block, |_| ()),
+    );
     let token = start + find_in_block(simd, &block, fraction)?;
     let height = total.reference.height(f64::from(row[token].to_f32()), &factor);
     Some(Draw { token: token as u32, logprob: (height * LN_2 - libm::log(total.sum)) as f32 })
@@ -208,10 +203,12 @@ fn sample_weights<S: Simd>(simd: S, row: &[f32], uniform: f64, summaries: &mut V
     let total = Total::of(summaries, &factor)?;
     let (block, fraction) = total.find(summaries, uniform * total.sum, &factor)?;
     let start = block * BLOCK;
-    let within = match row[start..].first_chunk() {
-        Some(weights) => find_in_block(simd, weights, fraction)?,
-        None => find_in_block(simd, &padded(&row[start..], 0.0), fraction)?,
-    };
+    let within = with_block(
+        &row[start..],
+        0.0,
+        #[inline(always)]
+        |weights| find_in_block(simd, weights, fraction),
+    )?;
     let token = start + within;
     let logprob = libm::log(f64::from(row[token]) / total.sum) as f32;
     Some(Draw { token: token as u32, logprob })

@@ -84,16 +84,27 @@ impl Factor {
 #[inline(always)]
 pub(crate) fn for_each_block<L: Logit>(row: &[L], filler: L, mut kernel: impl FnMut(usize, &[L; BLOCK])) {
     for (index, part) in row.chunks(BLOCK).enumerate() {
-        let room;
-        let block = match part.first_chunk() {
-            Some(block) => block,
-            None => {
-                room = padded(part, filler);
-                &room
-            }
-        };
-        kernel(index * BLOCK, block);
+        with_block(
+            part,
+            filler,
+            #[inline(always)]
+            |block| kernel(index * BLOCK, block),
+        );
     }
+}
+
+/// Calls `kernel` with the block that a part of a row begins with, filled up if need be.
+#[inline(always)]
+pub(crate) fn with_block<L: Logit, R>(part: &[L], filler: L, kernel: impl FnOnce(&[L; BLOCK]) -> R) -> R {
+    let room;
+    let block = match part.first_chunk() {
+        Some(block) => block,
+        None => {
+            room = padded(part, filler);
+            &room
+        }
+    };
+    kernel(block)
 }
 
 /// The beginning of a block or a group, filled up.

@@ -173,7 +173,9 @@ fn sample_row<S: Simd, L: Logit>(
         &row[start..],
         L::NEG_INFINITY,
         #[inline(always)]
-        |logits| weigh::<S, L, true>(simd, logits, &factor, reference, &mut block, |_| ()),
+        |logits| {
+            weigh::<S, L, true>(simd, logits, &factor, reference, &mut block, |_| ());
+        },
     );
     let token = start + find_in_block(simd, &block, fraction)?;
     let height = total.reference.height(f64::from(row[token].to_f32()), &factor);

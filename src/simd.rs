@@ -54,7 +54,10 @@ pub trait Simd: Copy + Send + Sync {
     /// The p of [`Simd::exp2i`] that stands for 1.
     const UNIT: f32 = 2.0;
 
-    /// out = 2^(x (hi + lo) - e), for the vectors x of a group: one after the other, as few registers hold more.
+    /// Whether the registers hold a group of vectors, and what is computed of it.
+    const HOLDS_GROUP: bool = false;
+
+    /// out = 2^(x (hi + lo) - e), for the vectors x of a group: all at once, or one after the other.
     #[inline(always)]
     fn exp2_of_product<T>(
         self,
@@ -63,6 +66,9 @@ pub trait Simd: Copy + Send + Sync {
         product: Product,
         out: &mut [[f32; LANES]; WIDTH],
     ) {
+        if Self::HOLDS_GROUP {
+            return exp2_of_product(self, group, x, product, out);
+        }
         for (vector, out) in group.iter().zip(out) {
             exp2_of_product(self, from_ref(vector), &x, product, from_mut(out));
         }

@@ -131,20 +131,32 @@ pub(crate) fn groups_mut(block: &mut [f32; BLOCK]) -> &mut [Group<f32>] {
 
 /// The weights of one block, and its summary. `each` is called with the number of each group that is weighed; if
 /// the block is done again, it is called again.
-#[expect(clippy::redundant_closure, reason = "`&mut each` itself would stay a call")]
 #[inline(always)]
 pub(crate) fn summarize<S: Simd, L: Logit>(
     simd: S,
     block: &[L; BLOCK],
     factor: &Factor,
     weights: &mut [f32; BLOCK],
-    mut each: impl FnMut(usize),
+    each: impl FnMut(usize),
 ) -> Summary {
+    summarize_groups(simd, block, factor, weights, each).0
+}
+
+/// [`summarize`], and the sums of the groups, lane by lane.
+#[expect(clippy::redundant_closure, reason = "`&mut each` itself would stay a call")]
+#[inline(always)]
+pub(crate) fn summarize_groups<S: Simd, L: Logit>(
+    simd: S,
+    block: &[L; BLOCK],
+    factor: &Factor,
+    weights: &mut [f32; BLOCK],
+    mut each: impl FnMut(usize),
+) -> (Summary, [S::V; BLOCK / GROUP]) {
     let first = f64::from(simd.reduce_max(L::load(simd, &block.as_chunks().0[0]))) * factor.exact;
     if first.abs() < DIRECT_LIMIT && factor.shrink == 1.0 {
         let exponent = if LIKELY.contains(&first) { 0.0 } else { first.round_ties_even() as f32 };
         let reference = Reference { exponent, offset: 0.0 };
-        if exponent == 0.0 {
+        let (sum, of_groups) = if exponent == 0.0 {
             weigh::<S, L, false>(
                 simd,
                 block,
@@ -153,18 +165,17 @@ pub(crate) fn summarize<S: Simd, L: Logit>(
                 weights,
                 #[inline(always)]
                 |group| each(group),
-            );
+            )
         } else {
-            weigh_shifted(simd, block, factor, reference, weights, &mut each);
-        }
-        let sum = add_up_block(simd, weights);
+            weigh_shifted(simd, block, factor, reference, weights, &mut each)
+        };
         if TRUSTED.contains(&sum) {
-            return Summary::new(sum, reference);
+            return (Summary::new(sum, reference), of_groups);
         }
     }
     let reference = highest(simd, block, factor);
-    weigh_shifted(simd, block, factor, reference, weights, &mut each);
-    Summary::new(add_up_block(simd, weights), reference)
+    let (sum, of_groups) = weigh_shifted(simd, block, factor, reference, weights, &mut each);
+    (Summary::new(sum, reference), of_groups)
 }
 
 /// The reference that suits the maximum of a block.
@@ -198,11 +209,11 @@ fn weigh_shifted<S: Simd, L: Logit>(
     reference: Reference,
     weights: &mut [f32; BLOCK],
     each: impl FnMut(usize),
-) {
+) -> (f64, [S::V; BLOCK / GROUP]) {
     simd.vectorize(
         #[inline(always)]
         || weigh::<S, L, true>(simd, block, factor, reference, weights, each),
-    );
+    )
 }
 
 /// (A NaN may get lost: the sum of the weights will keep it.)
@@ -217,7 +228,11 @@ fn maximum<S: Simd, L: Logit>(simd: S, block: &[L; BLOCK]) -> f32 {
     simd.reduce_max(reduce(max, |a, b| simd.max(a, b)))
 }
 
-/// The weights of one block, for a reference.
+/// The weights of one block, for a reference, and their sum: eight vectors pairwise in f32, so that no weight takes
+/// part in more than three rounded additions; from there in f64.
+///
+/// (Where a group does not fit the registers, the sum is taken from memory when the block is done: group by group, each
+/// would wait for its own stores. Measured on AVX2: 32 against 38 us for a row of 131072.)
 #[inline(always)]
 pub(crate) fn weigh<S: Simd, L: Logit, const SHIFTED: bool>(
     simd: S,
@@ -226,11 +241,23 @@ pub(crate) fn weigh<S: Simd, L: Logit, const SHIFTED: bool>(
     reference: Reference,
     weights: &mut [f32; BLOCK],
     mut each: impl FnMut(usize),
-) {
+) -> (f64, [S::V; BLOCK / GROUP]) {
+    let (mut sum, mut of_groups) = (simd.widen(simd.splat(0.0)), [simd.splat(0.0); BLOCK / GROUP]);
     for (number, (group, weights)) in groups(block).iter().zip(groups_mut(weights)).enumerate() {
         each(number);
         weigh_group::<S, L, SHIFTED>(simd, group, factor, reference, weights);
+        if S::HOLDS_GROUP {
+            of_groups[number] = add_up(simd, weights);
+            sum = simd.add_wide(sum, simd.widen(of_groups[number]));
+        }
     }
+    if !S::HOLDS_GROUP {
+        for (of_group, weights) in of_groups.iter_mut().zip(groups(weights)) {
+            *of_group = add_up(simd, weights);
+            sum = simd.add_wide(sum, simd.widen(*of_group));
+        }
+    }
+    (simd.reduce_add_wide(sum), of_groups)
 }
 
 /// The weights of a group, for a reference.
@@ -256,20 +283,9 @@ pub(crate) fn weigh_group<S: Simd, L: Logit, const SHIFTED: bool>(
     );
 }
 
-/// The sum of a block: eight vectors pairwise in f32, so that no weight takes part in more than three rounded
-/// additions; from there in f64.
-#[inline(always)]
-fn add_up_block<S: Simd>(simd: S, weights: &[f32; BLOCK]) -> f64 {
-    let mut sum = simd.widen(simd.splat(0.0));
-    for group in groups(weights) {
-        sum = simd.add_wide(sum, simd.widen(add_up(simd, group)));
-    }
-    simd.reduce_add_wide(sum)
-}
-
 /// The sums of the weights of a group, lane by lane, pairwise.
 #[inline(always)]
-pub(crate) fn add_up<S: Simd>(simd: S, weights: &Group<f32>) -> S::V {
+fn add_up<S: Simd>(simd: S, weights: &Group<f32>) -> S::V {
     let mut w = [simd.splat(0.0); WIDTH];
     for i in 0..WIDTH {
         w[i] = simd.load(&weights[i]);

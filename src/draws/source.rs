@@ -5,7 +5,7 @@ use crate::sample::{sum_block, sum_group};
 use crate::simd::{LANES, Simd, WIDTH};
 use crate::summary::{Reference, Summary, prefetch_group};
 use crate::weights::{
-    BLOCK, Factor, GROUP, Group, TRUSTED, add_up, for_each_block, groups, summarize, weigh_group,
+    BLOCK, Factor, GROUP, Group, TRUSTED, for_each_block, groups, summarize, summarize_groups, weigh_group,
 };
 
 /// Where the weights of a row of `L` come from.
@@ -75,7 +75,7 @@ impl<L: Logit> Source<L> for Softmax {
             L::NEG_INFINITY,
             #[inline(always)]
             |start, block| {
-                let summary = summarize(
+                let (summary, of_groups) = summarize_groups(
                     simd,
                     block,
                     &self.0,
@@ -86,8 +86,8 @@ impl<L: Logit> Source<L> for Softmax {
                     },
                 );
                 let first = summaries.len() % WIDTH;
-                for (group, weights) in groups(&weights).iter().enumerate() {
-                    simd.store(add_up(simd, weights), &mut columns[(first + group) % WIDTH]);
+                for (group, sum) in of_groups.into_iter().enumerate() {
+                    simd.store(sum, &mut columns[(first + group) % WIDTH]);
                 }
                 summaries.extend([summary; BLOCK / GROUP]);
                 if summaries.len().is_multiple_of(WIDTH) || start + BLOCK >= row.len() {

@@ -1,6 +1,6 @@
 //! AVX-512 F/BW/DQ/VL: the sixteen lanes are one register. Zen 4 and 5, Ice Lake and later.
 
-use super::exp2::{LOWEST, Product, ROUND, exp2_of_product};
+use super::exp2::{LOWEST, ROUND};
 use super::{LANES, Line, Simd, WIDTH};
 use core::arch::x86_64::*;
 
@@ -61,17 +61,8 @@ impl Simd for Avx512 {
     /// (Its k is an exponent, not a power of two.)
     const UNIT: f32 = 1.0;
 
-    /// All at once: there are 32 registers.
-    #[inline(always)]
-    fn exp2_of_product<T>(
-        self,
-        group: &[T; WIDTH],
-        x: impl Fn(&T) -> __m512,
-        product: Product,
-        out: &mut [[f32; LANES]; WIDTH],
-    ) {
-        exp2_of_product(self, group, x, product, out);
-    }
+    /// There are 32.
+    const HOLDS_GROUP: bool = true;
 
     #[inline(always)]
     fn stage<const N: usize>(self, v: [__m512; N]) -> [__m512; N] {
@@ -126,8 +117,10 @@ impl Simd for Avx512 {
         }
         fn lanes_not_below(a: __m512, b: __m512) -> u32 { u32::from(_mm512_cmp_ps_mask::<_CMP_GE_OQ>(a, b)) }
         fn exp2i(p: __m512, k: __m512) -> __m512 {
-            let normal = _mm512_cmp_ps_mask::<_CMP_NLT_UQ>(k, _mm512_set1_ps(LOWEST));
-            _mm512_maskz_scalef_ps(normal, p, _mm512_sub_ps(k, _mm512_set1_ps(ROUND)))
+            // (Of k alone, without `ROUND`: that is at hand already, and k need not be kept.)
+            let k = _mm512_sub_ps(k, _mm512_set1_ps(ROUND));
+            let normal = _mm512_cmp_ps_mask::<_CMP_NLT_UQ>(k, _mm512_set1_ps(LOWEST - ROUND));
+            _mm512_maskz_scalef_ps(normal, p, k)
         }
         fn reduce_max(v: __m512) -> f32 {
             let lanes: [__m256; 2] = bytemuck::must_cast(v);

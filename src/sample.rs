@@ -19,7 +19,7 @@ use crate::argmax::greatest;
 use crate::batch::{Batch, check_length, diagnose};
 use crate::simd::{LANES, Simd, dispatch};
 use crate::summary::{Summary, Total, prefetch_group, summarize_row, with_summaries};
-use crate::weights::{BLOCK, Factor, GROUP, Group, for_each_block, groups, weigh, with_block};
+use crate::weights::{BLOCK, Factor, GROUP, for_each_block, groups, weigh, with_block};
 use crate::{Error, Level, Logit, RowError, Rows, Temperature};
 
 /// A token that was drawn.
@@ -220,28 +220,16 @@ fn sample_weights<S: Simd>(simd: S, row: &[f32], uniform: f64, summaries: &mut V
 /// each group.
 #[inline(always)]
 pub(crate) fn sum_block<S: Simd>(simd: S, block: &[f32; BLOCK], mut each: impl FnMut(usize)) -> f64 {
-    let mut sum = simd.widen(simd.splat(0.0));
+    let (zero, nan) = (simd.splat(0.0), simd.splat(f32::NAN));
+    let mut sum = simd.widen(zero);
     for (number, group) in groups(block).iter().enumerate() {
         each(number);
-        sum = add_group(simd, sum, group);
+        for vector in group {
+            let w = simd.load(vector);
+            sum = simd.add_wide(sum, simd.widen(simd.select_lt(w, zero, nan, w)));
+        }
     }
     simd.reduce_add_wide(sum)
-}
-
-/// [`sum_block`], of a group.
-#[inline(always)]
-pub(crate) fn sum_group<S: Simd>(simd: S, group: &Group<f32>) -> f64 {
-    simd.reduce_add_wide(add_group(simd, simd.widen(simd.splat(0.0)), group))
-}
-
-#[inline(always)]
-fn add_group<S: Simd>(simd: S, mut sum: S::D, group: &Group<f32>) -> S::D {
-    let (zero, nan) = (simd.splat(0.0), simd.splat(f32::NAN));
-    for vector in group {
-        let w = simd.load(vector);
-        sum = simd.add_wide(sum, simd.widen(simd.select_lt(w, zero, nan, w)));
-    }
-    sum
 }
 
 /// The token of a block at which `fraction` of the block's weight is exceeded.

@@ -118,6 +118,17 @@ fn all_tokens_of_a_row() {
     assert_eq!(draw(&row, 1.0, &[0.5, 0.99]), Ok(vec![0, 1024]));
 }
 
+/// A token of 2^-33 of its group, whose sum is f32: less of it than is lost in rounding. It is still the last.
+#[test]
+fn light_tokens_at_the_end_of_a_group() {
+    for seed in 0..20 {
+        let mut row = gaussian(256, 0.5, seed);
+        row[255] = -17.0;
+        let tokens = draw(&row, 1.0, &[1.0 - f64::EPSILON / 2.0, 1.0 - f64::EPSILON / 2.0]);
+        assert_eq!(tokens, Ok(vec![255, 254]), "seed {seed}");
+    }
+}
+
 #[test]
 fn weights_to_the_last() {
     let weights = [0.0, 1e-45, 3e38, 0.0, 1e15, 1e-15, 3e38, 0.0];

@@ -42,7 +42,7 @@ impl Cdf {
             #[inline(always)]
             |start, block| {
                 let weights = &mut self.weights[start / BLOCK];
-                self.summaries.push(source.weigh(
+                let (summary, _) = source.weigh(
                     simd,
                     block,
                     weights,
@@ -50,7 +50,8 @@ impl Cdf {
                     |group| {
                         prefetch_group(simd, row, start + group * GROUP);
                     },
-                ));
+                );
+                self.summaries.push(summary);
             },
         );
         self.sum_vectors(simd);

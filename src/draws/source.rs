@@ -1,12 +1,13 @@
 //! Rows of logits or of weights, for what draws from either.
 
 use crate::Logit;
-use crate::sample::{sum_block, sum_group};
-use crate::simd::{LANES, Simd, WIDTH};
-use crate::summary::{Reference, Summary, prefetch_group};
-use crate::weights::{
-    BLOCK, Factor, GROUP, Group, TRUSTED, for_each_block, groups, summarize, summarize_groups, weigh_group,
-};
+use crate::sample::sum_block;
+use crate::simd::{LANES, Simd};
+use crate::summary::{Reference, Summary};
+use crate::weights::{BLOCK, Factor, GROUP, Group, TRUSTED, groups, summarize_groups, weigh_group};
+
+/// What a pass keeps of the groups of a block, for later: where it is sums, lane by lane.
+pub(super) type OfGroups = [[f32; LANES]; BLOCK / GROUP];
 
 /// Where the weights of a row of `L` come from.
 pub(super) trait Source<L: Logit>: Copy {
@@ -16,18 +17,19 @@ pub(super) trait Source<L: Logit>: Copy {
     fn factor(self) -> Factor;
     /// What has a lower sum may get a better reference by being weighed again.
     fn low(self) -> f64;
-    /// The weights of a block, and its summary. `each` is called with the number of each group, perhaps twice.
+    /// The weights of a block, its summary, and what [`Source::sums`] will want to know. `each` is called with the number
+    /// of each group, perhaps twice.
     fn weigh<S: Simd>(
         self,
         simd: S,
         block: &[L; BLOCK],
         weights: &mut [f32; BLOCK],
         each: impl FnMut(usize),
-    ) -> Summary;
+    ) -> (Summary, OfGroups);
+    /// The sums of the groups of a block.
+    fn sums<S: Simd>(self, simd: S, block: &[L; BLOCK], of_groups: &OfGroups) -> [f64; BLOCK / GROUP];
     /// The weights of a group, for a reference.
     fn weigh_group<S: Simd>(self, simd: S, group: &Group<L>, reference: Reference, weights: &mut Group<f32>);
-    /// The summaries of the groups of a row, up to the end of its last block.
-    fn summarize_groups<S: Simd>(self, simd: S, row: &[L], summaries: &mut Vec<Summary>);
 }
 
 /// Logits at a temperature.
@@ -54,51 +56,27 @@ impl<L: Logit> Source<L> for Softmax {
         block: &[L; BLOCK],
         weights: &mut [f32; BLOCK],
         each: impl FnMut(usize),
-    ) -> Summary {
-        summarize(simd, block, &self.0, weights, each)
+    ) -> (Summary, OfGroups) {
+        let (summary, sums) = summarize_groups(simd, block, &self.0, weights, each);
+        let mut of_groups = OfGroups::default();
+        for (sum, out) in sums.into_iter().zip(&mut of_groups) {
+            simd.store(sum, out);
+        }
+        (summary, of_groups)
+    }
+
+    #[inline(always)]
+    fn sums<S: Simd>(self, simd: S, _: &[L; BLOCK], of_groups: &OfGroups) -> [f64; BLOCK / GROUP] {
+        let mut sums = [0.0; BLOCK / GROUP];
+        for (sum, lanes) in sums.iter_mut().zip(of_groups) {
+            *sum = simd.reduce_add_wide(simd.widen(simd.load(lanes)));
+        }
+        sums
     }
 
     #[inline(always)]
     fn weigh_group<S: Simd>(self, simd: S, group: &Group<L>, reference: Reference, weights: &mut Group<f32>) {
         weigh_group::<S, L, true>(simd, group, &self.0, reference, weights);
-    }
-
-    /// (A group's reference is that of its block. The sums of eight groups are taken together: one by one, each would
-    /// keep the next waiting.)
-    #[inline(always)]
-    fn summarize_groups<S: Simd>(self, simd: S, row: &[L], summaries: &mut Vec<Summary>) {
-        let mut columns = [[0.0; LANES]; WIDTH];
-        let mut weights = [0.0; BLOCK];
-        summaries.clear();
-        for_each_block(
-            row,
-            L::NEG_INFINITY,
-            #[inline(always)]
-            |start, block| {
-                let (summary, of_groups) = summarize_groups(
-                    simd,
-                    block,
-                    &self.0,
-                    &mut weights,
-                    #[inline(always)]
-                    |group| {
-                        prefetch_group(simd, row, start + group * GROUP);
-                    },
-                );
-                let first = summaries.len() % WIDTH;
-                for (group, sum) in of_groups.into_iter().enumerate() {
-                    simd.store(sum, &mut columns[(first + group) % WIDTH]);
-                }
-                summaries.extend([summary; BLOCK / GROUP]);
-                if summaries.len().is_multiple_of(WIDTH) || start + BLOCK >= row.len() {
-                    let of_eight = summaries.len().next_multiple_of(WIDTH) - WIDTH;
-                    let sums = simd.reduce_add_eight(&columns);
-                    for (summary, sum) in summaries[of_eight..].iter_mut().zip(sums) {
-                        summary.sum = sum;
-                    }
-                }
-            },
-        );
     }
 }
 
@@ -127,30 +105,29 @@ impl Source<f32> for Weights {
         block: &[f32; BLOCK],
         weights: &mut [f32; BLOCK],
         each: impl FnMut(usize),
-    ) -> Summary {
+    ) -> (Summary, OfGroups) {
         *weights = *block;
-        Summary { sum: sum_block(simd, block, each), ..Summary::default() }
+        (Summary { sum: sum_block(simd, block, each), ..Summary::default() }, OfGroups::default())
+    }
+
+    /// (From the weights: they may be as large as f32 can hold, so their sums are f64.)
+    #[inline(always)]
+    fn sums<S: Simd>(self, simd: S, block: &[f32; BLOCK], _: &OfGroups) -> [f64; BLOCK / GROUP] {
+        sums(simd, block)
     }
 
     #[inline(always)]
     fn weigh_group<S: Simd>(self, _: S, group: &Group<f32>, _: Reference, weights: &mut Group<f32>) {
         *weights = *group;
     }
+}
 
-    /// (In f64 throughout: weights may be as large as f32 can hold.)
-    #[inline(always)]
-    fn summarize_groups<S: Simd>(self, simd: S, row: &[f32], summaries: &mut Vec<Summary>) {
-        summaries.clear();
-        for_each_block(
-            row,
-            0.0,
-            #[inline(always)]
-            |start, block| {
-                for (number, group) in groups(block).iter().enumerate() {
-                    prefetch_group(simd, row, start + number * GROUP);
-                    summaries.push(Summary { sum: sum_group(simd, group), ..Summary::default() });
-                }
-            },
-        );
+/// The sums of the groups of a block of weights.
+#[inline(always)]
+pub(super) fn sums<S: Simd>(simd: S, weights: &[f32; BLOCK]) -> [f64; BLOCK / GROUP] {
+    let mut sums = [0.0; BLOCK / GROUP];
+    for (sum, group) in sums.iter_mut().zip(groups(weights)) {
+        *sum = simd.reduce_add_eight(group).iter().sum();
     }
+    sums
 }

@@ -1,35 +1,49 @@
 //! What is left of a row while tokens are taken from it.
 //!
 //! ```text
-//! masses of the groups of 128 tokens, in a tree of sums                                            (tree.rs)
-//! for each draw:  down the tree to a group; its weights, the first time; a vector, a lane
-//!                 the token is removed, its group summed again, and the path up to the root
+//! masses of the blocks, in a tree of sums                                                           (tree.rs)
+//! for each draw:  down the tree to a block; a group of it; its weights, the first time; a vector, a lane
+//!                 the token is removed, its group and block summed again, and the path up to the root
 //! ```
 //!
 //! A removed weight is never subtracted: what is left is summed anew, so nothing cancels, however little
-//! that is. A group left far below its reference gets a new one, and so does the row: the tokens drawn
+//! that is. A block left far below its reference gets a new one, and so does the row: the tokens drawn
 //! last are as exact as the first.
 
+use core::mem::replace;
+
 use super::search::first_lanes_above;
-use super::source::Source;
+use super::source::{OfGroups, Source, sums};
 use super::tree::Tree;
 use crate::Logit;
-use crate::simd::{LANES, Simd, WIDTH};
-use crate::summary::{Reference, Summary};
-use crate::weights::{BLOCK, Factor, GROUP, Group, padded};
+use crate::simd::{LANES, Simd};
+use crate::summary::{Reference, Summary, prefetch_group};
+use crate::weights::{BLOCK, Factor, GROUP, Group, for_each_block, groups, groups_mut, padded, with_block};
 
 /// A row, and what has been taken from it.
 #[derive(Debug, Default)]
 pub(super) struct Urn {
-    /// Of each group, what is left.
+    /// Of each block, what is left.
     summaries: Vec<Summary>,
     /// Of their masses.
     tree: Tree,
-    /// Of each group, without the tokens that were taken; valid where `touched`.
-    weights: Vec<Group<f32>>,
+    /// Of each block, before anything was taken.
+    of_groups: Vec<OfGroups>,
+    /// Valid where `touched`.
+    blocks: Vec<Block>,
     touched: Vec<bool>,
+}
+
+/// A block that has been drawn from.
+#[derive(Clone, Debug)]
+struct Block {
+    /// Of its groups, what is left.
+    sums: [f64; BLOCK / GROUP],
+    /// Without the tokens that were taken; valid in the groups that are `weighed`.
+    weights: [f32; BLOCK],
+    weighed: [bool; BLOCK / GROUP],
     /// A bit per token.
-    taken: Vec<u64>,
+    taken: [u64; BLOCK / 64],
 }
 
 impl Urn {
@@ -44,20 +58,16 @@ impl Urn {
         uniforms: &mut impl Iterator<Item = f64>,
         tokens: &mut [u32],
     ) -> Result<(), Option<usize>> {
-        let (factor, mut least) = (source.factor(), COARSE);
+        let factor = source.factor();
         self.fill(simd, source, row);
         let mut top = self.rebuild_tree(&factor).ok_or(None)?;
         for (drawn, (token, uniform)) in tokens.iter_mut().zip(uniforms).enumerate() {
-            if self.tree.sum() < least {
-                if least == COARSE {
-                    self.refine(simd, source, row);
-                    least = EXHAUSTED;
-                }
+            if self.tree.sum() < EXHAUSTED {
                 top = self.rebuild_tree(&factor).ok_or(Some(drawn))?;
             }
-            let (group, fraction) = self.tree.find(uniform);
-            *token = self.take(simd, source, row, group, fraction).ok_or(Some(drawn))? as u32;
-            self.tree.set(group, top.mass_of(&self.summaries[group], &factor));
+            let (block, fraction) = self.tree.find(uniform);
+            *token = self.take(simd, source, row, block, fraction).ok_or(Some(drawn))? as u32;
+            self.tree.set(block, top.mass_of(&self.summaries[block], &factor));
         }
         Ok(())
     }
@@ -65,14 +75,31 @@ impl Urn {
     /// One pass over the row.
     #[inline(always)]
     fn fill<S: Simd, L: Logit>(&mut self, simd: S, source: impl Source<L>, row: &[L]) {
-        let groups = row.len().div_ceil(GROUP);
-        source.summarize_groups(simd, row, &mut self.summaries);
-        self.summaries.truncate(groups);
-        self.weights.resize(self.weights.len().max(groups), [[0.0; LANES]; WIDTH]);
+        let blocks = row.len().div_ceil(BLOCK);
+        self.blocks.resize(blocks.max(self.blocks.len()), Block::EMPTY);
+        self.of_groups.resize(blocks, OfGroups::default());
         self.touched.clear();
-        self.touched.resize(groups, false);
-        self.taken.clear();
-        self.taken.resize(row.len().div_ceil(64), 0);
+        self.touched.resize(blocks, false);
+        self.summaries.clear();
+        let mut weights = [0.0; BLOCK];
+        for_each_block(
+            row,
+            source.nothing(),
+            #[inline(always)]
+            |start, block| {
+                let (summary, of_groups) = source.weigh(
+                    simd,
+                    block,
+                    &mut weights,
+                    #[inline(always)]
+                    |group| {
+                        prefetch_group(simd, row, start + group * GROUP);
+                    },
+                );
+                self.summaries.push(summary);
+                self.of_groups[start / BLOCK] = of_groups;
+            },
+        );
     }
 
     /// The tree, relative to the highest reference, which is returned; `None` if there is nothing to draw, or if the row
@@ -83,78 +110,79 @@ impl Urn {
         (self.tree.sum() > 0.0 && self.tree.sum() < f64::INFINITY).then_some(top)
     }
 
-    /// A reference of its own for every group that was weighed relative to a much larger one of its block.
-    #[inline(always)]
-    fn refine<S: Simd, L: Logit>(&mut self, simd: S, source: impl Source<L>, row: &[L]) {
-        for group in 0..self.summaries.len() {
-            if self.summaries[group].sum < source.low() {
-                self.weigh_again(simd, source, row, group);
-            }
-        }
-    }
-
-    /// Takes a token out of a group.
+    /// Takes a token out of a block.
     #[inline(always)]
     fn take<S: Simd, L: Logit>(
         &mut self,
         simd: S,
         source: impl Source<L>,
         row: &[L],
-        group: usize,
+        index: usize,
         fraction: f64,
     ) -> Option<usize> {
-        if !core::mem::replace(&mut self.touched[group], true) {
-            let mut room = [[source.nothing(); LANES]; WIDTH];
-            let logits = whole(part(row, group), &mut room);
-            source.weigh_group(simd, logits, self.summaries[group].reference, &mut self.weights[group]);
-        }
-        let (within, sum) = take_from(simd, &mut self.weights[group], fraction)?;
+        let (block, summary) = (&mut self.blocks[index], &mut self.summaries[index]);
+        let start = index * BLOCK;
+        let part = &row[start..row.len().min(start + BLOCK)];
+        let first = !replace(&mut self.touched[index], true);
+        let (group, (within, sum)) = with_block(
+            part,
+            source.nothing(),
+            #[inline(always)]
+            |logits| {
+                if first {
+                    block.sums = source.sums(simd, logits, &self.of_groups[index]);
+                    block.weighed.fill(false);
+                    block.taken.fill(0);
+                }
+                let (group, within) = find(&block.sums, fraction);
+                let fraction = (within / block.sums[group]).min(1.0);
+                let weights = &mut groups_mut(&mut block.weights)[group];
+                if !replace(&mut block.weighed[group], true) {
+                    source.weigh_group(simd, &groups(logits)[group], summary.reference, weights);
+                }
+                Some((group, take_from(simd, weights, fraction)?))
+            },
+        )?;
         let token = group * GROUP + within;
-        self.taken[token / 64] |= 1 << (token % 64);
-        self.summaries[group].sum = sum;
-        if sum < source.low() {
-            self.weigh_again(simd, source, row, group);
+        block.taken[token / 64] |= 1 << (token % 64);
+        block.sums[group] = sum;
+        summary.sum = block.sums.iter().sum();
+        if summary.sum < source.low() {
+            *summary = block.weigh(simd, source, part);
         }
-        Some(token)
+        Some(start + token)
     }
+}
 
-    /// What is left of a group, with a reference that suits it. (A function of its own: where a kernel gets too long,
+impl Block {
+    const EMPTY: Self = Self {
+        sums: [0.0; BLOCK / GROUP],
+        weights: [0.0; BLOCK],
+        weighed: [false; BLOCK / GROUP],
+        taken: [0; BLOCK / 64],
+    };
+
+    /// What is left of a block, with a reference that suits it. (A function of its own: where a kernel gets too long,
     /// LLVM leaves its operations as calls.)
     #[inline(never)]
-    fn weigh_again<S: Simd, L: Logit>(&mut self, simd: S, source: impl Source<L>, row: &[L], group: usize) {
-        let mut rest: [L; BLOCK] = padded(part(row, group), source.nothing());
-        for (bits, tokens) in self.taken[group * GROUP / 64..].iter().zip(rest[..GROUP].chunks_mut(64)) {
+    fn weigh<S: Simd, L: Logit>(&mut self, simd: S, source: impl Source<L>, part: &[L]) -> Summary {
+        let mut rest: [L; BLOCK] = padded(part, source.nothing());
+        for (bits, tokens) in self.taken.iter().zip(rest.as_chunks_mut::<64>().0) {
             for (bit, token) in tokens.iter_mut().enumerate() {
                 if bits >> bit & 1 == 1 {
                     *token = source.nothing();
                 }
             }
         }
-        let mut weights = [0.0; BLOCK];
-        self.touched[group] = true;
-        self.summaries[group] = simd.vectorize(
+        self.weighed.fill(true);
+        simd.vectorize(
             #[inline(always)]
-            || source.weigh(simd, &rest, &mut weights, |_| ()),
-        );
-        self.weights[group].as_flattened_mut().copy_from_slice(&weights[..GROUP]);
-    }
-}
-
-/// A group of a row.
-fn part<L>(row: &[L], group: usize) -> &[L] {
-    let start = group * GROUP;
-    &row[start..row.len().min(start + GROUP)]
-}
-
-/// It, if it is as long as a group; or the room for one, with it at the beginning.
-#[inline(always)]
-fn whole<'a, L: Logit>(part: &'a [L], room: &'a mut Group<L>) -> &'a Group<L> {
-    match part.as_chunks().0.first_chunk() {
-        Some(group) => group,
-        None => {
-            room.as_flattened_mut()[..part.len()].copy_from_slice(part);
-            room
-        }
+            || {
+                let (summary, _) = source.weigh(simd, &rest, &mut self.weights, |_| ());
+                self.sums = sums(simd, &self.weights);
+                summary
+            },
+        )
     }
 }
 
@@ -176,9 +204,9 @@ fn take_from<S: Simd>(simd: S, weights: &mut Group<f32>, fraction: f64) -> Optio
 /// The part at which `fraction` of all is exceeded, and how much of it lies below that; if rounding lets none exceed it,
 /// the last part that is not 0.
 #[inline(always)]
-fn find(parts: &[f64; WIDTH], fraction: f64) -> (usize, f64) {
-    let (mut through, mut sum, mut index) = ([0.0; WIDTH], 0.0, 0);
-    for i in 0..WIDTH {
+fn find<const N: usize>(parts: &[f64; N], fraction: f64) -> (usize, f64) {
+    let (mut through, mut sum, mut index) = ([0.0; N], 0.0, 0);
+    for i in 0..N {
         sum += parts[i];
         through[i] = sum;
     }
@@ -186,16 +214,12 @@ fn find(parts: &[f64; WIDTH], fraction: f64) -> (usize, f64) {
     for through in &through {
         index += usize::from(*through <= target);
     }
-    if index == WIDTH {
+    if index == N {
         index = parts.iter().rposition(|part| *part > 0.0).unwrap_or_default();
     }
     let before = if index == 0 { 0.0 } else { through[index - 1] };
     (index, target - before)
 }
-
-/// Below this sum groups get references of their own, where they have none. (In a group weighed with its block, what
-/// counts as 0 is less than 2^-125: so little of this that it does not matter.)
-const COARSE: f64 = f64::from_bits((1023 - 40) << 52);
 
 /// Below this sum a row gets a new reference. (Masses 2^-522 of that are still exact.)
 const EXHAUSTED: f64 = f64::from_bits((1023 - 500) << 52);

@@ -19,7 +19,7 @@ use crate::argmax::greatest;
 use crate::batch::{Batch, check_length, diagnose};
 use crate::simd::{LANES, Simd, dispatch};
 use crate::summary::{Summary, Total, prefetch_group, summarize_row, with_summaries};
-use crate::weights::{BLOCK, Factor, GROUP, for_each_block, groups, weigh, with_block};
+use crate::weights::{BLOCK, Factor, GROUP, for_each_block, groups, weigh_block, with_block};
 use crate::{Error, Level, Logit, RowError, Rows, Temperature};
 
 /// A token that was drawn.
@@ -167,15 +167,13 @@ fn sample_row<S: Simd, L: Logit>(
     summarize_row(simd, row, &factor, summaries);
     let total = Total::of(summaries, &factor)?;
     let (block, fraction) = total.find(summaries, uniform * total.sum, &factor)?;
-    let (start, reference) = (block * BLOCK, summaries[block].reference);
+    let start = block * BLOCK;
     let mut block = [0.0; BLOCK];
     with_block(
         &row[start..],
         L::NEG_INFINITY,
         #[inline(always)]
-        |logits| {
-            weigh::<S, L, true>(simd, logits, &factor, reference, &mut block, |_| ());
-        },
+        |logits| weigh_block(simd, logits, &factor, &mut block, |_| ()),
     );
     let token = start + find_in_block(simd, &block, fraction)?;
     let height = total.reference.height(f64::from(row[token].to_f32()), &factor);

@@ -20,7 +20,7 @@ use crate::batch::Batch;
 use crate::simd::{Line, Simd, dispatch};
 use crate::summary::{Summary, for_each_share, prefetch_group, prefetch_lines, with_summaries};
 use crate::temperature::one_hot;
-use crate::weights::{BLOCK, Factor, GROUP, padded, summarize};
+use crate::weights::{BLOCK, Factor, GROUP, padded, weigh_block};
 use crate::{Error, Level, Logit, RowError, Rows, RowsMut, Temperature};
 
 pub use in_place::softmax_in_place;
@@ -186,7 +186,7 @@ fn weigh_row<S: Simd, L: Logit>(
     let (mut outs, out_tail) = weights.as_chunks_mut();
     for (index, block) in blocks.iter().enumerate() {
         let [out, ahead @ ..] = outs else { break };
-        summaries.push(summarize(
+        summaries.push(weigh_block(
             simd,
             block,
             factor,
@@ -210,6 +210,6 @@ fn weigh_row<S: Simd, L: Logit>(
 #[inline(always)]
 fn weigh_tail<S: Simd, L: Logit>(simd: S, tail: &[L], factor: &Factor) -> (Summary, [f32; BLOCK]) {
     let mut weights = [0.0; BLOCK];
-    let summary = summarize(simd, &padded(tail, L::NEG_INFINITY), factor, &mut weights, |_| ());
+    let summary = weigh_block(simd, &padded(tail, L::NEG_INFINITY), factor, &mut weights, |_| ());
     (summary, weights)
 }

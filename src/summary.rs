@@ -199,22 +199,23 @@ pub(crate) fn summarize_row<S: Simd, L: Logit>(
     factor: &Factor,
     summaries: &mut Vec<Summary>,
 ) {
-    let mut weights = [0.0; BLOCK];
+    let mut scratch = [0.0; BLOCK];
     for_each_block(
         row,
         L::NEG_INFINITY,
         #[inline(always)]
         |start, block| {
-            summaries.push(summarize(
+            let (summary, _) = summarize(
                 simd,
                 block,
                 factor,
-                &mut weights,
+                &mut scratch,
                 #[inline(always)]
                 |group| {
                     prefetch_group(simd, row, start + group * GROUP);
                 },
-            ));
+            );
+            summaries.push(summary);
         },
     );
 }

@@ -132,20 +132,32 @@ pub(crate) fn groups_mut(block: &mut [f32; BLOCK]) -> &mut [Group<f32>] {
 /// The weights of one block, and its summary. `each` is called with the number of each group that is weighed; if
 /// the block is done again, it is called again.
 #[inline(always)]
-pub(crate) fn summarize<S: Simd, L: Logit>(
+pub(crate) fn weigh_block<S: Simd, L: Logit>(
     simd: S,
     block: &[L; BLOCK],
     factor: &Factor,
     weights: &mut [f32; BLOCK],
     each: impl FnMut(usize),
 ) -> Summary {
-    summarize_groups(simd, block, factor, weights, each).0
+    weigh_and_sum::<S, L, true>(simd, block, factor, weights, each).0
 }
 
-/// [`summarize`], and the sums of the groups, lane by lane.
+/// [`weigh_block`], for the summary and the sums of the groups, lane by lane. What it leaves in `scratch` may be
+/// anything: weights that fit the registers are not stored. (Stores hold up a row from memory: 1.1 x.)
+#[inline(always)]
+pub(crate) fn summarize<S: Simd, L: Logit>(
+    simd: S,
+    block: &[L; BLOCK],
+    factor: &Factor,
+    scratch: &mut [f32; BLOCK],
+    each: impl FnMut(usize),
+) -> (Summary, [S::V; BLOCK / GROUP]) {
+    weigh_and_sum::<S, L, false>(simd, block, factor, scratch, each)
+}
+
 #[expect(clippy::redundant_closure, reason = "`&mut each` itself would stay a call")]
 #[inline(always)]
-pub(crate) fn summarize_groups<S: Simd, L: Logit>(
+fn weigh_and_sum<S: Simd, L: Logit, const KEEP: bool>(
     simd: S,
     block: &[L; BLOCK],
     factor: &Factor,
@@ -157,7 +169,7 @@ pub(crate) fn summarize_groups<S: Simd, L: Logit>(
         let exponent = if LIKELY.contains(&first) { 0.0 } else { first.round_ties_even() as f32 };
         let reference = Reference { exponent, offset: 0.0 };
         let (sum, of_groups) = if exponent == 0.0 {
-            weigh::<S, L, false>(
+            weigh::<S, L, false, KEEP>(
                 simd,
                 block,
                 factor,
@@ -167,14 +179,14 @@ pub(crate) fn summarize_groups<S: Simd, L: Logit>(
                 |group| each(group),
             )
         } else {
-            weigh_shifted(simd, block, factor, reference, weights, &mut each)
+            weigh_shifted::<S, L, KEEP>(simd, block, factor, reference, weights, &mut each)
         };
         if TRUSTED.contains(&sum) {
             return (Summary::new(sum, reference), of_groups);
         }
     }
     let reference = highest(simd, block, factor);
-    let (sum, of_groups) = weigh_shifted(simd, block, factor, reference, weights, &mut each);
+    let (sum, of_groups) = weigh_shifted::<S, L, KEEP>(simd, block, factor, reference, weights, &mut each);
     (Summary::new(sum, reference), of_groups)
 }
 
@@ -202,7 +214,7 @@ fn highest<S: Simd, L: Logit>(simd: S, block: &[L; BLOCK], factor: &Factor) -> R
 
 /// [`weigh`], with any reference.
 #[inline(never)]
-fn weigh_shifted<S: Simd, L: Logit>(
+fn weigh_shifted<S: Simd, L: Logit, const KEEP: bool>(
     simd: S,
     block: &[L; BLOCK],
     factor: &Factor,
@@ -212,7 +224,7 @@ fn weigh_shifted<S: Simd, L: Logit>(
 ) -> (f64, [S::V; BLOCK / GROUP]) {
     simd.vectorize(
         #[inline(always)]
-        || weigh::<S, L, true>(simd, block, factor, reference, weights, each),
+        || weigh::<S, L, true, KEEP>(simd, block, factor, reference, weights, each),
     )
 }
 
@@ -229,12 +241,12 @@ fn maximum<S: Simd, L: Logit>(simd: S, block: &[L; BLOCK]) -> f32 {
 }
 
 /// The weights of one block, for a reference, and their sum: eight vectors pairwise in f32, so that no weight takes
-/// part in more than three rounded additions; from there in f64.
+/// part in more than three rounded additions; from there in f64. And these vectors.
 ///
 /// (Where a group does not fit the registers, the sum is taken from memory when the block is done: group by group, each
 /// would wait for its own stores. Measured on AVX2: 32 against 38 us for a row of 131072.)
 #[inline(always)]
-pub(crate) fn weigh<S: Simd, L: Logit, const SHIFTED: bool>(
+fn weigh<S: Simd, L: Logit, const SHIFTED: bool, const KEEP: bool>(
     simd: S,
     block: &[L; BLOCK],
     factor: &Factor,
@@ -245,6 +257,8 @@ pub(crate) fn weigh<S: Simd, L: Logit, const SHIFTED: bool>(
     let (mut sum, mut of_groups) = (simd.widen(simd.splat(0.0)), [simd.splat(0.0); BLOCK / GROUP]);
     for (number, (group, weights)) in groups(block).iter().zip(groups_mut(weights)).enumerate() {
         each(number);
+        let mut registers = [[0.0; LANES]; WIDTH];
+        let weights = if S::HOLDS_GROUP && !KEEP { &mut registers } else { weights };
         weigh_group::<S, L, SHIFTED>(simd, group, factor, reference, weights);
         if S::HOLDS_GROUP {
             of_groups[number] = add_up(simd, weights);

@@ -42,7 +42,7 @@ impl Cdf {
             #[inline(always)]
             |start, block| {
                 let weights = &mut self.weights[start / BLOCK];
-                let (summary, _) = source.weigh(
+                self.summaries.push(source.weigh(
                     simd,
                     block,
                     weights,
@@ -50,8 +50,7 @@ impl Cdf {
                     |group| {
                         prefetch_group(simd, row, start + group * GROUP);
                     },
-                );
-                self.summaries.push(summary);
+                ));
             },
         );
         self.sum_vectors(simd);

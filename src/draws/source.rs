@@ -4,7 +4,7 @@ use crate::Logit;
 use crate::sample::sum_block;
 use crate::simd::{LANES, Simd};
 use crate::summary::{Reference, Summary};
-use crate::weights::{BLOCK, Factor, GROUP, Group, TRUSTED, groups, summarize_groups, weigh_group};
+use crate::weights::{BLOCK, Factor, GROUP, Group, TRUSTED, groups, summarize, weigh_block, weigh_group};
 
 /// What a pass keeps of the groups of a block, for later: where it is sums, lane by lane.
 pub(super) type OfGroups = [[f32; LANES]; BLOCK / GROUP];
@@ -17,13 +17,20 @@ pub(super) trait Source<L: Logit>: Copy {
     fn factor(self) -> Factor;
     /// What has a lower sum may get a better reference by being weighed again.
     fn low(self) -> f64;
-    /// The weights of a block, its summary, and what [`Source::sums`] will want to know. `each` is called with the number
-    /// of each group, perhaps twice.
+    /// The weights of a block, and its summary. `each` is called with the number of each group, perhaps twice.
     fn weigh<S: Simd>(
         self,
         simd: S,
         block: &[L; BLOCK],
         weights: &mut [f32; BLOCK],
+        each: impl FnMut(usize),
+    ) -> Summary;
+    /// The summary alone, and what [`Source::sums`] will want to know. `scratch` is left with anything.
+    fn summarize<S: Simd>(
+        self,
+        simd: S,
+        block: &[L; BLOCK],
+        scratch: &mut [f32; BLOCK],
         each: impl FnMut(usize),
     ) -> (Summary, OfGroups);
     /// The sums of the groups of a block.
@@ -56,8 +63,19 @@ impl<L: Logit> Source<L> for Softmax {
         block: &[L; BLOCK],
         weights: &mut [f32; BLOCK],
         each: impl FnMut(usize),
+    ) -> Summary {
+        weigh_block(simd, block, &self.0, weights, each)
+    }
+
+    #[inline(always)]
+    fn summarize<S: Simd>(
+        self,
+        simd: S,
+        block: &[L; BLOCK],
+        scratch: &mut [f32; BLOCK],
+        each: impl FnMut(usize),
     ) -> (Summary, OfGroups) {
-        let (summary, sums) = summarize_groups(simd, block, &self.0, weights, each);
+        let (summary, sums) = summarize(simd, block, &self.0, scratch, each);
         let mut of_groups = OfGroups::default();
         for (sum, out) in sums.into_iter().zip(&mut of_groups) {
             simd.store(sum, out);
@@ -105,8 +123,19 @@ impl Source<f32> for Weights {
         block: &[f32; BLOCK],
         weights: &mut [f32; BLOCK],
         each: impl FnMut(usize),
-    ) -> (Summary, OfGroups) {
+    ) -> Summary {
         *weights = *block;
+        Summary { sum: sum_block(simd, block, each), ..Summary::default() }
+    }
+
+    #[inline(always)]
+    fn summarize<S: Simd>(
+        self,
+        simd: S,
+        block: &[f32; BLOCK],
+        _: &mut [f32; BLOCK],
+        each: impl FnMut(usize),
+    ) -> (Summary, OfGroups) {
         (Summary { sum: sum_block(simd, block, each), ..Summary::default() }, OfGroups::default())
     }
 

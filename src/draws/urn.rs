@@ -81,16 +81,16 @@ impl Urn {
         self.touched.clear();
         self.touched.resize(blocks, false);
         self.summaries.clear();
-        let mut weights = [0.0; BLOCK];
+        let mut scratch = [0.0; BLOCK];
         for_each_block(
             row,
             source.nothing(),
             #[inline(always)]
             |start, block| {
-                let (summary, of_groups) = source.weigh(
+                let (summary, of_groups) = source.summarize(
                     simd,
                     block,
-                    &mut weights,
+                    &mut scratch,
                     #[inline(always)]
                     |group| {
                         prefetch_group(simd, row, start + group * GROUP);
@@ -178,7 +178,7 @@ impl Block {
         simd.vectorize(
             #[inline(always)]
             || {
-                let (summary, _) = source.weigh(simd, &rest, &mut self.weights, |_| ());
+                let summary = source.weigh(simd, &rest, &mut self.weights, |_| ());
                 self.sums = sums(simd, &self.weights);
                 summary
             },

@@ -5,7 +5,7 @@ use crate::batch::{Temperatures, diagnose, for_each_row};
 use crate::simd::{Simd, dispatch};
 use crate::summary::{Summary, prefetch_lines, with_summaries};
 use crate::temperature::one_hot;
-use crate::weights::{BLOCK, Factor, GROUP, Group, PREFETCH, groups_mut, summarize};
+use crate::weights::{BLOCK, Factor, GROUP, Group, PREFETCH, groups_mut, weigh_block};
 use crate::{Error, Level, RowError, RowsMut, Temperature};
 
 use super::{share_out, weigh_tail};
@@ -88,7 +88,7 @@ fn weigh_row_in_place<S: Simd>(
         *this = *first;
     }
     while let [block, ahead @ ..] = blocks {
-        let summary = summarize(
+        let summary = weigh_block(
             simd,
             this,
             factor,

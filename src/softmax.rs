@@ -17,7 +17,7 @@ use core::cell::RefCell;
 
 use crate::argmax::greatest;
 use crate::batch::Batch;
-use crate::simd::{Line, Simd, dispatch};
+use crate::simd::{LANES, Line, Simd, dispatch};
 use crate::summary::{Summary, for_each_share, prefetch_group, prefetch_lines, with_summaries};
 use crate::temperature::one_hot;
 use crate::weights::{BLOCK, Factor, GROUP, padded, weigh_block};
@@ -160,9 +160,10 @@ fn softmax_row_streaming<S: Simd, L: Logit>(
         #[inline(always)]
         |range, share| {
             let (head, lines, tail) = bytemuck::pod_align_to_mut::<f32, Line>(&mut out[range.clone()]);
-            let (for_head, rest) = weights[range].split_at(head.len());
+            let (for_head, rest) = weights[range.clone()].split_at(head.len());
             let (for_lines, for_tail) = rest.as_chunks();
-            for (w, line) in for_lines.iter().zip(lines) {
+            for (index, (w, line)) in for_lines.iter().zip(lines).enumerate() {
+                simd.prefetch(row, row.len() + range.start + index * LANES);
                 simd.stream(share.of(simd, simd.load(w)), line);
             }
             let ends = head.iter_mut().zip(for_head).chain(tail.iter_mut().zip(for_tail));

@@ -52,7 +52,7 @@ impl Simd for Avx2 {
     fn prefetch<T>(self, row: &[T], index: usize) {
         let line = row.as_ptr().wrapping_add(index).cast::<i8>();
         // SAFETY: a prefetch is a hint: it reads nothing and never faults, whatever the address.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(line) }
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(line) }
     }
 
     operations! {

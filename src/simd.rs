@@ -48,7 +48,8 @@ pub trait Simd: Copy + Send + Sync {
 
     /// Runs a kernel with this level's instructions.
     fn vectorize<R>(self, kernel: impl FnOnce() -> R) -> R;
-    /// Asks for the cache line of `row[index]`, which may lie beyond the row. A hint.
+    /// Asks for the cache line of `row[index]`, which may lie beyond the row, to come to the second-level cache: from there
+    /// the CPU's own prefetcher takes it, and the first level is left to what is at work. A hint.
     fn prefetch<T>(self, row: &[T], index: usize);
 
     /// The p of [`Simd::exp2i`] that stands for 1.

@@ -34,8 +34,8 @@ pub(crate) const BLOCK: usize = 512;
 /// Logits in flight.
 pub(crate) const GROUP: usize = WIDTH * LANES;
 
-/// Logits ahead of the one at hand whose cache line is asked for. Measured on rows from memory: 2048 to
-/// 8192 reach the speed of reading, 1024 and 16384 stay behind.
+/// Logits ahead of the one at hand whose cache line is asked for. Measured on rows from memory: 4096 to 32768 do not
+/// differ beyond the noise.
 pub(crate) const PREFETCH: usize = 4096;
 
 /// Where the largest of the first sixteen logits lies in this range, in powers of two, a block is weighed as it
@@ -193,7 +193,7 @@ fn weigh_and_sum<S: Simd, L: Logit, const KEEP: bool>(
 /// The reference that suits the maximum of a block.
 ///
 /// (Out of line, as is [`weigh_shifted`]: both are rare. Not `#[cold]`: LLVM would leave the vector operations as
-/// calls. What they return fits registers, so a summary is nowhere put together in memory.)
+/// calls. Neither returns a summary, so none is put together in memory.)
 #[inline(never)]
 fn highest<S: Simd, L: Logit>(simd: S, block: &[L; BLOCK], factor: &Factor) -> Reference {
     simd.vectorize(

@@ -6,8 +6,8 @@ use crate::simd::{LANES, Simd};
 use crate::summary::{Reference, Summary};
 use crate::weights::{BLOCK, Factor, GROUP, Group, TRUSTED, groups, summarize, weigh_block, weigh_group};
 
-/// What a pass keeps of the groups of a block, for later: where it is sums, lane by lane.
-pub(super) type OfGroups = [[f32; LANES]; BLOCK / GROUP];
+/// The sums of the groups of a block, lane by lane: what a pass keeps, for [`Source::sums`].
+pub(super) type LaneSums = [[f32; LANES]; BLOCK / GROUP];
 
 /// Where the weights of a row of `L` come from.
 pub(super) trait Source<L: Logit>: Copy {
@@ -32,9 +32,9 @@ pub(super) trait Source<L: Logit>: Copy {
         block: &[L; BLOCK],
         scratch: &mut [f32; BLOCK],
         each: impl FnMut(usize),
-    ) -> (Summary, OfGroups);
+    ) -> (Summary, LaneSums);
     /// The sums of the groups of a block.
-    fn sums<S: Simd>(self, simd: S, block: &[L; BLOCK], of_groups: &OfGroups) -> [f64; BLOCK / GROUP];
+    fn sums<S: Simd>(self, simd: S, block: &[L; BLOCK], lane_sums: &LaneSums) -> [f64; BLOCK / GROUP];
     /// The weights of a group, for a reference.
     fn weigh_group<S: Simd>(self, simd: S, group: &Group<L>, reference: Reference, weights: &mut Group<f32>);
 }
@@ -74,19 +74,19 @@ impl<L: Logit> Source<L> for Softmax {
         block: &[L; BLOCK],
         scratch: &mut [f32; BLOCK],
         each: impl FnMut(usize),
-    ) -> (Summary, OfGroups) {
+    ) -> (Summary, LaneSums) {
         let (summary, sums) = summarize(simd, block, &self.0, scratch, each);
-        let mut of_groups = OfGroups::default();
-        for (sum, out) in sums.into_iter().zip(&mut of_groups) {
+        let mut lane_sums = LaneSums::default();
+        for (sum, out) in sums.into_iter().zip(&mut lane_sums) {
             simd.store(sum, out);
         }
-        (summary, of_groups)
+        (summary, lane_sums)
     }
 
     #[inline(always)]
-    fn sums<S: Simd>(self, simd: S, _: &[L; BLOCK], of_groups: &OfGroups) -> [f64; BLOCK / GROUP] {
+    fn sums<S: Simd>(self, simd: S, _: &[L; BLOCK], lane_sums: &LaneSums) -> [f64; BLOCK / GROUP] {
         let mut sums = [0.0; BLOCK / GROUP];
-        for (sum, lanes) in sums.iter_mut().zip(of_groups) {
+        for (sum, lanes) in sums.iter_mut().zip(lane_sums) {
             *sum = simd.reduce_add_wide(simd.widen(simd.load(lanes)));
         }
         sums
@@ -135,14 +135,14 @@ impl Source<f32> for Weights {
         block: &[f32; BLOCK],
         _: &mut [f32; BLOCK],
         each: impl FnMut(usize),
-    ) -> (Summary, OfGroups) {
-        (Summary { sum: sum_block(simd, block, each), ..Summary::default() }, OfGroups::default())
+    ) -> (Summary, LaneSums) {
+        (Summary { sum: sum_block(simd, block, each), ..Summary::default() }, LaneSums::default())
     }
 
     /// (From the weights: they may be as large as f32 can hold, so their sums are f64.)
     #[inline(always)]
-    fn sums<S: Simd>(self, simd: S, block: &[f32; BLOCK], _: &OfGroups) -> [f64; BLOCK / GROUP] {
-        sums(simd, block)
+    fn sums<S: Simd>(self, simd: S, block: &[f32; BLOCK], _: &LaneSums) -> [f64; BLOCK / GROUP] {
+        group_sums(simd, block)
     }
 
     #[inline(always)]
@@ -153,7 +153,7 @@ impl Source<f32> for Weights {
 
 /// The sums of the groups of a block of weights.
 #[inline(always)]
-pub(super) fn sums<S: Simd>(simd: S, weights: &[f32; BLOCK]) -> [f64; BLOCK / GROUP] {
+pub(super) fn group_sums<S: Simd>(simd: S, weights: &[f32; BLOCK]) -> [f64; BLOCK / GROUP] {
     let mut sums = [0.0; BLOCK / GROUP];
     for (sum, group) in sums.iter_mut().zip(groups(weights)) {
         *sum = simd.reduce_add_eight(group).iter().sum();

@@ -13,7 +13,7 @@
 use core::mem::replace;
 
 use super::search::first_lanes_above;
-use super::source::{OfGroups, Source, sums};
+use super::source::{LaneSums, Source, group_sums};
 use super::tree::Tree;
 use crate::Logit;
 use crate::simd::{LANES, Simd};
@@ -27,8 +27,8 @@ pub(super) struct Urn {
     summaries: Vec<Summary>,
     /// Of their masses.
     tree: Tree,
-    /// Of each block, before anything was taken.
-    of_groups: Vec<OfGroups>,
+    /// Of the groups of each block, before anything was taken.
+    lane_sums: Vec<LaneSums>,
     /// Valid where `touched`.
     blocks: Vec<Block>,
     touched: Vec<bool>,
@@ -77,7 +77,7 @@ impl Urn {
     fn fill<S: Simd, L: Logit>(&mut self, simd: S, source: impl Source<L>, row: &[L]) {
         let blocks = row.len().div_ceil(BLOCK);
         self.blocks.resize(blocks.max(self.blocks.len()), Block::EMPTY);
-        self.of_groups.resize(blocks, OfGroups::default());
+        self.lane_sums.resize(blocks, LaneSums::default());
         self.touched.clear();
         self.touched.resize(blocks, false);
         self.summaries.clear();
@@ -87,7 +87,7 @@ impl Urn {
             source.nothing(),
             #[inline(always)]
             |start, block| {
-                let (summary, of_groups) = source.summarize(
+                let (summary, lane_sums) = source.summarize(
                     simd,
                     block,
                     &mut scratch,
@@ -97,7 +97,7 @@ impl Urn {
                     },
                 );
                 self.summaries.push(summary);
-                self.of_groups[start / BLOCK] = of_groups;
+                self.lane_sums[start / BLOCK] = lane_sums;
             },
         );
     }
@@ -123,26 +123,28 @@ impl Urn {
         let (block, summary) = (&mut self.blocks[index], &mut self.summaries[index]);
         let start = index * BLOCK;
         let part = &row[start..row.len().min(start + BLOCK)];
-        let first = !replace(&mut self.touched[index], true);
-        let (group, (within, sum)) = with_block(
-            part,
-            source.nothing(),
-            #[inline(always)]
-            |logits| {
-                if first {
-                    block.sums = source.sums(simd, logits, &self.of_groups[index]);
-                    block.weighed.fill(false);
-                    block.taken.fill(0);
-                }
-                let (group, within) = find(&block.sums, fraction);
-                let fraction = (within / block.sums[group]).min(1.0);
-                let weights = &mut groups_mut(&mut block.weights)[group];
-                if !replace(&mut block.weighed[group], true) {
-                    source.weigh_group(simd, &groups(logits)[group], summary.reference, weights);
-                }
-                Some((group, take_from(simd, weights, fraction)?))
-            },
-        )?;
+        if !replace(&mut self.touched[index], true) {
+            block.sums = with_block(
+                part,
+                source.nothing(),
+                #[inline(always)]
+                |logits| source.sums(simd, logits, &self.lane_sums[index]),
+            );
+            block.weighed.fill(false);
+            block.taken.fill(0);
+        }
+        let (group, within) = find(&block.sums, fraction);
+        let fraction = (within / block.sums[group]).min(1.0);
+        let weights = &mut groups_mut(&mut block.weights)[group];
+        if !replace(&mut block.weighed[group], true) {
+            with_block(
+                part,
+                source.nothing(),
+                #[inline(always)]
+                |logits| source.weigh_group(simd, &groups(logits)[group], summary.reference, weights),
+            );
+        }
+        let (within, sum) = take_from(simd, weights, fraction)?;
         let token = group * GROUP + within;
         block.taken[token / 64] |= 1 << (token % 64);
         block.sums[group] = sum;
@@ -179,7 +181,7 @@ impl Block {
             #[inline(always)]
             || {
                 let summary = source.weigh(simd, &rest, &mut self.weights, |_| ());
-                self.sums = sums(simd, &self.weights);
+                self.sums = group_sums(simd, &self.weights);
                 summary
             },
         )

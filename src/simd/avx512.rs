@@ -61,7 +61,7 @@ impl Simd for Avx512 {
     /// (Its k is an exponent, not a power of two.)
     const UNIT: f32 = 1.0;
 
-    /// There are 32.
+    /// There are 32 registers.
     const HOLDS_GROUP: bool = true;
 
     #[inline(always)]
@@ -117,7 +117,7 @@ impl Simd for Avx512 {
         }
         fn lanes_not_below(a: __m512, b: __m512) -> u32 { u32::from(_mm512_cmp_ps_mask::<_CMP_GE_OQ>(a, b)) }
         fn exp2i(p: __m512, k: __m512) -> __m512 {
-            // (Of k alone, without `ROUND`: that is at hand already, and k need not be kept.)
+            // (Compared without `ROUND`: scalef needs that difference anyway, and k need not be kept beside it.)
             let k = _mm512_sub_ps(k, _mm512_set1_ps(ROUND));
             let normal = _mm512_cmp_ps_mask::<_CMP_NLT_UQ>(k, _mm512_set1_ps(LOWEST - ROUND));
             _mm512_maskz_scalef_ps(normal, p, k)

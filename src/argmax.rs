@@ -2,8 +2,7 @@
 
 use crate::batch::{Batch, diagnose};
 use crate::simd::{LANES, Simd, dispatch};
-use crate::summary::prefetch_group;
-use crate::weights::{BLOCK, GROUP, for_each_block, groups};
+use crate::weights::{BLOCK, for_each_block, groups};
 use crate::{Error, Level, Logit, RowError, Rows, Temperature};
 
 /// The token with the largest logit of each row, the lowest index on ties (-0.0 equals 0.0).
@@ -50,6 +49,9 @@ impl Level {
 /// Each lane keeps its maximum and the first block that reached it, so only one block is searched in the end.
 /// A NaN gets lost in a maximum, so the logits are added up as well: the sum keeps it. (It may also overflow;
 /// then the row is looked through.)
+///
+/// (Nothing is asked for ahead: so little is computed that the CPU's own prefetchers keep up. Measured on a Zen 4 without
+/// and with: 0.70 x from memory, 0.84 x from L3, 0.82 x from L2.)
 #[inline(always)]
 pub(crate) fn greatest<S: Simd, L: Logit>(simd: S, row: &[L]) -> Option<(usize, f32)> {
     let mut lanes = Lanes::new(simd);
@@ -58,15 +60,7 @@ pub(crate) fn greatest<S: Simd, L: Logit>(simd: S, row: &[L]) -> Option<(usize, 
         L::NEG_INFINITY,
         #[inline(always)]
         |start, block| {
-            lanes.take(
-                simd,
-                start / BLOCK,
-                block,
-                #[inline(always)]
-                |group| {
-                    prefetch_group(simd, row, start + group * GROUP);
-                },
-            );
+            lanes.take(simd, start / BLOCK, block);
         },
     );
     let servable = lanes.sum(simd) < f64::INFINITY || row.iter().all(|x| x.to_f32() < f32::INFINITY);
@@ -96,10 +90,9 @@ impl<S: Simd> Lanes<S> {
     }
 
     #[inline(always)]
-    fn take<L: Logit>(&mut self, simd: S, index: usize, block: &[L; BLOCK], prefetch: impl Fn(usize)) {
+    fn take<L: Logit>(&mut self, simd: S, index: usize, block: &[L; BLOCK]) {
         let mut maxima = [simd.splat(f32::NEG_INFINITY); IN_FLIGHT];
-        for (number, group) in groups(block).iter().enumerate() {
-            prefetch(number);
+        for group in groups(block) {
             for (i, vector) in group.iter().enumerate() {
                 let (x, i) = (L::load(simd, vector), i % IN_FLIGHT);
                 maxima[i] = simd.max(maxima[i], x);

@@ -67,8 +67,21 @@ pub(crate) fn greatest<S: Simd, L: Logit>(simd: S, row: &[L]) -> Option<(usize, 
     let (max, block) = lanes.first_greatest(simd);
     // (No lane equals a maximum of NaN: there is no such block then.)
     let start = block.checked_mul(BLOCK)?;
-    let within = row.get(start..)?.iter().position(|x| x.to_f32() == max)?;
+    let within = first_not_below(simd, row.get(start..)?, max)?;
     (servable && max > f32::NEG_INFINITY).then_some((start + within, max))
+}
+
+/// The first logit that is not below x.
+#[inline(always)]
+fn first_not_below<S: Simd, L: Logit>(simd: S, row: &[L], x: f32) -> Option<usize> {
+    let (vectors, tail) = row.as_chunks();
+    for (number, vector) in vectors.iter().enumerate() {
+        let lanes = simd.lanes_not_below(L::load(simd, vector), simd.splat(x));
+        if lanes != 0 {
+            return Some(number * LANES + lanes.trailing_zeros() as usize);
+        }
+    }
+    Some(vectors.len() * LANES + tail.iter().position(|logit| logit.to_f32() >= x)?)
 }
 
 /// Vectors in flight: enough to hide the latency of a maximum, and few enough for the registers of AVX2.

@@ -10,7 +10,7 @@ use crate::batch::{Batch, diagnose, zip_vectors};
 use crate::simd::{Simd, dispatch};
 use crate::summary::{Summary, Total, summarize_row, with_summaries};
 use crate::temperature::one_hot;
-use crate::weights::Factor;
+use crate::weights::{BLOCK, Factor};
 use crate::{Error, Level, Logit, RowError, Rows, RowsMut, Temperature};
 
 /// The natural logarithms of the probabilities of each row: x/T - ln(sum of e^(x/T)).
@@ -122,7 +122,7 @@ fn log_softmax_row<S: Simd, L: Logit>(
         return greatest(simd, row).is_some_and(|(token, _)| one_hot(out, token, 0.0, f32::NEG_INFINITY));
     }
     let factor = Factor::new(temperature.get());
-    summarize_row(simd, row, &factor, summaries);
+    summarize_row(simd, row, &factor, &mut [0.0; BLOCK], summaries);
     let Some(total) = Total::of(summaries, &factor) else { return false };
     let half = factor.shrink / 2.0;
     let [slope, slope_lo] = split(factor.exact * LN_2 / f64::from(half)).map(|x| simd.splat(x));
@@ -164,7 +164,7 @@ fn log_sum_exp_row<S: Simd, L: Logit>(
         return Some(if max == 0.0 { 0.0 } else { f64::from(max) * f64::INFINITY });
     }
     let factor = Factor::new(temperature.get());
-    summarize_row(simd, row, &factor, summaries);
+    summarize_row(simd, row, &factor, &mut [0.0; BLOCK], summaries);
     let total = Total::of(summaries, &factor)?;
     Some(-total.reference.height(0.0, &factor) * LN_2 + libm::log(total.sum))
 }

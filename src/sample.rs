@@ -164,18 +164,18 @@ fn sample_row<S: Simd, L: Logit>(
         return greatest(simd, row).map(|(token, _)| Draw { token: token as u32, logprob: 0.0 });
     }
     let factor = Factor::new(temperature.get());
-    summarize_row(simd, row, &factor, summaries);
+    let mut weights = [0.0; BLOCK];
+    summarize_row(simd, row, &factor, &mut weights, summaries);
     let total = Total::of(summaries, &factor)?;
     let (block, fraction) = total.find(summaries, uniform * total.sum, &factor)?;
     let start = block * BLOCK;
-    let mut block = [0.0; BLOCK];
     with_block(
         &row[start..],
         L::NEG_INFINITY,
         #[inline(always)]
-        |logits| weigh_block(simd, logits, &factor, &mut block, |_| ()),
+        |logits| weigh_block(simd, logits, &factor, &mut weights, |_| ()),
     );
-    let token = start + find_in_block(simd, &block, fraction)?;
+    let token = start + find_in_block(simd, &weights, fraction)?;
     let height = total.reference.height(f64::from(row[token].to_f32()), &factor);
     Some(Draw { token: token as u32, logprob: (height * LN_2 - libm::log(total.sum)) as f32 })
 }

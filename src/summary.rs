@@ -191,15 +191,15 @@ pub(crate) fn with_summaries<R>(kernel: impl FnOnce(&mut Vec<Summary>) -> R) -> 
     })
 }
 
-/// A summary for each block of the row.
+/// A summary for each block of the row. What it leaves in `scratch` may be anything.
 #[inline(always)]
 pub(crate) fn summarize_row<S: Simd, L: Logit>(
     simd: S,
     row: &[L],
     factor: &Factor,
+    scratch: &mut [f32; BLOCK],
     summaries: &mut Vec<Summary>,
 ) {
-    let mut scratch = [0.0; BLOCK];
     for_each_block(
         row,
         L::NEG_INFINITY,
@@ -209,7 +209,7 @@ pub(crate) fn summarize_row<S: Simd, L: Logit>(
                 simd,
                 block,
                 factor,
-                &mut scratch,
+                scratch,
                 #[inline(always)]
                 |group| {
                     prefetch_group(simd, row, start + group * GROUP);

@@ -1,5 +1,6 @@
 //! AVX-512 F/BW/DQ/VL: the sixteen lanes are one register. Zen 4 and 5, Ice Lake and later.
 
+use super::avx2::reduce_add_eight;
 use super::exp2::{LOWEST, ROUND};
 use super::{LANES, Line, Simd, WIDTH};
 use core::arch::x86_64::*;
@@ -142,18 +143,9 @@ impl Simd for Avx512 {
             let pair = _mm_add_pd(quarters[0], quarters[1]);
             _mm_cvtsd_f64(_mm_add_sd(pair, _mm_unpackhi_pd(pair, pair)))
         }
-        fn reduce_add_eight(vectors: &[[f32; LANES]; 8]) -> [f64; 8] {
-            let mut v = [_mm512_setzero_pd(); 8];
-            for (v, vector) in v.iter_mut().zip(vectors) {
-                let halves: [__m256; 2] = bytemuck::must_cast(*vector);
-                *v = _mm512_add_pd(_mm512_cvtps_pd(halves[0]), _mm512_cvtps_pd(halves[1]));
-            }
-            // Two vectors become one, then two of those: the sums come out in order.
-            let (a, b) = (fold_halves(v[0], v[2]), fold_halves(v[4], v[6]));
-            let (c, d) = (fold_halves(v[1], v[3]), fold_halves(v[5], v[7]));
-            let (even, odd) = (fold_quarters(a, b), fold_quarters(c, d));
-            bytemuck::must_cast(_mm512_add_pd(_mm512_unpacklo_pd(even, odd), _mm512_unpackhi_pd(even, odd)))
-        }
+        // (Half as wide as it could be: on a Zen 4, widening sixteen lanes by two instructions takes longer than by four.
+        // Measured: 8.7 against 12.9 ns.)
+        fn reduce_add_eight(vectors: &[[f32; LANES]; 8]) -> [f64; 8] { reduce_add_eight(vectors) }
         fn prefix_sums(x: [f64; WIDTH]) -> [f64; WIDTH] {
             let x = bytemuck::must_cast(x);
             let x = _mm512_add_pd(x, shifted::<7>(x));
@@ -195,18 +187,4 @@ impl Simd for Avx512 {
 #[target_feature(enable = "avx512f")]
 fn shifted<const SKIP: i32>(x: __m512d) -> __m512d {
     _mm512_castsi512_pd(_mm512_alignr_epi64::<SKIP>(_mm512_castpd_si512(x), _mm512_setzero_si512()))
-}
-
-/// The lower and the upper half of each added.
-#[inline]
-#[target_feature(enable = "avx512f")]
-fn fold_halves(a: __m512d, b: __m512d) -> __m512d {
-    _mm512_add_pd(_mm512_shuffle_f64x2::<0x44>(a, b), _mm512_shuffle_f64x2::<0xee>(a, b))
-}
-
-/// The lower and the upper half of each half added.
-#[inline]
-#[target_feature(enable = "avx512f")]
-fn fold_quarters(a: __m512d, b: __m512d) -> __m512d {
-    _mm512_add_pd(_mm512_shuffle_f64x2::<0x88>(a, b), _mm512_shuffle_f64x2::<0xdd>(a, b))
 }

@@ -80,16 +80,20 @@ impl Factor {
     }
 }
 
-/// Calls `kernel` with each block of a row and its start; the last one is filled up with `filler`.
+/// Calls `kernel` with each block of a row and its start; the last one is filled up with `filler`. (There is one call,
+/// so that the kernel is compiled once.)
 #[inline(always)]
 pub(crate) fn for_each_block<L: Logit>(row: &[L], filler: L, mut kernel: impl FnMut(usize, &[L; BLOCK])) {
+    let mut room = [filler; BLOCK];
     for (index, part) in row.chunks(BLOCK).enumerate() {
-        with_block(
-            part,
-            filler,
-            #[inline(always)]
-            |block| kernel(index * BLOCK, block),
-        );
+        let block = match part.first_chunk() {
+            Some(block) => block,
+            None => {
+                room[..part.len()].copy_from_slice(part);
+                &room
+            }
+        };
+        kernel(index * BLOCK, block);
     }
 }
 

@@ -86,25 +86,25 @@ pub(super) fn first_lanes_above<S: Simd, const N: usize>(
     simd: S,
     weights: [&[f32; LANES]; N],
     targets: &[f64; N],
-) -> [u64; N] {
+) -> [u32; N] {
     let (mut sums, mut lanes) = ([0.0; N], [0; N]);
     for weights in transpose(simd, &weights) {
         for i in 0..N {
             sums[i] += f64::from(weights[i]);
-            lanes[i] += u64::from(sums[i] <= targets[i]);
+            lanes[i] += u32::from(sums[i] <= targets[i]);
         }
     }
-    if lanes.iter().fold(0, |most, lane| most.max(*lane)) == LANES as u64 {
+    if lanes.iter().fold(0, |most, lane| most.max(*lane)) == LANES as u32 {
         mend(&mut lanes, &weights);
     }
     lanes
 }
 
 #[cold]
-fn mend(lanes: &mut [u64], weights: &[&[f32; LANES]]) {
+fn mend(lanes: &mut [u32], weights: &[&[f32; LANES]]) {
     for (lane, weights) in lanes.iter_mut().zip(weights) {
-        if *lane == LANES as u64 {
-            *lane = weights.iter().rposition(|w| *w > 0.0).unwrap_or_default() as u64;
+        if *lane == LANES as u32 {
+            *lane = weights.iter().rposition(|w| *w > 0.0).unwrap_or_default() as u32;
         }
     }
 }

@@ -227,7 +227,7 @@ impl Cdf {
         }
         let lanes = first_lanes_above(simd, weights, &targets);
         for i in 0..N {
-            tokens[i] += lanes[i] as u32;
+            tokens[i] += lanes[i];
         }
         tokens
     }

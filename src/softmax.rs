@@ -77,8 +77,8 @@ impl Level {
                     dispatch!(self, simd => softmax_row(simd, row, temperature, out, summaries))
                 } else {
                     with_weights(
-                        row.len(),
-                        |weights| dispatch!(self, simd => softmax_row_streaming(simd, row, temperature, out, weights, summaries)),
+                        out,
+                        |out, weights| dispatch!(self, simd => softmax_row_streaming(simd, row, temperature, out, weights, summaries)),
                     )
                 }
             })
@@ -90,14 +90,21 @@ impl Level {
 /// 131072 take 0.82 x the time of the weights in the output, on one thread.)
 const LARGE: usize = 32 << 20;
 
-/// Lends the thread's scratch row, of so many weights: kept, so that only a longer row than any before allocates.
-fn with_weights<R>(len: usize, kernel: impl FnOnce(&mut [f32]) -> R) -> R {
+/// Lends the thread's scratch row, as long as the output: kept, so that only a longer row than any before allocates.
+///
+/// It begins half a page from where the output does: a load waits for a store before it that has the same place in its
+/// page. (And where the output's cache lines begin, so do its own.)
+fn with_weights<R>(out: &mut [f32], kernel: impl FnOnce(&mut [f32], &mut [f32]) -> R) -> R {
+    const PAGE: usize = 4096 / size_of::<f32>();
     thread_local! {
         static WEIGHTS: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
     }
     WEIGHTS.with_borrow_mut(|weights| {
-        weights.resize(weights.len().max(len), 0.0);
-        kernel(&mut weights[..len])
+        weights.resize(weights.len().max(out.len() + PAGE), 0.0);
+        let place = |data: &[f32]| data.as_ptr().addr() / size_of::<f32>();
+        let start = place(out).wrapping_add(PAGE / 2).wrapping_sub(place(weights)) % PAGE;
+        let weights = &mut weights[start..][..out.len()];
+        kernel(out, weights)
     })
 }
 

@@ -84,32 +84,34 @@ fn first_not_below<S: Simd, L: Logit>(simd: S, row: &[L], x: f32) -> Option<usiz
     Some(vectors.len() * LANES + tail.iter().position(|logit| logit.to_f32() >= x)?)
 }
 
-/// Vectors in flight: enough to hide the latency of a maximum, and few enough for the registers of AVX2.
-const IN_FLIGHT: usize = 4;
+/// Maxima in flight, and sums: enough to hide their latency, and few enough for the registers of AVX2 (where four sums
+/// were spilled, the row took four times as long).
+const MAXIMA: usize = 4;
+const SUMS: usize = 2;
 
 /// Of each lane, the maximum, the first block that reached it, and the sum in a few parts.
 struct Lanes<S: Simd> {
     max: S::V,
     /// (f32 counts blocks exactly: there are at most 2^23.)
     block: S::V,
-    sums: [S::V; IN_FLIGHT],
+    sums: [S::V; SUMS],
 }
 
 impl<S: Simd> Lanes<S> {
     #[inline(always)]
     fn new(simd: S) -> Self {
         let zero = simd.splat(0.0);
-        Self { max: simd.splat(f32::NEG_INFINITY), block: zero, sums: [zero; IN_FLIGHT] }
+        Self { max: simd.splat(f32::NEG_INFINITY), block: zero, sums: [zero; SUMS] }
     }
 
     #[inline(always)]
     fn take<L: Logit>(&mut self, simd: S, index: usize, block: &[L; BLOCK]) {
-        let mut maxima = [simd.splat(f32::NEG_INFINITY); IN_FLIGHT];
+        let mut maxima = [simd.splat(f32::NEG_INFINITY); MAXIMA];
         for group in groups(block) {
             for (i, vector) in group.iter().enumerate() {
-                let (x, i) = (L::load(simd, vector), i % IN_FLIGHT);
-                maxima[i] = simd.max(maxima[i], x);
-                self.sums[i] = simd.add(self.sums[i], x);
+                let x = L::load(simd, vector);
+                maxima[i % MAXIMA] = simd.max(maxima[i % MAXIMA], x);
+                self.sums[i % SUMS] = simd.add(self.sums[i % SUMS], x);
             }
         }
         let [a, b, c, d] = maxima;
@@ -120,8 +122,8 @@ impl<S: Simd> Lanes<S> {
 
     #[inline(always)]
     fn sum(&self, simd: S) -> f64 {
-        let [a, b, c, d] = self.sums;
-        simd.reduce_add_wide(simd.widen(simd.add(simd.add(a, b), simd.add(c, d))))
+        let [a, b] = self.sums;
+        simd.reduce_add_wide(simd.widen(simd.add(a, b)))
     }
 
     /// The maximum, and the first block that has it.

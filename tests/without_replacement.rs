@@ -4,7 +4,7 @@ mod common;
 
 use common::statistics::assert_fits;
 use common::{gaussian, levels, shapes, uniforms};
-use kelvin::reference::oracle;
+use kelvin::reference::{contract, oracle};
 use kelvin::{
     Draw, Error, Key, RowError, Rows, Temperature, Uniforms, sample, sample_from_probs_without_replacement,
     sample_without_replacement,
@@ -116,6 +116,32 @@ fn all_tokens_of_a_row() {
     let mut row = vec![f32::NEG_INFINITY; 1536];
     (row[0], row[512], row[1024]) = (0.0, -707.7, -709.1);
     assert_eq!(draw(&row, 1.0, &[0.5, 0.99]), Ok(vec![0, 1024]));
+}
+
+/// Where only the order of the logits counts, and where all of them weigh nearly the same.
+#[test]
+fn all_tokens_at_the_ends_of_the_temperatures() {
+    let row = gaussian(700, 3.0, 4);
+    let uniforms = uniforms(row.len(), 5);
+    for t in [2e-38, 1e-5, 1e30, f32::MAX, f32::INFINITY] {
+        assert_eq!(draw(&row, t, &uniforms), Ok(reference(&row, t, &uniforms)), "T = {t}");
+    }
+}
+
+/// Three blocks of weights from 2^-90 to 2^90, a third of which are 0.
+#[test]
+fn all_weights_of_several_blocks() {
+    let exponents = gaussian(1300, 18.0, 6);
+    let weights: Vec<f32> =
+        exponents.iter().enumerate().map(|(i, x)| if i % 3 == 0 { 0.0 } else { x.exp2() }).collect();
+    let uniforms = uniforms(weights.iter().filter(|w| **w > 0.0).count(), 7);
+    let mut left = weights.clone();
+    let expected = uniforms.iter().map(|&u| {
+        let (token, _) = contract::sample_from_probs(&left, u).expect("weights are left");
+        left[token as usize] = 0.0;
+        token
+    });
+    assert_eq!(draw_from_probs(&weights, &uniforms), Ok(expected.collect()));
 }
 
 /// A token of 2^-33 of its group, whose sum is f32: less of it than is lost in rounding. It is still the last.

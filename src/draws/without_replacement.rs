@@ -19,7 +19,7 @@ use crate::{Error, Level, Logit, RowError, Rows, Temperature};
 /// - `tokens`: rows x k, in the order they are drawn. The first j of them do not depend on k.
 /// - At T = 0 there is one token with a weight above 0.
 /// - Cost: one pass over the row, then per draw a group of 128 logits, the first time it is drawn from, and a walk down
-///   and up a binary tree of the blocks of 512: 64 tokens of 128,256 take 1.5 times the time of one `sample`. Where what is
+///   and up a binary tree of the blocks of 512: 64 tokens of 128,256 take 1.4 times the time of one `sample`. Where what is
 ///   left falls below 2^-500 of what there was (at very low temperatures), the tree is built anew.
 ///
 /// Returns the rows that could not be served, in order; their tokens are `u32::MAX`. Beside those that

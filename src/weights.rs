@@ -100,12 +100,11 @@ pub(crate) fn for_each_block<L: Logit>(row: &[L], filler: L, mut kernel: impl Fn
 /// Calls `kernel` with the block that a part of a row begins with, filled up if need be.
 #[inline(always)]
 pub(crate) fn with_block<L: Logit, R>(part: &[L], filler: L, kernel: impl FnOnce(&[L; BLOCK]) -> R) -> R {
-    let mut room;
+    let room;
     let block = match part.first_chunk() {
         Some(block) => block,
         None => {
-            room = [filler; BLOCK];
-            room[..part.len()].copy_from_slice(part);
+            room = padded(part, filler);
             &room
         }
     };

@@ -2,7 +2,7 @@
 
 use crate::batch::{Batch, diagnose};
 use crate::simd::{LANES, Simd, dispatch};
-use crate::weights::{BLOCK, for_each_block, groups};
+use crate::weights::{BLOCK, PREFETCH, for_each_block, groups};
 use crate::{Error, Level, Logit, RowError, Rows, Temperature};
 
 /// The token with the largest logit of each row, the lowest index on ties (-0.0 equals 0.0).
@@ -50,8 +50,9 @@ impl Level {
 /// A NaN gets lost in a maximum, so the logits are added up as well: the sum keeps it. (It may also overflow;
 /// then the row is looked through.)
 ///
-/// (Nothing is asked for ahead: so little is computed that the CPU's own prefetchers keep up. Measured on a Zen 4 without
-/// and with: 0.70 x from memory, 0.84 x from L3, 0.82 x from L2.)
+/// (One line per block is asked for ahead, so that its page is known when the row gets there: within a page the CPU's own
+/// prefetchers keep up, since so little is computed. Asking for none takes 1.27 x from memory on an Intel Granite Rapids;
+/// for all, 1.2 x from L2 and 1.45 x from memory on a Zen 4.)
 #[inline(always)]
 pub(crate) fn greatest<S: Simd, L: Logit>(simd: S, row: &[L]) -> Option<(usize, f32)> {
     let mut lanes = Lanes::new(simd);
@@ -60,6 +61,7 @@ pub(crate) fn greatest<S: Simd, L: Logit>(simd: S, row: &[L]) -> Option<(usize, 
         L::NEG_INFINITY,
         #[inline(always)]
         |start, block| {
+            simd.prefetch(row, start + PREFETCH);
             lanes.take(simd, start / BLOCK, block);
         },
     );

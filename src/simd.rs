@@ -51,6 +51,9 @@ pub trait Simd: Copy + Send + Sync {
     /// Asks for the cache line of `row[index]`, which may lie beyond the row, to come to the second-level cache: from there
     /// the CPU's own prefetcher takes it, and the first level is left to what is at work. A hint.
     fn prefetch<T>(self, row: &[T], index: usize);
+    /// Asks for the cache line of `out[index]`, soon to be written, to come to the first-level cache: no prefetcher looks
+    /// ahead of stores. A hint.
+    fn prefetch_output(self, out: &[f32], index: usize);
 
     /// The p of [`Simd::exp2i`] that stands for 1.
     const UNIT: f32 = 2.0;

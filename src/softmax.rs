@@ -17,8 +17,8 @@ use core::cell::RefCell;
 
 use crate::argmax::greatest;
 use crate::batch::Batch;
-use crate::simd::{LANES, Line, Simd, dispatch};
-use crate::summary::{Summary, for_each_share, prefetch_group, prefetch_lines, with_summaries};
+use crate::simd::{LANES, Line, Simd, WIDTH, dispatch};
+use crate::summary::{Summary, for_each_share, prefetch_group, with_summaries};
 use crate::temperature::one_hot;
 use crate::weights::{BLOCK, Factor, GROUP, padded, weigh_block};
 use crate::{Error, Level, Logit, RowError, Rows, RowsMut, Temperature};
@@ -202,7 +202,9 @@ fn weigh_row<S: Simd, L: Logit>(
             #[inline(always)]
             |group| {
                 prefetch_group(simd, row, index * BLOCK + group * GROUP);
-                prefetch_lines(simd, ahead.as_flattened(), group * GROUP);
+                for line in 0..WIDTH {
+                    simd.prefetch_output(ahead.as_flattened(), group * GROUP + line * LANES);
+                }
             },
         ));
         outs = ahead;

@@ -59,6 +59,13 @@ impl Simd for Avx512 {
         unsafe { _mm_prefetch::<_MM_HINT_T1>(line) }
     }
 
+    #[inline(always)]
+    fn prefetch_output(self, out: &[f32], index: usize) {
+        let line = out.as_ptr().wrapping_add(index).cast::<i8>();
+        // SAFETY: a prefetch is a hint: it reads nothing and never faults, whatever the address.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(line) }
+    }
+
     /// (Its k is an exponent, not a power of two.)
     const UNIT: f32 = 1.0;
 

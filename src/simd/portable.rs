@@ -28,6 +28,9 @@ impl Simd for Portable {
     fn prefetch<T>(self, _row: &[T], _index: usize) {}
 
     #[inline(always)]
+    fn prefetch_output(self, _out: &[f32], _index: usize) {}
+
+    #[inline(always)]
     fn splat(self, x: f32) -> f32x16 {
         f32x16::splat(x)
     }

@@ -4,7 +4,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use crate::simd::LANES;
+use crate::output::is_large;
 use crate::{Error, Logit, RowError, Rows, RowsMut, Temperature};
 
 /// Logits with a temperature for each row, checked against each other.
@@ -50,17 +50,19 @@ impl<'a, L: Logit> Batch<'a, L> {
         Ok(())
     }
 
-    /// Writes a row for each row. Where the kernel says false, the row is filled with NaN and reported.
+    /// Writes a row for each row. The kernel is told whether to write past the caches; where it says false, the row is filled
+    /// with NaN and reported.
     pub(crate) fn map_rows(
         self,
         out: &mut RowsMut<'_>,
-        kernel: impl Fn(&[L], Temperature, &mut [f32]) -> bool + Sync,
+        kernel: impl Fn(&[L], Temperature, &mut [f32], bool) -> bool + Sync,
     ) -> Result<Vec<RowError>, Error> {
         check_length("rows of the output", self.logits.rows(), out.rows())?;
         check_length("vocabulary of the output", self.logits.vocab(), out.vocab())?;
+        let past_caches = is_large(out);
         Ok(for_each_row(out, |row, out| {
-            let logits = self.logits.row(row);
-            if kernel(logits, self.temperatures.at(row), out) { Ok(()) } else { Err(diagnose(row, logits)) }
+            let (logits, temperature) = (self.logits.row(row), self.temperatures.at(row));
+            if kernel(logits, temperature, out, past_caches) { Ok(()) } else { Err(diagnose(row, logits)) }
         }))
     }
 }
@@ -107,27 +109,6 @@ pub(crate) fn diagnose<L: Logit>(row: usize, logits: &[L]) -> RowError {
 
 pub(crate) fn check_length(of: &'static str, expected: usize, found: usize) -> Result<(), Error> {
     if found == expected { Ok(()) } else { Err(Error::Length { of, expected, found }) }
-}
-
-/// Calls `kernel` with each vector of a row and where its result belongs. The last one is filled up
-/// with -inf, and its results beyond the row are dropped.
-#[inline(always)]
-pub(crate) fn zip_vectors<L: Logit>(
-    row: &[L],
-    out: &mut [f32],
-    mut kernel: impl FnMut(&[L; LANES], &mut [f32; LANES]),
-) {
-    let (vectors, tail) = row.as_chunks::<LANES>();
-    let (outs, out_tail) = out.as_chunks_mut::<LANES>();
-    for (vector, out) in vectors.iter().zip(outs) {
-        kernel(vector, out);
-    }
-    if !tail.is_empty() {
-        let (mut vector, mut result) = ([L::NEG_INFINITY; LANES], [0.0; LANES]);
-        vector[..tail.len()].copy_from_slice(tail);
-        kernel(&vector, &mut result);
-        out_tail.copy_from_slice(&result[..tail.len()]);
-    }
 }
 
 /// Below this many logits a batch stays on the caller's thread: waking another takes longer. (Measured on two cores

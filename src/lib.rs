@@ -7,6 +7,7 @@ mod draws;
 mod error;
 mod key;
 mod log_softmax;
+mod output;
 pub mod reference;
 mod rows;
 mod sample;

@@ -6,7 +6,8 @@
 use core::f64::consts::LN_2;
 
 use crate::argmax::greatest;
-use crate::batch::{Batch, diagnose, zip_vectors};
+use crate::batch::{Batch, diagnose};
+use crate::output::map_vectors;
 use crate::simd::{Simd, dispatch};
 use crate::summary::{Summary, Total, summarize_row, with_summaries};
 use crate::temperature::one_hot;
@@ -79,10 +80,10 @@ impl Level {
         temperatures: &[Temperature],
         logprobs: &mut RowsMut<'_>,
     ) -> Result<Vec<RowError>, Error> {
-        Batch::new(logits, temperatures)?.map_rows(logprobs, |row, temperature, out| {
-            with_summaries(
-                |summaries| dispatch!(self, simd => log_softmax_row(simd, row, temperature, out, summaries)),
-            )
+        Batch::new(logits, temperatures)?.map_rows(logprobs, |row, temperature, out, past_caches| {
+            with_summaries(|summaries| {
+                dispatch!(self, simd => log_softmax_row(simd, row, temperature, out, past_caches, summaries))
+            })
         })
     }
 
@@ -116,6 +117,7 @@ fn log_softmax_row<S: Simd, L: Logit>(
     row: &[L],
     temperature: Temperature,
     out: &mut [f32],
+    past_caches: bool,
     summaries: &mut Vec<Summary>,
 ) -> bool {
     if temperature.is_greedy() {
@@ -130,17 +132,19 @@ fn log_softmax_row<S: Simd, L: Logit>(
     let [log_sum, log_sum_lo] = split(log_sum).map(|x| simd.splat(x));
     let (half, offset) = (simd.splat(half), simd.splat(total.reference.offset * half));
     let lowest = simd.splat(f32::MIN);
-    zip_vectors(
+    map_vectors(
+        simd,
         row,
         out,
+        past_caches,
         #[inline(always)]
-        |x, out| {
+        |x| {
             let d = simd.mul_sub(L::load(simd, x), half, offset);
             let high = simd.mul(d, slope);
             let low = simd.mul_add(d, slope_lo, simd.mul_sub(d, slope, high));
             let y = simd.add(simd.sub(high, log_sum), simd.sub(low, log_sum_lo));
             // -inf, or below the f32 there are: `low` is meaningless then.
-            simd.store(simd.select_lt(high, lowest, high, y), out);
+            simd.select_lt(high, lowest, high, y)
         },
     );
     true

@@ -17,7 +17,8 @@ use core::cell::RefCell;
 
 use crate::argmax::greatest;
 use crate::batch::Batch;
-use crate::simd::{LANES, Line, Simd, WIDTH, dispatch};
+use crate::output::map_vectors;
+use crate::simd::{LANES, Simd, WIDTH, dispatch};
 use crate::summary::{Summary, for_each_share, prefetch_group, with_summaries};
 use crate::temperature::one_hot;
 use crate::weights::{BLOCK, Factor, GROUP, padded, weigh_block};
@@ -70,25 +71,20 @@ impl Level {
         probs: &mut RowsMut<'_>,
     ) -> Result<Vec<RowError>, Error> {
         let batch = Batch::new(logits, temperatures)?;
-        let written = size_of::<f32>().saturating_mul(probs.rows()).saturating_mul(probs.vocab());
-        batch.map_rows(probs, |row, temperature, out| {
+        batch.map_rows(probs, |row, temperature, out, past_caches| {
             with_summaries(|summaries| {
-                if written < LARGE {
-                    dispatch!(self, simd => softmax_row(simd, row, temperature, out, summaries))
-                } else {
+                if past_caches {
                     with_weights(
                         out,
                         |out, weights| dispatch!(self, simd => softmax_row_streaming(simd, row, temperature, out, weights, summaries)),
                     )
+                } else {
+                    dispatch!(self, simd => softmax_row(simd, row, temperature, out, summaries))
                 }
             })
         })
     }
 }
-
-/// An output of so many bytes is written past the caches: more than a batch can hope to find of them. (256 rows of
-/// 131072 take 0.82 x the time of the weights in the output, on one thread.)
-const LARGE: usize = 32 << 20;
 
 /// Lends the thread's scratch row, as long as the output: kept, so that only a longer row than any before allocates.
 ///
@@ -159,26 +155,28 @@ fn softmax_row_streaming<S: Simd, L: Logit>(
     }
     let factor = Factor::new(temperature.get());
     weigh_row(simd, row, &factor, weights, summaries);
-    let served = for_each_share(
+    let mut ahead = row.len();
+    for_each_share(
         summaries,
         &factor,
         out.len(),
         #[inline(always)]
         |range, share| {
-            let (head, lines, tail) = bytemuck::pod_align_to_mut::<f32, Line>(&mut out[range.clone()]);
-            let (for_head, rest) = weights[range.clone()].split_at(head.len());
-            let (for_lines, for_tail) = rest.as_chunks();
-            for (index, (w, line)) in for_lines.iter().zip(lines).enumerate() {
-                // (The next row's, if rows lie side by side: reading it has nothing to do with these stores. 0.7 x.)
-                simd.prefetch(row, row.len() + range.start + index * LANES);
-                simd.stream(share.of(simd, simd.load(w)), line);
-            }
-            let ends = head.iter_mut().zip(for_head).chain(tail.iter_mut().zip(for_tail));
-            ends.for_each(|(out, w)| *out = share.of_one(*w));
+            map_vectors(
+                simd,
+                &weights[range.clone()],
+                &mut out[range],
+                true,
+                #[inline(always)]
+                |w| {
+                    // (The next row's, if rows lie side by side: reading it has nothing to do with these stores. 0.7 x.)
+                    simd.prefetch(row, ahead);
+                    ahead += LANES;
+                    share.of(simd, simd.load(w))
+                },
+            );
         },
-    );
-    simd.settle();
-    served
+    )
 }
 
 /// The weights of a row, and a summary for each block.

@@ -1,8 +1,9 @@
 //! Stage 1: what a temperature means, and the plain division by it.
 
 use crate::argmax::greatest;
-use crate::batch::{self, Batch};
-use crate::simd::{LANES, Simd, dispatch};
+use crate::batch::Batch;
+use crate::output::map_vectors;
+use crate::simd::{Simd, dispatch};
 use crate::{Error, Level, Logit, RowError, Rows, RowsMut};
 
 /// A temperature: 0 or more, never clamped.
@@ -118,28 +119,36 @@ impl Level {
         let batch = Batch::new(logits, temperatures)?;
         batch.map_rows(
             scaled,
-            |row, temperature, out| dispatch!(self, simd => scale_row(simd, row, temperature, out)),
+            |row, temperature, out, past_caches| dispatch!(self, simd => scale_row(simd, row, temperature, out, past_caches)),
         )
     }
 }
 
 /// False if the row cannot be served.
 #[inline(always)]
-fn scale_row<S: Simd, L: Logit>(simd: S, row: &[L], temperature: Temperature, out: &mut [f32]) -> bool {
+fn scale_row<S: Simd, L: Logit>(
+    simd: S,
+    row: &[L],
+    temperature: Temperature,
+    out: &mut [f32],
+    past_caches: bool,
+) -> bool {
     if temperature.is_greedy() {
         return greatest(simd, row).is_some_and(|(token, _)| one_hot(out, token, 0.0, f32::NEG_INFINITY));
     }
     let (t, lowest) = (simd.splat(temperature.get()), simd.splat(f32::MIN));
     let (mut sum, mut max) = (simd.splat(0.0), simd.splat(f32::NEG_INFINITY));
-    batch::zip_vectors(
+    map_vectors(
+        simd,
         row,
         out,
+        past_caches,
         #[inline(always)]
-        |x: &[L; LANES], out| {
+        |x| {
             let x = L::load(simd, x);
             sum = simd.add(sum, x);
             max = simd.max(max, x);
-            simd.store(simd.select_lt(x, lowest, x, simd.div(x, t)), out);
+            simd.select_lt(x, lowest, x, simd.div(x, t))
         },
     );
     // Finite logits may overflow the sum: then, as for a NaN or +inf, one by one.

@@ -4,6 +4,7 @@ use crate::argmax::greatest;
 use crate::batch::Batch;
 use crate::output::map_vectors;
 use crate::simd::{Simd, dispatch};
+use crate::weights::PREFETCH;
 use crate::{Error, Level, Logit, RowError, Rows, RowsMut};
 
 /// A temperature: 0 or more, never clamped.
@@ -80,7 +81,8 @@ impl TryFrom<f32> for Temperature {
 /// - Each quotient is correctly rounded (IEEE division in f32), so it may overflow to +-inf where the true
 ///   quotient is too large. A masked logit (-inf) stays -inf, at T = inf too, where all others become 0.
 /// - At T = 0 the greedy token gets 0 and all others -inf.
-/// - Cost: one pass that reads and writes (at T = 0, one more that reads).
+/// - Cost: one pass that reads and writes (at T = 0, one more that reads). Where `scaled` takes 32 MiB or more, it is
+///   written past the caches.
 ///
 /// Returns the rows that could not be served (a NaN or +inf, or all -inf), in order; they are filled with NaN.
 ///
@@ -144,7 +146,8 @@ fn scale_row<S: Simd, L: Logit>(
         out,
         past_caches,
         #[inline(always)]
-        |x| {
+        |index, x| {
+            simd.prefetch(row, index + PREFETCH);
             let x = L::load(simd, x);
             sum = simd.add(sum, x);
             max = simd.max(max, x);

@@ -2,6 +2,7 @@
 
 mod common;
 
+use common::check::run;
 use common::{gaussian, levels, uniforms};
 use kelvin::{Draw, Key, Level, RowError, Rows, RowsMut, Temperature};
 
@@ -74,33 +75,34 @@ fn in_pool<R: Send>(_threads: usize, f: impl FnOnce() -> R + Send) -> R {
 /// An output beyond the caches is written past them, in lines of 64 bytes: the same bits, whatever the rows' first
 /// and last lines are.
 #[test]
-fn probabilities_of_a_batch_beyond_the_caches() {
+fn results_of_a_batch_beyond_the_caches() {
     let (rows, vocab) = (9, 1_000_003);
     let row = |i: usize| gaussian(vocab, [3.0, 90.0, 3e4][i % 3], i as u64);
-    let data: Vec<f32> = (0..rows).flat_map(row).collect();
+    let mut data: Vec<f32> = (0..rows).flat_map(row).collect();
+    data[8 * vocab - 1] = f32::NAN;
     let temperatures = [0.7, 0.0, 30.0].map(|t| Temperature::new(t).expect("a temperature"));
     let t: Vec<Temperature> = (0..rows).map(|i| temperatures[i / 3]).collect();
     let logits = Rows::new(&data, vocab).expect("rows");
-    let alone: Vec<Vec<f32>> = data.chunks(vocab).zip(&t).map(|(row, &t)| softmax_alone(row, t)).collect();
     let mut out = vec![0.0; 3 + rows * vocab];
-    for level in levels() {
-        for shift in [0, 3] {
-            let probs = &mut out[shift..][..rows * vocab];
-            let failed = level.softmax(logits, &t, &mut RowsMut::new(probs, vocab).expect("rows"));
-            assert_eq!(failed, Ok(vec![]));
-            for (i, (row, alone)) in probs.chunks(vocab).zip(&alone).enumerate() {
+    for kernel in ["softmax", "log_softmax", "scale"] {
+        let alone: Vec<Vec<f32>> =
+            data.chunks(vocab).zip(&t).map(|(row, &t)| run(Level::best(), kernel, row, &[t]).0).collect();
+        for (level, shift) in levels().into_iter().flat_map(|level| [(level, 0), (level, 3)]) {
+            let results = &mut out[shift..][..rows * vocab];
+            let mut results_rows = RowsMut::new(results, vocab).expect("rows");
+            let failed = match kernel {
+                "softmax" => level.softmax(logits, &t, &mut results_rows),
+                "log_softmax" => level.log_softmax(logits, &t, &mut results_rows),
+                _ => level.scale(logits, &t, &mut results_rows),
+            };
+            assert_eq!(failed.expect("shapes fit").iter().map(RowError::row).collect::<Vec<_>>(), [7]);
+            for (i, (row, alone)) in results.chunks(vocab).zip(&alone).enumerate() {
                 let bits = |x: &f32| x.to_bits();
-                assert!(row.iter().map(bits).eq(alone.iter().map(bits)), "{level}, shift {shift}, row {i}");
+                let same = row.iter().map(bits).eq(alone.iter().map(bits));
+                assert!(same, "{kernel}, {level}, shift {shift}, row {i}");
             }
         }
     }
-}
-
-fn softmax_alone(row: &[f32], t: Temperature) -> Vec<f32> {
-    let mut probs = row.to_vec();
-    let mut rows = RowsMut::new(&mut probs, row.len()).expect("a row");
-    assert_eq!(kelvin::softmax_in_place(&mut rows, &[t]), Ok(vec![]));
-    probs
 }
 
 /// Masked tokens after the last one do not move a token.

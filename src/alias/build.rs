@@ -63,6 +63,8 @@ impl Pour<'_> {
             let columns = &mut columns[block * BLOCK..];
             for (part, &used) in through[..weights.len().div_ceil(WIDTH)].iter().enumerate() {
                 let start = part * WIDTH;
+                // (Where they do not fit the second-level cache: 0.92 x.)
+                simd.prefetch(columns, start + BLOCK);
                 self.fill(&masses[start..], &mut columns[start..]);
                 if used > self.given {
                     self.change(simd, used, &masses[start..], &mut columns[start..]);

@@ -5,7 +5,8 @@ use crate::weights::padded;
 use crate::{Logit, RowsMut};
 
 /// An output of so many bytes is written past the caches: more than a batch can hope to find of them. (For 256 rows of
-/// 131072, on one thread, `softmax` takes 0.82 x the time, `log_softmax` and `scale` 0.6 x. Less may pay where L3 is slow.)
+/// 128256, on one thread of an Intel Granite Rapids, `softmax` takes 0.65 x the time, `log_softmax` and `scale` 0.55 x; for 70
+/// rows, 0.98 to 1.13 x.)
 const LARGE: usize = 32 << 20;
 
 /// Whether an output is to be written past the caches.

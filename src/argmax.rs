@@ -1,8 +1,8 @@
 //! The largest logit of each row: what T = 0 means.
 
 use crate::batch::{Batch, diagnose};
+use crate::blocks::{BLOCK, PREFETCH, for_each_block, groups};
 use crate::simd::{LANES, Simd, dispatch};
-use crate::weights::{BLOCK, PREFETCH, for_each_block, groups};
 use crate::{Error, Level, Logit, RowError, Rows, Temperature};
 
 /// The token with the largest logit of each row, the lowest index on ties (-0.0 equals 0.0).

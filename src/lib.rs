@@ -3,6 +3,7 @@
 mod alias;
 mod argmax;
 mod batch;
+mod blocks;
 mod draws;
 mod error;
 mod key;

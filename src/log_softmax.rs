@@ -7,11 +7,12 @@ use core::f64::consts::LN_2;
 
 use crate::argmax::greatest;
 use crate::batch::{Batch, diagnose};
+use crate::blocks::BLOCK;
 use crate::output::map_vectors;
 use crate::simd::{Simd, dispatch};
 use crate::summary::{Summary, Total, summarize_row, with_summaries};
 use crate::temperature::one_hot;
-use crate::weights::{BLOCK, Factor};
+use crate::weights::Factor;
 use crate::{Error, Level, Logit, RowError, Rows, RowsMut, Temperature};
 
 /// The natural logarithms of the probabilities of each row: x/T - ln(sum of e^(x/T)).

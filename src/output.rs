@@ -1,7 +1,7 @@
 //! Rows of results: into the caches, or past them.
 
+use crate::blocks::padded;
 use crate::simd::{LANES, Line, Simd};
-use crate::weights::padded;
 use crate::{Logit, RowsMut};
 
 /// An output of so many bytes is written past the caches: more than a batch can hope to find of them. (For 256 rows of

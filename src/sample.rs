@@ -17,9 +17,10 @@ use core::f64::consts::LN_2;
 
 use crate::argmax::greatest;
 use crate::batch::{Batch, check_length, diagnose};
+use crate::blocks::{BLOCK, GROUP, for_each_block, groups, prefetch_group, with_block};
 use crate::simd::{LANES, Simd, dispatch};
-use crate::summary::{Summary, Total, prefetch_group, summarize_row, with_summaries};
-use crate::weights::{BLOCK, Factor, GROUP, for_each_block, groups, weigh_block, with_block};
+use crate::summary::{Summary, Total, summarize_row, with_summaries};
+use crate::weights::{Factor, weigh_block};
 use crate::{Error, Level, Logit, RowError, Rows, Temperature};
 
 /// A token that was drawn.

@@ -17,11 +17,12 @@ use core::cell::RefCell;
 
 use crate::argmax::greatest;
 use crate::batch::Batch;
+use crate::blocks::{BLOCK, GROUP, padded, prefetch_group};
 use crate::output::map_vectors;
 use crate::simd::{LANES, Simd, WIDTH, dispatch};
-use crate::summary::{Summary, for_each_share, prefetch_group, with_summaries};
+use crate::summary::{Summary, for_each_share, with_summaries};
 use crate::temperature::one_hot;
-use crate::weights::{BLOCK, Factor, GROUP, padded, weigh_block};
+use crate::weights::{Factor, weigh_block};
 use crate::{Error, Level, Logit, RowError, Rows, RowsMut, Temperature};
 
 pub use in_place::softmax_in_place;

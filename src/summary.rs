@@ -4,8 +4,9 @@ use core::cell::RefCell;
 use core::ops::Range;
 
 use crate::Logit;
-use crate::simd::{Line, Simd};
-use crate::weights::{BLOCK, Factor, GROUP, PREFETCH, for_each_block, summarize};
+use crate::blocks::{BLOCK, GROUP, for_each_block, prefetch_group};
+use crate::simd::Simd;
+use crate::weights::{Factor, summarize};
 
 /// What the weights of a block are relative to: 2^exponent at logit 0, or 1 at logit `offset`.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -218,18 +219,4 @@ pub(crate) fn summarize_row<S: Simd, L: Logit>(
             summaries.push(summary);
         },
     );
-}
-
-/// Asks for the logits that lie [`PREFETCH`] ahead of a group.
-#[inline(always)]
-pub(crate) fn prefetch_group<S: Simd, L: Logit>(simd: S, row: &[L], start: usize) {
-    prefetch_lines(simd, row, start + PREFETCH);
-}
-
-/// Asks for a group's worth of cache lines.
-#[inline(always)]
-pub(crate) fn prefetch_lines<S: Simd, T>(simd: S, data: &[T], start: usize) {
-    for line in (0..GROUP).step_by(size_of::<Line>() / size_of::<T>()) {
-        simd.prefetch(data, start + line);
-    }
 }

@@ -2,9 +2,9 @@
 
 use crate::argmax::greatest;
 use crate::batch::Batch;
+use crate::blocks::PREFETCH;
 use crate::output::map_vectors;
 use crate::simd::{Simd, dispatch};
-use crate::weights::PREFETCH;
 use crate::{Error, Level, Logit, RowError, Rows, RowsMut};
 
 /// A temperature: 0 or more, never clamped.

@@ -9,9 +9,9 @@
 use super::measure::{Heavy, Measure, sum_row};
 use super::{AliasTable, Scale};
 use crate::batch::diagnose;
+use crate::blocks::BLOCK;
 use crate::sample::diagnose_weights;
 use crate::simd::{Simd, WIDTH, dispatch};
-use crate::weights::BLOCK;
 use crate::{Level, Logit, RowError, Rows, RowsMut, Temperature};
 
 impl AliasTable {

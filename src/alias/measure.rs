@@ -1,10 +1,9 @@
 //! Weights to masses: the integers that columns are filled with.
 
 use super::ROUND;
+use crate::blocks::{GROUP, for_each_block, prefetch_group};
 use crate::sample::sum_block;
 use crate::simd::{LANES, Simd, WIDTH};
-use crate::summary::prefetch_group;
-use crate::weights::{GROUP, for_each_block};
 
 /// A token whose mass is no less than the capacity, at first.
 #[derive(Clone, Copy, Debug, Default)]

@@ -5,10 +5,11 @@ use super::search::prefix_sums;
 use super::source::{Softmax, Source, Weights};
 use crate::argmax::greatest;
 use crate::batch::diagnose;
+use crate::blocks::{BLOCK, GROUP, for_each_block, groups, prefetch_group};
 use crate::sample::diagnose_weights;
 use crate::simd::{Simd, dispatch};
-use crate::summary::{Total, prefetch_group};
-use crate::weights::{BLOCK, Factor, GROUP, for_each_block, groups};
+use crate::summary::Total;
+use crate::weights::Factor;
 use crate::{Level, Logit, RowError, Rows, Temperature};
 
 /// Blocks whose vectors are summed together.

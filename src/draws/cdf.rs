@@ -12,10 +12,10 @@
 use super::guide::Guide;
 use super::search::{Prefixes, first_lanes_above, last_not_above};
 use crate::batch::check_length;
+use crate::blocks::BLOCK;
 use crate::key::to_uniform;
 use crate::simd::{LANES, Simd, dispatch};
 use crate::summary::Summary;
-use crate::weights::BLOCK;
 use crate::{Error, Key, Level, Logit, RowError, Rows, Temperature};
 
 /// Vectors of a block.

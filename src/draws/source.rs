@@ -1,10 +1,11 @@
 //! Rows of logits or of weights, for what draws from either.
 
 use crate::Logit;
+use crate::blocks::{BLOCK, GROUP, Group, groups};
 use crate::sample::sum_block;
 use crate::simd::{LANES, Simd};
 use crate::summary::{Reference, Summary};
-use crate::weights::{BLOCK, Factor, GROUP, Group, TRUSTED, groups, summarize, weigh_block, weigh_group};
+use crate::weights::{Factor, TRUSTED, summarize, weigh_block, weigh_group};
 
 /// The sums of the groups of a block, lane by lane: what a pass keeps, for [`Source::sums`].
 pub(super) type LaneSums = [[f32; LANES]; BLOCK / GROUP];

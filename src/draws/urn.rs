@@ -16,9 +16,12 @@ use super::search::first_lanes_above;
 use super::source::{LaneSums, Source, group_sums};
 use super::tree::Tree;
 use crate::Logit;
+use crate::blocks::{
+    BLOCK, GROUP, Group, for_each_block, groups, groups_mut, padded, prefetch_group, with_block,
+};
 use crate::simd::{LANES, Simd};
-use crate::summary::{Reference, Summary, prefetch_group};
-use crate::weights::{BLOCK, Factor, GROUP, Group, for_each_block, groups, groups_mut, padded, with_block};
+use crate::summary::{Reference, Summary};
+use crate::weights::Factor;
 
 /// A row, and what has been taken from it.
 #[derive(Debug, Default)]

@@ -2,10 +2,11 @@
 
 use crate::argmax::greatest;
 use crate::batch::{Temperatures, diagnose, for_each_row};
+use crate::blocks::{BLOCK, GROUP, Group, PREFETCH, groups_mut, prefetch_lines};
 use crate::simd::{Simd, dispatch};
-use crate::summary::{Summary, prefetch_lines, with_summaries};
+use crate::summary::{Summary, with_summaries};
 use crate::temperature::one_hot;
-use crate::weights::{BLOCK, Factor, GROUP, Group, PREFETCH, groups_mut, weigh_block};
+use crate::weights::{Factor, weigh_block};
 use crate::{Error, Level, RowError, RowsMut, Temperature};
 
 use super::{share_out, weigh_tail};

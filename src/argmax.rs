@@ -51,8 +51,8 @@ impl Level {
 /// then the row is looked through.)
 ///
 /// (One line per block is asked for ahead, so that its page is known when the row gets there: within a page the CPU's own
-/// prefetchers keep up, since so little is computed. Asking for none takes 1.27 x from memory on an Intel Granite Rapids;
-/// for all, 1.2 x from L2 and 1.45 x from memory on a Zen 4.)
+/// prefetchers keep up, since so little is computed. On an Intel Granite Rapids, asking for none takes 1.27 x the time from
+/// memory; on a Zen 4, asking for every line 1.45 x that of asking for none.)
 #[inline(always)]
 pub(crate) fn greatest<S: Simd, L: Logit>(simd: S, row: &[L]) -> Option<(usize, f32)> {
     let mut lanes = Lanes::new(simd);

@@ -4,7 +4,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use crate::output::is_large;
+use crate::output::past_caches;
 use crate::{Error, Logit, RowError, Rows, RowsMut, Temperature};
 
 /// Logits with a temperature for each row, checked against each other.
@@ -59,7 +59,7 @@ impl<'a, L: Logit> Batch<'a, L> {
     ) -> Result<Vec<RowError>, Error> {
         check_length("rows of the output", self.logits.rows(), out.rows())?;
         check_length("vocabulary of the output", self.logits.vocab(), out.vocab())?;
-        let past_caches = is_large(out);
+        let past_caches = past_caches(out);
         Ok(for_each_row(out, |row, out| {
             let (logits, temperature) = (self.logits.row(row), self.temperatures.at(row));
             if kernel(logits, temperature, out, past_caches) { Ok(()) } else { Err(diagnose(row, logits)) }

@@ -21,7 +21,7 @@ use crate::{Error, Level, Logit, RowError, Rows, RowsMut, Temperature};
 ///   and all others -inf.
 /// - Within 2^-22 (relative) + 2^-21 of the exact value, however small the probability is.
 /// - Cost: one pass that reads, one that reads (from cache) and writes: past the caches, where `logprobs` takes 32 MiB or
-///   more.
+///   more in rows of 1024 or more.
 ///
 /// # Errors
 /// As [`crate::softmax`].
@@ -153,6 +153,9 @@ fn log_softmax_row<S: Simd, L: Logit>(
             simd.select_lt(high, lowest, high, y)
         },
     );
+    if past_caches {
+        simd.settle();
+    }
     true
 }
 

@@ -9,13 +9,21 @@ use crate::{Logit, RowsMut};
 /// rows, 0.98 to 1.13 x.)
 const LARGE: usize = 32 << 20;
 
+/// A row of so many is cut where the output's cache lines begin, so that no store straddles two. (`log_softmax` of 131072
+/// in L2: 0.94 x.) In a shorter one, the partial vectors at both ends, and a fence per row, take longer than they save.
+const LONG: usize = 1024;
+
 /// Whether an output is to be written past the caches.
-pub(crate) fn is_large(out: &RowsMut<'_>) -> bool {
-    size_of::<f32>().saturating_mul(out.rows()).saturating_mul(out.vocab()) >= LARGE
+pub(crate) fn past_caches(out: &RowsMut<'_>) -> bool {
+    let bytes = size_of::<f32>().saturating_mul(out.rows()).saturating_mul(out.vocab());
+    bytes >= LARGE && out.vocab() >= LONG
 }
 
-/// Writes the kernel's result for each vector of a row, and where that begins. The row is cut where cache lines of the output
-/// begin; the first and the last vector are filled up with -inf.
+/// Writes the kernel's results for the vectors of a row, each of which begins at the index it is told. What is written past
+/// the caches, [`Simd::settle`] must follow.
+///
+/// The vectors may begin anywhere, so the kernel must treat all lanes alike. The first and the last of them, filled up
+/// with -inf, come after all others.
 #[inline(always)]
 pub(crate) fn map_vectors<S: Simd, L: Logit>(
     simd: S,
@@ -24,26 +32,23 @@ pub(crate) fn map_vectors<S: Simd, L: Logit>(
     past_caches: bool,
     mut kernel: impl FnMut(usize, &[L; LANES]) -> S::V,
 ) {
-    let (head, lines, tail) = bytemuck::pod_align_to_mut::<f32, Line>(out);
-    let (for_head, rest) = row.split_at(head.len());
-    let (for_lines, for_tail) = rest.as_chunks();
-    let (first, last) = (head.len(), row.len() - for_tail.len());
-    for (index, (vector, line)) in for_lines.iter().zip(lines).enumerate() {
-        let result = kernel(first + index * LANES, vector);
-        if past_caches {
+    let first = if out.len() < LONG { 0 } else { bytemuck::pod_align_to::<f32, Line>(out).0.len() };
+    let (head, rest) = out.split_at_mut(first);
+    let (vectors, tail) = rest.as_chunks_mut();
+    let last = first + vectors.len() * LANES;
+    for (index, (x, vector)) in row[first..last].as_chunks().0.iter().zip(vectors).enumerate() {
+        let result = kernel(first + index * LANES, x);
+        if past_caches && let Ok(line) = bytemuck::try_cast_mut(vector) {
             simd.stream(result, line);
         } else {
-            simd.store(result, bytemuck::must_cast_mut(line));
+            simd.store(result, vector);
         }
     }
-    for (start, part, out) in [(0, for_head, head), (last, for_tail, tail)] {
-        if !part.is_empty() {
+    for (start, x, out) in [(0, &row[..first], head), (last, &row[last..], tail)] {
+        if !x.is_empty() {
             let mut result = [0.0; LANES];
-            simd.store(kernel(start, &padded(part, L::NEG_INFINITY)), &mut result);
+            simd.store(kernel(start, &padded(x, L::NEG_INFINITY)), &mut result);
             out.copy_from_slice(&result[..out.len()]);
         }
-    }
-    if past_caches {
-        simd.settle();
     }
 }

@@ -27,7 +27,7 @@ use {avx2::Avx2, avx512::Avx512};
 
 use crate::Error;
 
-/// Element i of a row belongs to lane i mod 16, on every level.
+/// Where lanes are summed, element i of a row belongs to lane i mod 16, on every level.
 pub(crate) const LANES: usize = 16;
 
 /// Vectors of a group. AVX-512 computes them side by side, which hides the latency of a fused multiply-add. Measured on
@@ -51,8 +51,9 @@ pub trait Simd: Copy + Send + Sync {
     /// Asks for the cache line of `row[index]`, which may lie beyond the row, to come to the second-level cache: from there
     /// the CPU's own prefetcher takes it, and the first level is left to what is at work. A hint.
     fn prefetch<T>(self, row: &[T], index: usize);
-    /// Asks for the cache line of `out[index]`, soon to be written, to come to the first-level cache: no prefetcher looks
-    /// ahead of stores. A hint.
+    /// Asks for the cache line of `out[index]`, soon to be written, to come to the first-level cache: what is only written,
+    /// no prefetcher brings there. A hint. (`softmax` in L2, on an Intel Granite Rapids: 0.93 x the time of
+    /// [`Simd::prefetch`].)
     fn prefetch_output(self, out: &[f32], index: usize);
 
     /// The p of [`Simd::exp2i`] that stands for 1.

@@ -33,9 +33,9 @@ pub use in_place::softmax_in_place;
 ///   `logits`.
 /// - Every probability above 2^-100 is within 6 x 2^-23 (relative) of the exact one. A masked token (-inf)
 ///   has exactly 0. At T = 0 the greedy token has 1 and all others 0.
-/// - Cost: one pass that reads the logits and writes weights, one that scales these in cache. Where `probs` takes
-///   32 MiB or more, the weights are kept in a row of memory per thread, and `probs` is written once, past the
-///   caches.
+/// - Cost: one pass that reads the logits and writes weights, one that scales these in cache. Where `probs` takes 32 MiB
+///   or more in rows of 1024 or more, the weights are kept in a row of memory per thread, and `probs` is written once,
+///   past the caches.
 ///
 /// Returns the rows that could not be served (a NaN or +inf, or all -inf), in order; they are filled with NaN.
 ///
@@ -156,7 +156,7 @@ fn softmax_row_streaming<S: Simd, L: Logit>(
     }
     let factor = Factor::new(temperature.get());
     weigh_row(simd, row, &factor, weights, summaries);
-    for_each_share(
+    let served = for_each_share(
         summaries,
         &factor,
         out.len(),
@@ -175,7 +175,9 @@ fn softmax_row_streaming<S: Simd, L: Logit>(
                 },
             );
         },
-    )
+    );
+    simd.settle();
+    served
 }
 
 /// The weights of a row, and a summary for each block.

@@ -109,7 +109,7 @@ impl Simd for Avx512 {
         fn store(v: __m512, out: &mut [f32; LANES]) { *out = bytemuck::must_cast(v) }
         fn stream(v: __m512, out: &mut Line) {
             // SAFETY: a line is 64 bytes at a multiple of 64, and ours to write. (Before anybody reads it, `settle`
-            // orders the stores: its caller's duty, and `softmax.rs` is the only one.)
+            // orders the stores: the duty of who calls `map_vectors`, which alone calls this.)
             unsafe { _mm512_stream_ps(bytemuck::must_cast_mut::<_, [f32; LANES]>(out).as_mut_ptr(), v) }
         }
         fn settle() { _mm_sfence() }

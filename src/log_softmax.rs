@@ -82,7 +82,7 @@ impl Level {
         temperatures: &[Temperature],
         logprobs: &mut RowsMut<'_>,
     ) -> Result<Vec<RowError>, Error> {
-        Batch::new(logits, temperatures)?.map_rows(logprobs, |row, temperature, out, past_caches| {
+        Batch::new(logits, temperatures)?.map_rows(self, logprobs, |row, temperature, out, past_caches| {
             with_summaries(|summaries| {
                 dispatch!(self, simd => log_softmax_row(simd, row, temperature, out, past_caches, summaries))
             })
@@ -153,9 +153,6 @@ fn log_softmax_row<S: Simd, L: Logit>(
             simd.select_lt(high, lowest, high, y)
         },
     );
-    if past_caches {
-        simd.settle();
-    }
     true
 }
 

@@ -19,8 +19,8 @@ pub(crate) fn past_caches(out: &RowsMut<'_>) -> bool {
     bytes >= LARGE && out.vocab() >= LONG
 }
 
-/// Writes the kernel's results for the vectors of a row, each of which begins at the index it is told. What is written past
-/// the caches, [`Simd::settle`] must follow.
+/// Writes the kernel's results for the vectors of a row, each of which begins at the index it is told. (Who asks for it to
+/// be written past the caches, lets [`Simd::settle`] follow: `batch.rs`.)
 ///
 /// The vectors may begin anywhere, so the kernel must treat all lanes alike. The first and the last of them, filled up
 /// with -inf, come after all others.

@@ -72,7 +72,7 @@ impl Level {
         probs: &mut RowsMut<'_>,
     ) -> Result<Vec<RowError>, Error> {
         let batch = Batch::new(logits, temperatures)?;
-        batch.map_rows(probs, |row, temperature, out, past_caches| {
+        batch.map_rows(self, probs, |row, temperature, out, past_caches| {
             with_summaries(|summaries| {
                 if past_caches {
                     with_weights(
@@ -156,7 +156,7 @@ fn softmax_row_streaming<S: Simd, L: Logit>(
     }
     let factor = Factor::new(temperature.get());
     weigh_row(simd, row, &factor, weights, summaries);
-    let served = for_each_share(
+    for_each_share(
         summaries,
         &factor,
         out.len(),
@@ -175,9 +175,7 @@ fn softmax_row_streaming<S: Simd, L: Logit>(
                 },
             );
         },
-    );
-    simd.settle();
-    served
+    )
 }
 
 /// The weights of a row, and a summary for each block.

@@ -120,6 +120,7 @@ impl Level {
     ) -> Result<Vec<RowError>, Error> {
         let batch = Batch::new(logits, temperatures)?;
         batch.map_rows(
+            self,
             scaled,
             |row, temperature, out, past_caches| dispatch!(self, simd => scale_row(simd, row, temperature, out, past_caches)),
         )
@@ -157,9 +158,6 @@ fn scale_row<S: Simd, L: Logit>(
             simd.select_lt(x, lowest, x, simd.div(x, t))
         },
     );
-    if past_caches {
-        simd.settle();
-    }
     // Finite logits may overflow the sum: then, as for a NaN or +inf, one by one.
     let sum = simd.reduce_add_wide(simd.widen(sum));
     let finite_or_masked = sum < f64::INFINITY || row.iter().all(|x| x.to_f32() < f32::INFINITY);

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::check::run;
+use common::check::{call, run};
 use common::{gaussian, levels, uniforms};
 use kelvin::{Draw, Key, Level, RowError, Rows, RowsMut, Temperature};
 
@@ -89,13 +89,8 @@ fn results_of_a_batch_beyond_the_caches() {
             data.chunks(vocab).zip(&t).map(|(row, &t)| run(Level::best(), kernel, row, &[t]).0).collect();
         for (level, shift) in levels().into_iter().flat_map(|level| [(level, 0), (level, 3)]) {
             let results = &mut out[shift..][..rows * vocab];
-            let mut results_rows = RowsMut::new(results, vocab).expect("rows");
-            let failed = match kernel {
-                "softmax" => level.softmax(logits, &t, &mut results_rows),
-                "log_softmax" => level.log_softmax(logits, &t, &mut results_rows),
-                _ => level.scale(logits, &t, &mut results_rows),
-            };
-            assert_eq!(failed.expect("shapes fit").iter().map(RowError::row).collect::<Vec<_>>(), [7]);
+            let failed = call(level, kernel, logits, &t, &mut RowsMut::new(results, vocab).expect("rows"));
+            assert_eq!(failed.iter().map(RowError::row).collect::<Vec<_>>(), [7]);
             for (i, (row, alone)) in results.chunks(vocab).zip(&alone).enumerate() {
                 let bits = |x: &f32| x.to_bits();
                 let same = row.iter().map(bits).eq(alone.iter().map(bits));

@@ -50,16 +50,12 @@ impl Simd for Avx2 {
 
     #[inline(always)]
     fn prefetch<T>(self, row: &[T], index: usize) {
-        let line = row.as_ptr().wrapping_add(index).cast::<i8>();
-        // SAFETY: a prefetch is a hint: it reads nothing and never faults, whatever the address.
-        unsafe { _mm_prefetch::<_MM_HINT_T1>(line) }
+        prefetch::<_MM_HINT_T1, T>(row, index);
     }
 
     #[inline(always)]
     fn prefetch_output(self, out: &[f32], index: usize) {
-        let line = out.as_ptr().wrapping_add(index).cast::<i8>();
-        // SAFETY: a prefetch is a hint: it reads nothing and never faults, whatever the address.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(line) }
+        prefetch::<_MM_HINT_T0, f32>(out, index);
     }
 
     operations! {
@@ -190,6 +186,14 @@ impl Simd for Avx2 {
 #[target_feature(enable = "avx2,fma,f16c")]
 fn exp2i(p: __m256, k: __m256) -> __m256 {
     _mm256_mul_ps(p, _mm256_castsi256_ps(_mm256_slli_epi32::<23>(_mm256_castps_si256(k))))
+}
+
+/// Asks for the cache line of `data[index]`, in the way of the hint: for AVX-512, too. (It wants no more than SSE.)
+#[inline(always)]
+pub(super) fn prefetch<const HINT: i32, T>(data: &[T], index: usize) {
+    let line = data.as_ptr().wrapping_add(index).cast::<i8>();
+    // SAFETY: a prefetch is a hint: it reads nothing and never faults, whatever the address.
+    unsafe { _mm_prefetch::<HINT>(line) }
 }
 
 /// [`Simd::reduce_add_eight`]: AVX-512 takes it too.

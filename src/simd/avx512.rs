@@ -1,6 +1,6 @@
 //! AVX-512 F/BW/DQ/VL: the sixteen lanes are one register. Zen 4 and 5, Ice Lake and later.
 
-use super::avx2::reduce_add_eight;
+use super::avx2::{prefetch, reduce_add_eight};
 use super::exp2::{LOWEST, ROUND};
 use super::{LANES, Line, Simd, WIDTH};
 use core::arch::x86_64::*;
@@ -54,16 +54,12 @@ impl Simd for Avx512 {
 
     #[inline(always)]
     fn prefetch<T>(self, row: &[T], index: usize) {
-        let line = row.as_ptr().wrapping_add(index).cast::<i8>();
-        // SAFETY: a prefetch is a hint: it reads nothing and never faults, whatever the address.
-        unsafe { _mm_prefetch::<_MM_HINT_T1>(line) }
+        prefetch::<_MM_HINT_T1, T>(row, index);
     }
 
     #[inline(always)]
     fn prefetch_output(self, out: &[f32], index: usize) {
-        let line = out.as_ptr().wrapping_add(index).cast::<i8>();
-        // SAFETY: a prefetch is a hint: it reads nothing and never faults, whatever the address.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(line) }
+        prefetch::<_MM_HINT_T0, f32>(out, index);
     }
 
     /// (Its k is an exponent, not a power of two.)
@@ -109,7 +105,7 @@ impl Simd for Avx512 {
         fn store(v: __m512, out: &mut [f32; LANES]) { *out = bytemuck::must_cast(v) }
         fn stream(v: __m512, out: &mut Line) {
             // SAFETY: a line is 64 bytes at a multiple of 64, and ours to write. (Before anybody reads it, `settle`
-            // orders the stores: the duty of who calls `map_vectors`, which alone calls this.)
+            // orders the stores: `batch.rs` sees to it, which alone decides on this.)
             unsafe { _mm512_stream_ps(bytemuck::must_cast_mut::<_, [f32; LANES]>(out).as_mut_ptr(), v) }
         }
         fn settle() { _mm_sfence() }

@@ -94,17 +94,29 @@ pub fn run(level: Level, kernel: &str, row: &[f32], t: &[Temperature]) -> (Vec<f
         out.copy_from_slice(&data);
     }
     let mut rows = RowsMut::with_stride(&mut out, 2, vocab, stride).expect("two rows");
-    let errors = match kernel {
-        "scale" => level.scale(logits, t, &mut rows),
-        "softmax" => level.softmax(logits, t, &mut rows),
-        "softmax in place" => level.softmax_in_place(&mut rows, t),
-        "log_softmax" => level.log_softmax(logits, t, &mut rows),
-        other => panic!("no kernel {other}"),
-    };
+    let errors = call(level, kernel, logits, t, &mut rows);
     assert!(out[vocab..stride].iter().all(|x| x.to_bits() == GAP.to_bits()), "{kernel} wrote into a gap");
     assert!(out[stride..].iter().all(|x| !x.is_nan()), "{kernel} did not serve the good row");
     out.truncate(vocab);
-    (out, errors.expect("shapes fit"))
+    (out, errors)
+}
+
+/// Calls a kernel that writes rows. Returns those that it could not serve.
+pub fn call(
+    level: Level,
+    kernel: &str,
+    logits: Rows<'_>,
+    t: &[Temperature],
+    rows: &mut RowsMut<'_>,
+) -> Vec<RowError> {
+    let errors = match kernel {
+        "scale" => level.scale(logits, t, rows),
+        "softmax" => level.softmax(logits, t, rows),
+        "softmax in place" => level.softmax_in_place(rows, t),
+        "log_softmax" => level.log_softmax(logits, t, rows),
+        other => panic!("no kernel {other}"),
+    };
+    errors.expect("shapes fit")
 }
 
 /// Equal bits, a NaN being equal to any other, and a zero to the other zero.

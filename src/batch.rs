@@ -27,8 +27,8 @@ impl<'a> Temperatures<'a> {
         Ok(Self(temperatures))
     }
 
-    pub(crate) fn at(self, row: usize) -> Temperature {
-        self.0[if self.0.len() == 1 { 0 } else { row }]
+    pub(crate) fn at(self, row: usize) -> &'a Temperature {
+        &self.0[if self.0.len() == 1 { 0 } else { row }]
     }
 }
 
@@ -42,7 +42,7 @@ impl<'a, L: Logit> Batch<'a, L> {
         self,
         of: &'static str,
         out: &mut [T],
-        kernel: impl Fn(usize, &[L], Temperature) -> T + Sync,
+        kernel: impl Fn(usize, &[L], &Temperature) -> T + Sync,
     ) -> Result<(), Error> {
         check_length(of, self.logits.rows(), out.len())?;
         for_each_chunk(out, 1, self.logits.vocab(), |row, out| {
@@ -57,7 +57,7 @@ impl<'a, L: Logit> Batch<'a, L> {
         self,
         level: Level,
         out: &mut RowsMut<'_>,
-        kernel: impl Fn(&[L], Temperature, &mut [f32], bool) -> bool + Sync,
+        kernel: impl Fn(&[L], &Temperature, &mut [f32], bool) -> bool + Sync,
     ) -> Result<Vec<RowError>, Error> {
         check_length("rows of the output", self.logits.rows(), out.rows())?;
         check_length("vocabulary of the output", self.logits.vocab(), out.vocab())?;

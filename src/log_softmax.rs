@@ -12,7 +12,6 @@ use crate::output::map_vectors;
 use crate::simd::{Simd, dispatch};
 use crate::summary::{Summary, Total, summarize_row, with_summaries};
 use crate::temperature::one_hot;
-use crate::weights::Factor;
 use crate::{Error, Level, Logit, RowError, Rows, RowsMut, Temperature};
 
 /// The natural logarithms of the probabilities of each row: x/T - ln(sum of e^(x/T)).
@@ -117,17 +116,16 @@ impl Level {
 fn log_softmax_row<S: Simd, L: Logit>(
     simd: S,
     row: &[L],
-    temperature: Temperature,
+    temperature: &Temperature,
     out: &mut [f32],
     past_caches: bool,
     summaries: &mut Vec<Summary>,
 ) -> bool {
-    if temperature.is_greedy() {
+    let Some(factor) = temperature.factor() else {
         return greatest(simd, row).is_some_and(|(token, _)| one_hot(out, token, 0.0, f32::NEG_INFINITY));
-    }
-    let factor = Factor::new(temperature.get());
-    summarize_row(simd, row, &factor, &mut [0.0; BLOCK], summaries);
-    let Some(total) = Total::of(summaries, &factor) else { return false };
+    };
+    summarize_row(simd, row, factor, &mut [0.0; BLOCK], summaries);
+    let Some(total) = Total::of(summaries, factor) else { return false };
     let half = factor.shrink / 2.0;
     let [slope, slope_lo] = split(factor.exact * LN_2 / f64::from(half)).map(|x| simd.splat(x));
     let log_sum = f64::from(total.reference.exponent) * LN_2 + libm::log(total.sum);
@@ -166,15 +164,14 @@ fn split(x: f64) -> [f32; 2] {
 fn log_sum_exp_row<S: Simd, L: Logit>(
     simd: S,
     row: &[L],
-    temperature: Temperature,
+    temperature: &Temperature,
     summaries: &mut Vec<Summary>,
 ) -> Option<f64> {
-    if temperature.is_greedy() {
+    let Some(factor) = temperature.factor() else {
         let (_, max) = greatest(simd, row)?;
         return Some(if max == 0.0 { 0.0 } else { f64::from(max) * f64::INFINITY });
-    }
-    let factor = Factor::new(temperature.get());
-    summarize_row(simd, row, &factor, &mut [0.0; BLOCK], summaries);
-    let total = Total::of(summaries, &factor)?;
-    Some(-total.reference.height(0.0, &factor) * LN_2 + libm::log(total.sum))
+    };
+    summarize_row(simd, row, factor, &mut [0.0; BLOCK], summaries);
+    let total = Total::of(summaries, factor)?;
+    Some(-total.reference.height(0.0, factor) * LN_2 + libm::log(total.sum))
 }

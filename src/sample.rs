@@ -157,27 +157,26 @@ pub(crate) fn diagnose_weights(row: usize, weights: &[f32]) -> RowError {
 fn sample_row<S: Simd, L: Logit>(
     simd: S,
     row: &[L],
-    temperature: Temperature,
+    temperature: &Temperature,
     uniform: f64,
     summaries: &mut Vec<Summary>,
 ) -> Option<Draw> {
-    if temperature.is_greedy() {
+    let Some(factor) = temperature.factor() else {
         return greatest(simd, row).map(|(token, _)| Draw { token: token as u32, logprob: 0.0 });
-    }
-    let factor = Factor::new(temperature.get());
+    };
     let mut weights = [0.0; BLOCK];
-    summarize_row(simd, row, &factor, &mut weights, summaries);
-    let total = Total::of(summaries, &factor)?;
-    let (block, fraction) = total.find(summaries, uniform * total.sum, &factor)?;
+    summarize_row(simd, row, factor, &mut weights, summaries);
+    let total = Total::of(summaries, factor)?;
+    let (block, fraction) = total.find(summaries, uniform * total.sum, factor)?;
     let start = block * BLOCK;
     with_block(
         &row[start..],
         L::NEG_INFINITY,
         #[inline(always)]
-        |logits| weigh_block(simd, logits, &factor, &mut weights, |_| ()),
+        |logits| weigh_block(simd, logits, factor, &mut weights, |_| ()),
     );
     let token = start + find_in_block(simd, &weights, fraction)?;
-    let height = total.reference.height(f64::from(row[token].to_f32()), &factor);
+    let height = total.reference.height(f64::from(row[token].to_f32()), factor);
     Some(Draw { token: token as u32, logprob: (height * LN_2 - libm::log(total.sum)) as f32 })
 }
 
@@ -200,9 +199,9 @@ fn sample_weights<S: Simd>(simd: S, row: &[f32], uniform: f64, summaries: &mut V
         },
     );
     // (All blocks have the same reference, whatever the factor.)
-    let factor = Factor::new(1.0);
-    let total = Total::of(summaries, &factor)?;
-    let (block, fraction) = total.find(summaries, uniform * total.sum, &factor)?;
+    let factor = &Factor::new(1.0);
+    let total = Total::of(summaries, factor)?;
+    let (block, fraction) = total.find(summaries, uniform * total.sum, factor)?;
     let start = block * BLOCK;
     let within = with_block(
         &row[start..],

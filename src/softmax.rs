@@ -110,16 +110,15 @@ fn with_weights<R>(out: &mut [f32], kernel: impl FnOnce(&mut [f32], &mut [f32]) 
 fn softmax_row<S: Simd, L: Logit>(
     simd: S,
     row: &[L],
-    temperature: Temperature,
+    temperature: &Temperature,
     out: &mut [f32],
     summaries: &mut Vec<Summary>,
 ) -> bool {
-    if temperature.is_greedy() {
+    let Some(factor) = temperature.factor() else {
         return greatest(simd, row).is_some_and(|(token, _)| one_hot(out, token, 1.0, 0.0));
-    }
-    let factor = Factor::new(temperature.get());
-    weigh_row(simd, row, &factor, out, summaries);
-    share_out(simd, &factor, out, summaries)
+    };
+    weigh_row(simd, row, factor, out, summaries);
+    share_out(simd, factor, out, summaries)
 }
 
 /// Weights to probabilities. False if all weigh nothing.
@@ -146,19 +145,18 @@ fn share_out<S: Simd>(simd: S, factor: &Factor, weights: &mut [f32], summaries: 
 fn softmax_row_streaming<S: Simd, L: Logit>(
     simd: S,
     row: &[L],
-    temperature: Temperature,
+    temperature: &Temperature,
     out: &mut [f32],
     weights: &mut [f32],
     summaries: &mut Vec<Summary>,
 ) -> bool {
-    if temperature.is_greedy() {
+    let Some(factor) = temperature.factor() else {
         return greatest(simd, row).is_some_and(|(token, _)| one_hot(out, token, 1.0, 0.0));
-    }
-    let factor = Factor::new(temperature.get());
-    weigh_row(simd, row, &factor, weights, summaries);
+    };
+    weigh_row(simd, row, factor, weights, summaries);
     for_each_share(
         summaries,
-        &factor,
+        factor,
         out.len(),
         #[inline(always)]
         |range, share| {

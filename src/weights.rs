@@ -40,7 +40,7 @@ pub(crate) const TRUSTED: Range<f64> = 1.0 / (1_u128 << 24) as f64..(1_u128 << 1
 const DIRECT_LIMIT: f64 = 16_384.0;
 
 /// log2(e)/T, in the forms that the kernels need.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
 pub(crate) struct Factor {
     /// log2(e)/T.
     pub(crate) exact: f64,
@@ -58,14 +58,14 @@ impl Factor {
     /// At T = inf every logit but -inf weighs 1: so small a factor says just that (x s < 2^-50), and
     /// -inf stays -inf.
     #[expect(clippy::cast_possible_truncation, reason = "hi and lo are f32")]
-    pub(crate) fn new(temperature: f32) -> Self {
+    pub(crate) const fn new(temperature: f32) -> Self {
         const HIGH: f64 = 1.0 / (1_u128 << 100) as f64;
         const SHRINK: f64 = 1.0 / (1_u128 << 64) as f64;
         const UNIFORM: f64 = SHRINK / (1_u128 << 114) as f64;
-        let exact = (core::f64::consts::LOG2_E / f64::from(temperature)).max(UNIFORM);
+        let exact = (core::f64::consts::LOG2_E / temperature as f64).max(UNIFORM);
         let shrink = if exact < HIGH { SHRINK } else { 1.0 };
         let hi = (exact / shrink) as f32;
-        let lo = (exact / shrink - f64::from(hi)) as f32;
+        let lo = (exact / shrink - hi as f64) as f32;
         Self { exact, shrink: shrink as f32, hi, lo }
     }
 }

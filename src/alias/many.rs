@@ -99,7 +99,7 @@ impl Level {
     ) -> Result<Vec<RowError>, Error> {
         let temperatures = Temperatures::new(logits.rows(), temperatures)?;
         draw_rows(logits.rows(), logits.vocab(), words, tokens, |table, row| {
-            self.rebuild_alias(table, logits, row, temperatures.at(row))
+            self.rebuild_alias(table, logits, row, *temperatures.at(row))
         })
     }
 

@@ -18,11 +18,11 @@ const TOGETHER: usize = 4;
 impl Cdf {
     /// False if the row cannot be served.
     #[inline(always)]
-    fn build<S: Simd, L: Logit>(&mut self, simd: S, row: &[L], temperature: Temperature) -> bool {
-        if temperature.is_greedy() {
+    fn build<S: Simd, L: Logit>(&mut self, simd: S, row: &[L], temperature: &Temperature) -> bool {
+        let Some(factor) = temperature.factor() else {
             return greatest(simd, row).is_some_and(|(token, _)| self.build_single(simd, token));
-        }
-        self.build_from(simd, Softmax(Factor::new(temperature.get())), row)
+        };
+        self.build_from(simd, Softmax(*factor), row)
     }
 
     /// The greedy token, as a row of its own.
@@ -111,7 +111,7 @@ impl Level {
     ) -> Result<(), RowError> {
         let logits = logits.row(row);
         cdf.level = self;
-        let served = dispatch!(self, simd => cdf.build(simd, logits, temperature));
+        let served = dispatch!(self, simd => cdf.build(simd, logits, &temperature));
         cdf.vocab = if served { logits.len() } else { 0 };
         if served { Ok(()) } else { Err(diagnose(row, logits)) }
     }

@@ -178,7 +178,7 @@ impl Level {
     ) -> Result<Vec<RowError>, Error> {
         let temperatures = Temperatures::new(logits.rows(), temperatures)?;
         draw_rows(logits.rows(), logits.vocab(), uniforms, tokens, |cdf, row| {
-            self.rebuild_cdf(cdf, logits, row, temperatures.at(row))
+            self.rebuild_cdf(cdf, logits, row, *temperatures.at(row))
         })
     }
 

@@ -9,7 +9,6 @@ use crate::argmax::greatest;
 use crate::batch::{Temperatures, diagnose, for_each_part};
 use crate::sample::diagnose_weights;
 use crate::simd::{Simd, dispatch};
-use crate::weights::Factor;
 use crate::{Error, Level, Logit, RowError, Rows, Temperature};
 
 /// Draws k distinct tokens from each row: each in turn from the softmax of those not yet drawn.
@@ -90,12 +89,12 @@ impl Level {
         Ok(for_each_part(tokens, (draws, draws), logits.vocab(), u32::MAX, |index, tokens| {
             let row = logits.row(index);
             let temperature = temperatures.at(index);
-            if temperature.is_greedy() {
+            let Some(factor) = temperature.factor() else {
                 let (token, _) =
                     dispatch!(self, simd => greatest(simd, row)).ok_or_else(|| diagnose(index, row))?;
                 return single(index, token as u32, tokens);
-            }
-            let source = Softmax(Factor::new(temperature.get()));
+            };
+            let source = Softmax(*factor);
             URN.with_borrow_mut(|urn| {
                 dispatch!(self, simd => urn.draw(simd, source, row, &mut uniforms.row(index, draws), tokens))
             })

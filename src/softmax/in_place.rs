@@ -61,14 +61,13 @@ impl Level {
 fn softmax_row_in_place<S: Simd>(
     simd: S,
     row: &mut [f32],
-    temperature: Temperature,
+    temperature: &Temperature,
     summaries: &mut Vec<Summary>,
 ) -> bool {
-    if temperature.is_greedy() {
+    let Some(factor) = temperature.factor() else {
         return greatest(simd, row).is_some_and(|(token, _)| one_hot(row, token, 1.0, 0.0));
-    }
-    let factor = Factor::new(temperature.get());
-    weigh_row_in_place(simd, row, &factor, summaries) && share_out(simd, &factor, row, summaries)
+    };
+    weigh_row_in_place(simd, row, factor, summaries) && share_out(simd, factor, row, summaries)
 }
 
 /// The weights of a row over its logits, and a summary for each block.

@@ -71,13 +71,33 @@ pub(crate) fn groups_mut(block: &mut [f32; BLOCK]) -> &mut [Group<f32>] {
 /// Asks for the logits that lie [`PREFETCH`] ahead of a group.
 #[inline(always)]
 pub(crate) fn prefetch_group<S: Simd, L: Logit>(simd: S, row: &[L], start: usize) {
-    prefetch_lines(simd, row, start + PREFETCH);
+    prefetch_lines::<GROUP, _, _>(simd, row, start + PREFETCH);
 }
 
-/// Asks for a group's worth of cache lines.
+/// Asks for the cache lines of so many numbers.
 #[inline(always)]
-pub(crate) fn prefetch_lines<S: Simd, T>(simd: S, data: &[T], start: usize) {
-    for line in (0..GROUP).step_by(size_of::<Line>() / size_of::<T>()) {
+pub(crate) fn prefetch_lines<const LEN: usize, S: Simd, T>(simd: S, data: &[T], start: usize) {
+    for line in (0..LEN).step_by(size_of::<Line>() / size_of::<T>()) {
         simd.prefetch(data, start + line);
+    }
+}
+
+/// [`prefetch_group`], where a row is passed over twice and comes from memory: reading goes on at an even pace if the
+/// second pass, which has its row in the caches, asks for a quarter of the next row, and the first pass for the rest of
+/// its own.
+///
+/// (256 rows of 131072, on an Intel Emerald Rapids: `softmax_in_place` takes 0.91 x the time of asking near ahead alone,
+/// `softmax` 0.93 x and `log_softmax` 0.88 x that of asking for all of the next row in the second pass. An eighth or a
+/// half serves as well.)
+#[inline(always)]
+pub(crate) fn prefetch_in_first_pass<S: Simd, T>(simd: S, row: &[T], start: usize) {
+    prefetch_lines::<{ GROUP / 4 * 3 }, _, _>(simd, row, row.len() / 4 + start / 4 * 3);
+}
+
+/// The same in the second pass, at a vector: once per group. (If rows do not lie side by side, for nothing.)
+#[inline(always)]
+pub(crate) fn prefetch_in_second_pass<S: Simd, T>(simd: S, row: &[T], index: usize) {
+    if (index / LANES).is_multiple_of(WIDTH) {
+        prefetch_lines::<{ GROUP / 4 }, _, _>(simd, row, row.len() + index / 4);
     }
 }

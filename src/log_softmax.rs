@@ -7,7 +7,7 @@ use core::f64::consts::LN_2;
 
 use crate::argmax::greatest;
 use crate::batch::{Batch, diagnose};
-use crate::blocks::BLOCK;
+use crate::blocks::{BLOCK, prefetch_group, prefetch_in_first_pass, prefetch_in_second_pass};
 use crate::output::map_vectors;
 use crate::simd::{Simd, dispatch};
 use crate::summary::{Summary, Total, summarize_row, with_summaries};
@@ -83,7 +83,11 @@ impl Level {
     ) -> Result<Vec<RowError>, Error> {
         Batch::new(logits, temperatures)?.map_rows(self, logprobs, |row, temperature, out, past_caches| {
             with_summaries(|summaries| {
-                dispatch!(self, simd => log_softmax_row(simd, row, temperature, out, past_caches, summaries))
+                if past_caches {
+                    dispatch!(self, simd => log_softmax_row::<_, _, true>(simd, row, temperature, out, summaries))
+                } else {
+                    dispatch!(self, simd => log_softmax_row::<_, _, false>(simd, row, temperature, out, summaries))
+                }
             })
         })
     }
@@ -113,18 +117,31 @@ impl Level {
 /// are subtracted first: where they are close, that is exact. d is half of what it is in `weights.rs`, so
 /// that -f32::MAX - f32::MAX does not overflow.
 #[inline(always)]
-fn log_softmax_row<S: Simd, L: Logit>(
+fn log_softmax_row<S: Simd, L: Logit, const PAST_CACHES: bool>(
     simd: S,
     row: &[L],
     temperature: &Temperature,
     out: &mut [f32],
-    past_caches: bool,
     summaries: &mut Vec<Summary>,
 ) -> bool {
     let Some(factor) = temperature.factor() else {
         return greatest(simd, row).is_some_and(|(token, _)| one_hot(out, token, 0.0, f32::NEG_INFINITY));
     };
-    summarize_row(simd, row, factor, &mut [0.0; BLOCK], summaries);
+    summarize_row(
+        simd,
+        row,
+        factor,
+        &mut [0.0; BLOCK],
+        summaries,
+        #[inline(always)]
+        |start| {
+            if PAST_CACHES {
+                prefetch_in_first_pass(simd, row, start);
+            } else {
+                prefetch_group(simd, row, start);
+            }
+        },
+    );
     let Some(total) = Total::of(summaries, factor) else { return false };
     let half = factor.shrink / 2.0;
     let [slope, slope_lo] = split(factor.exact * LN_2 / f64::from(half)).map(|x| simd.splat(x));
@@ -136,12 +153,11 @@ fn log_softmax_row<S: Simd, L: Logit>(
         simd,
         row,
         out,
-        past_caches,
+        PAST_CACHES,
         #[inline(always)]
         |index, x| {
-            if past_caches {
-                // (The next row's: see `softmax.rs`. 0.77 x.)
-                simd.prefetch(row, row.len() + index);
+            if PAST_CACHES {
+                prefetch_in_second_pass(simd, row, index);
             }
             let d = simd.mul_sub(L::load(simd, x), half, offset);
             let high = simd.mul(d, slope);
@@ -171,7 +187,15 @@ fn log_sum_exp_row<S: Simd, L: Logit>(
         let (_, max) = greatest(simd, row)?;
         return Some(if max == 0.0 { 0.0 } else { f64::from(max) * f64::INFINITY });
     };
-    summarize_row(simd, row, factor, &mut [0.0; BLOCK], summaries);
+    summarize_row(
+        simd,
+        row,
+        factor,
+        &mut [0.0; BLOCK],
+        summaries,
+        #[inline(always)]
+        |start| prefetch_group(simd, row, start),
+    );
     let total = Total::of(summaries, factor)?;
     Some(-total.reference.height(0.0, factor) * LN_2 + libm::log(total.sum))
 }

@@ -165,7 +165,15 @@ fn sample_row<S: Simd, L: Logit>(
         return greatest(simd, row).map(|(token, _)| Draw { token: token as u32, logprob: 0.0 });
     };
     let mut weights = [0.0; BLOCK];
-    summarize_row(simd, row, factor, &mut weights, summaries);
+    summarize_row(
+        simd,
+        row,
+        factor,
+        &mut weights,
+        summaries,
+        #[inline(always)]
+        |start| prefetch_group(simd, row, start),
+    );
     let total = Total::of(summaries, factor)?;
     let (block, fraction) = total.find(summaries, uniform * total.sum, factor)?;
     let start = block * BLOCK;

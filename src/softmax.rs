@@ -17,7 +17,7 @@ use core::cell::RefCell;
 
 use crate::argmax::greatest;
 use crate::batch::Batch;
-use crate::blocks::{BLOCK, GROUP, padded, prefetch_group};
+use crate::blocks::{BLOCK, GROUP, padded, prefetch_group, prefetch_in_first_pass, prefetch_in_second_pass};
 use crate::output::map_vectors;
 use crate::simd::{LANES, Simd, WIDTH, dispatch};
 use crate::summary::{Summary, for_each_share, with_summaries};
@@ -117,7 +117,15 @@ fn softmax_row<S: Simd, L: Logit>(
     let Some(factor) = temperature.factor() else {
         return greatest(simd, row).is_some_and(|(token, _)| one_hot(out, token, 1.0, 0.0));
     };
-    weigh_row(simd, row, factor, out, summaries);
+    weigh_row(
+        simd,
+        row,
+        factor,
+        out,
+        summaries,
+        #[inline(always)]
+        |start| prefetch_group(simd, row, start),
+    );
     share_out(simd, factor, out, summaries)
 }
 
@@ -131,11 +139,7 @@ fn share_out<S: Simd>(simd: S, factor: &Factor, weights: &mut [f32], summaries: 
         len,
         #[inline(always)]
         |range, share| {
-            let (vectors, tail) = weights[range].as_chunks_mut();
-            for vector in vectors {
-                simd.store(share.of(simd, simd.load(vector)), vector);
-            }
-            tail.iter_mut().for_each(|w| *w = share.of_one(*w));
+            share.of_all(simd, &mut weights[range]);
         },
     )
 }
@@ -153,7 +157,15 @@ fn softmax_row_streaming<S: Simd, L: Logit>(
     let Some(factor) = temperature.factor() else {
         return greatest(simd, row).is_some_and(|(token, _)| one_hot(out, token, 1.0, 0.0));
     };
-    weigh_row(simd, row, factor, weights, summaries);
+    weigh_row(
+        simd,
+        row,
+        factor,
+        weights,
+        summaries,
+        #[inline(always)]
+        |start| prefetch_in_first_pass(simd, row, start),
+    );
     for_each_share(
         summaries,
         factor,
@@ -167,8 +179,7 @@ fn softmax_row_streaming<S: Simd, L: Logit>(
                 true,
                 #[inline(always)]
                 |index, w| {
-                    // (The next row's, if rows lie side by side: reading it has nothing to do with these stores. 0.7 x.)
-                    simd.prefetch(row, row.len() + range.start + index);
+                    prefetch_in_second_pass(simd, row, range.start + index);
                     share.of(simd, simd.load(w))
                 },
             );
@@ -184,6 +195,7 @@ fn weigh_row<S: Simd, L: Logit>(
     factor: &Factor,
     weights: &mut [f32],
     summaries: &mut Vec<Summary>,
+    prefetch: impl Fn(usize),
 ) {
     let (blocks, tail) = row.as_chunks();
     let (mut outs, out_tail) = weights.as_chunks_mut();
@@ -196,7 +208,7 @@ fn weigh_row<S: Simd, L: Logit>(
             out,
             #[inline(always)]
             |group| {
-                prefetch_group(simd, row, index * BLOCK + group * GROUP);
+                prefetch(index * BLOCK + group * GROUP);
                 for line in 0..WIDTH {
                     simd.prefetch_output(ahead.as_flattened(), group * GROUP + line * LANES);
                 }

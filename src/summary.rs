@@ -4,7 +4,7 @@ use core::cell::RefCell;
 use core::ops::Range;
 
 use crate::Logit;
-use crate::blocks::{BLOCK, GROUP, for_each_block, prefetch_group};
+use crate::blocks::{BLOCK, GROUP, for_each_block};
 use crate::simd::Simd;
 use crate::weights::{Factor, summarize};
 
@@ -154,8 +154,13 @@ impl Share {
         simd.mul(simd.mul(w, simd.splat(self.share)), simd.splat(self.step))
     }
 
-    pub(crate) fn of_one(self, w: f32) -> f32 {
-        w * self.share * self.step
+    #[inline(always)]
+    pub(crate) fn of_all<S: Simd>(self, simd: S, weights: &mut [f32]) {
+        let (vectors, tail) = weights.as_chunks_mut();
+        for vector in vectors {
+            simd.store(self.of(simd, simd.load(vector)), vector);
+        }
+        tail.iter_mut().for_each(|w| *w = *w * self.share * self.step);
     }
 }
 
@@ -200,6 +205,7 @@ pub(crate) fn summarize_row<S: Simd, L: Logit>(
     factor: &Factor,
     scratch: &mut [f32; BLOCK],
     summaries: &mut Vec<Summary>,
+    prefetch: impl Fn(usize),
 ) {
     for_each_block(
         row,
@@ -213,7 +219,7 @@ pub(crate) fn summarize_row<S: Simd, L: Logit>(
                 scratch,
                 #[inline(always)]
                 |group| {
-                    prefetch_group(simd, row, start + group * GROUP);
+                    prefetch(start + group * GROUP);
                 },
             );
             summaries.push(summary);

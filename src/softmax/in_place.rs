@@ -2,9 +2,10 @@
 
 use crate::argmax::greatest;
 use crate::batch::{Temperatures, diagnose, for_each_row};
-use crate::blocks::{BLOCK, GROUP, Group, PREFETCH, groups_mut, prefetch_lines};
+use crate::blocks::{BLOCK, GROUP, Group, PREFETCH, groups_mut, prefetch_in_second_pass, prefetch_lines};
+use crate::output::past_caches;
 use crate::simd::{Simd, dispatch};
-use crate::summary::{Summary, with_summaries};
+use crate::summary::{Summary, for_each_share, with_summaries};
 use crate::temperature::one_hot;
 use crate::weights::{Factor, weigh_block};
 use crate::{Error, Level, RowError, RowsMut, Temperature};
@@ -46,11 +47,16 @@ impl Level {
         temperatures: &[Temperature],
     ) -> Result<Vec<RowError>, Error> {
         let temperatures = Temperatures::new(rows.rows(), temperatures)?;
+        let from_memory = past_caches(rows);
         Ok(for_each_row(rows, |index, row| {
             let temperature = temperatures.at(index);
-            let served = with_summaries(
-                |summaries| dispatch!(self, simd => softmax_row_in_place(simd, row, temperature, summaries)),
-            );
+            let served = with_summaries(|summaries| {
+                if from_memory {
+                    dispatch!(self, simd => softmax_row_in_place::<_, true>(simd, row, temperature, summaries))
+                } else {
+                    dispatch!(self, simd => softmax_row_in_place::<_, false>(simd, row, temperature, summaries))
+                }
+            });
             if served { Ok(()) } else { Err(diagnose(index, row)) }
         }))
     }
@@ -58,7 +64,7 @@ impl Level {
 
 /// False if the row cannot be served; the logits that are at fault are then still there.
 #[inline(always)]
-fn softmax_row_in_place<S: Simd>(
+fn softmax_row_in_place<S: Simd, const FROM_MEMORY: bool>(
     simd: S,
     row: &mut [f32],
     temperature: &Temperature,
@@ -67,7 +73,29 @@ fn softmax_row_in_place<S: Simd>(
     let Some(factor) = temperature.factor() else {
         return greatest(simd, row).is_some_and(|(token, _)| one_hot(row, token, 1.0, 0.0));
     };
-    weigh_row_in_place(simd, row, factor, summaries) && share_out(simd, factor, row, summaries)
+    weigh_row_in_place::<_, FROM_MEMORY>(simd, row, factor, summaries)
+        && if FROM_MEMORY {
+            share_out_in_place(simd, factor, row, summaries)
+        } else {
+            share_out(simd, factor, row, summaries)
+        }
+}
+
+/// [`share_out`], while the next row comes from memory.
+#[inline(always)]
+fn share_out_in_place<S: Simd>(simd: S, factor: &Factor, row: &mut [f32], summaries: &mut [Summary]) -> bool {
+    for_each_share(
+        summaries,
+        factor,
+        row.len(),
+        #[inline(always)]
+        |range, share| {
+            for start in range.clone().step_by(GROUP) {
+                prefetch_in_second_pass(simd, row, start);
+                share.of_all(simd, &mut row[start..range.end.min(start + GROUP)]);
+            }
+        },
+    )
 }
 
 /// The weights of a row over its logits, and a summary for each block.
@@ -75,7 +103,7 @@ fn softmax_row_in_place<S: Simd>(
 /// A block may have to be weighed twice, so its logits are copied: while the block before it is weighed, which
 /// hides it. False if a logit is NaN or +inf: its block is then as it was, and what was written before is finite.
 #[inline(always)]
-fn weigh_row_in_place<S: Simd>(
+fn weigh_row_in_place<S: Simd, const FROM_MEMORY: bool>(
     simd: S,
     row: &mut [f32],
     factor: &Factor,
@@ -95,7 +123,15 @@ fn weigh_row_in_place<S: Simd>(
             block,
             #[inline(always)]
             |group| {
-                prefetch_lines(simd, ahead.as_flattened(), group * GROUP + PREFETCH - BLOCK);
+                let (start, ahead_of_block) = (group * GROUP, ahead.as_flattened());
+                if FROM_MEMORY {
+                    // (As `prefetch_in_first_pass`, though this block is being written.)
+                    let quarter = (ahead_of_block.len() + BLOCK - start) / 4;
+                    let start = (start + quarter).saturating_sub(BLOCK);
+                    prefetch_lines::<{ GROUP / 4 * 3 }, _, _>(simd, ahead_of_block, start);
+                } else {
+                    prefetch_lines::<GROUP, _, _>(simd, ahead_of_block, start + PREFETCH - BLOCK);
+                }
                 if let Some(ahead) = ahead.first() {
                     copy_group(simd, ahead, next, group);
                 }

@@ -122,6 +122,13 @@ pub(crate) fn check_length(of: &'static str, expected: usize, found: usize) -> R
 #[cfg(all(feature = "rayon", not(target_family = "wasm")))]
 const WORTH_SHARING: usize = 500_000;
 
+/// What a row of so many logits and so many draws from it is worth, in logits. (A logit takes 0.1 to 0.2 ns, a draw 3 ns from
+/// an alias table, 12 ns from a `Cdf` and 200 ns without replacement.)
+pub(crate) const fn worth(vocab: usize, draws: usize) -> usize {
+    const DRAW: usize = 32;
+    vocab.saturating_add(draws.saturating_mul(DRAW))
+}
+
 /// Calls `kernel` with each chunk of `chunk` items and its number, in the caller's rayon pool if all
 /// chunks together, of `logits` logits each, are worth it.
 #[cfg(all(feature = "rayon", not(target_family = "wasm")))]

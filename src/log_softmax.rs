@@ -148,7 +148,7 @@ fn log_softmax_row<S: Simd, L: Logit, const PAST_CACHES: bool>(
     let log_sum = f64::from(total.reference.exponent) * LN_2 + libm::log(total.sum);
     let [log_sum, log_sum_lo] = split(log_sum).map(|x| simd.splat(x));
     let (half, offset) = (simd.splat(half), simd.splat(total.reference.offset * half));
-    let lowest = simd.splat(f32::MIN);
+    let (lowest, zero) = (simd.splat(f32::MIN), simd.splat(0.0));
     map_vectors(
         simd,
         row,
@@ -164,7 +164,7 @@ fn log_softmax_row<S: Simd, L: Logit, const PAST_CACHES: bool>(
             let low = simd.mul_add(d, slope_lo, simd.mul_sub(d, slope, high));
             let y = simd.add(simd.sub(high, log_sum), simd.sub(low, log_sum_lo));
             // -inf, or below the f32 there are: `low` is meaningless then.
-            simd.select_lt(high, lowest, high, y)
+            simd.select_lt(high, lowest, high, simd.select_lt(y, zero, y, zero))
         },
     );
     true

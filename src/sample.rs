@@ -28,7 +28,7 @@ use crate::{Error, Level, Logit, RowError, Rows, Temperature};
 pub struct Draw {
     /// Its index in the row.
     pub token: u32,
-    /// The natural logarithm of its probability, at the row's temperature. 0 at T = 0.
+    /// The natural logarithm of its probability, at the row's temperature: never above 0. 0 at T = 0.
     pub logprob: f32,
 }
 
@@ -37,8 +37,9 @@ pub struct Draw {
 /// - `logits`: rows x vocab. `temperatures`: one for all rows, or one per row.
 /// - `uniforms`: one per row, in [0, 1): from [`crate::Key::uniform`], or any generator of yours.
 /// - `draws`: an outcome per row.
-/// - The token is a pure function of the row's logits, temperature and uniform. Its distribution is within
-///   1e-7 (total variation) of the exact softmax. A masked token (-inf) is never drawn.
+/// - The token is a pure function of the row's logits, temperature and uniform. The distance (total variation) of its
+///   distribution from the exact softmax is below 1e-7 for realistic rows, and below 2.6e-7 for any. A masked token
+///   (-inf) is never drawn.
 /// - Cost: every logit is read once, and one block of 512 twice. Probabilities are not stored.
 ///
 /// A row with a NaN or +inf, or all -inf, has a [`RowError`] as its outcome; all others are drawn as if it
@@ -185,7 +186,8 @@ fn sample_row<S: Simd, L: Logit>(
     );
     let token = start + find_in_block(simd, &weights, fraction)?;
     let height = total.reference.height(f64::from(row[token].to_f32()), factor);
-    Some(Draw { token: token as u32, logprob: (height * LN_2 - libm::log(total.sum)) as f32 })
+    let logprob = (height * LN_2 - libm::log(total.sum)) as f32;
+    Some(Draw { token: token as u32, logprob: if logprob < 0.0 { logprob } else { 0.0 } })
 }
 
 #[inline(always)]

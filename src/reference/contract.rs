@@ -192,6 +192,11 @@ pub fn softmax(row: &[f32], temperature: f32) -> Option<Vec<f32>> {
     Some(probs.collect())
 }
 
+/// A log-probability: rounding may have carried it above 0.
+fn at_most_0(logprob: f32) -> f32 {
+    if logprob < 0.0 { logprob } else { 0.0 }
+}
+
 /// The natural logarithms of the probabilities.
 #[must_use]
 pub fn log_softmax(row: &[f32], temperature: f32) -> Option<Vec<f32>> {
@@ -208,7 +213,7 @@ pub fn log_softmax(row: &[f32], temperature: f32) -> Option<Vec<f32>> {
         let d = x.mul_add(half, -total.offset * half);
         let high = d * slope.0;
         let low = d.mul_add(slope.1, d.mul_add(slope.0, -high));
-        if high == f32::NEG_INFINITY { high } else { (high - log_sum.0) + (low - log_sum.1) }
+        if high == f32::NEG_INFINITY { high } else { at_most_0((high - log_sum.0) + (low - log_sum.1)) }
     };
     Some(row.iter().map(log).collect())
 }
@@ -241,7 +246,7 @@ pub fn sample(row: &[f32], temperature: f32, uniform: f64) -> Option<(u32, f32)>
     let logits = &row[start..row.len().min(start + BLOCK)];
     let token = start + find_in_block(&weights(logits, factor, block.exponent, block.offset), fraction)?;
     let height = (f64::from(row[token]) - f64::from(total.offset)) * factor.exact - f64::from(total.exponent);
-    Some((token as u32, (height * LN_2 - libm::log(total.sum)) as f32))
+    Some((token as u32, at_most_0((height * LN_2 - libm::log(total.sum)) as f32)))
 }
 
 /// The probability of each token under [`sample`]: its share of its vector, times the vector's of its

@@ -184,7 +184,7 @@ pub trait Simd: Copy + Send + Sync {
 ///
 /// The only ways to a `Level` ask the CPU, so having one is the proof that it works. Every level gives
 /// the same bits; they differ in speed alone. The free functions of this crate run on [`Level::best`];
-/// each is also a method of `Level`, for tests and benchmarks.
+/// each (but `draw_counts`) is also a method of `Level`, for tests and benchmarks.
 ///
 /// ```
 /// use kelvin::Level;

@@ -29,8 +29,8 @@ const TOGETHER: usize = 32;
 /// A uniform draws exactly the token that [`sample`](crate::sample) (or
 /// [`sample_from_probs`](crate::sample_from_probs)) draws for it, on every level.
 ///
-/// - Build: one pass over the row, about 1.6 times the time of one `sample`. Rebuilding allocates nothing
-///   unless the row is longer than any before.
+/// - Build: one pass over the row, 1.6 to 1.9 times the time of one `sample`, by the CPU. Rebuilding allocates
+///   nothing unless the row is longer than any before.
 /// - A draw: three searches (blocks, vectors, lanes); nothing is scanned. Sixteen or more at a time take a quarter
 ///   of the time each.
 /// - Memory: 4.7 bytes per token. The row itself is not kept.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use half::{bf16, f16};
 use kelvin::reference::contract;
-use kelvin::{Draw, Key, Level, Logit, Rows, RowsMut, Temperature};
+use kelvin::{Draw, Key, Level, Logit, RowError, Rows, RowsMut, Temperature};
 
 const VOCABS: [usize; 3] = [32_000, 128_256, 262_144];
 const ROWS: [usize; 4] = [1, 8, 64, 256];
@@ -32,7 +32,7 @@ fn stages(c: &mut Criterion) {
     let mut out = vec![0.0; data.len()];
     for level in Level::available() {
         for vocab in VOCABS {
-            check(level, &data[..vocab]);
+            check(level, &data[..vocab], &halves[..vocab], &brains[..vocab]);
             for rows in ROWS {
                 let len = rows * vocab;
                 let view = Rows::new(&data[..len], vocab).expect("rows");
@@ -45,22 +45,50 @@ fn stages(c: &mut Criterion) {
     }
 }
 
-/// The answers first.
-fn check(level: Level, row: &[f32]) {
-    let t = [Temperature::new(TEMPERATURE).expect("a temperature")];
+/// The answers first: of each operation, and of `sample` for each type.
+fn check(level: Level, row: &[f32], half: &[f16], brain: &[bf16]) {
+    check_reading(level, row, row);
+    check_reading(level, half, &half.iter().map(|x| x.to_f32()).collect::<Vec<_>>());
+    check_reading(level, brain, &brain.iter().map(|x| x.to_f32()).collect::<Vec<_>>());
+    check_writing(level, row);
+}
+
+/// `wide` has the same logits, as f32.
+fn check_reading<L: Logit>(level: Level, row: &[L], wide: &[f32]) {
+    let logits = Rows::new(row, row.len()).expect("a row");
+    let (mut draws, mut tokens, mut sums) = ([Ok(Draw::default())], [Ok(0)], [Ok(0.0)]);
+    level.sample(logits, &t(), &[0.7], &mut draws).expect("fits");
+    level.argmax(logits, &mut tokens).expect("fits");
+    level.log_sum_exp(logits, &t(), &mut sums).expect("fits");
+    assert_eq!(drawn(draws), contract::sample(wide, TEMPERATURE, 0.7), "{level}");
+    assert_eq!(tokens[0].ok(), contract::argmax(wide).map(|token| token as u32), "{level}");
+    assert_eq!(sums[0].ok(), contract::log_sum_exp(wide, TEMPERATURE), "{level}");
+}
+
+fn check_writing(level: Level, row: &[f32]) {
+    let logits = Rows::new(row, row.len()).expect("a row");
+    let mut out = row.to_vec();
+    let mut to = RowsMut::new(&mut out, row.len()).expect("a row");
+    let probs = contract::softmax(row, TEMPERATURE);
+    level.softmax_in_place(&mut to, &t()).expect("fits");
+    assert_eq!(Some(to.as_rows().row(0)), probs.as_deref(), "{level}");
+    level.scale(logits, &t(), &mut to).expect("fits");
+    assert_eq!(Some(to.as_rows().row(0)), contract::scale(row, TEMPERATURE).as_deref(), "{level}");
+    level.log_softmax(logits, &t(), &mut to).expect("fits");
+    assert_eq!(Some(to.as_rows().row(0)), contract::log_softmax(row, TEMPERATURE).as_deref(), "{level}");
+    level.softmax(logits, &t(), &mut to).expect("fits");
+    assert_eq!(Some(to.as_rows().row(0)), probs.as_deref(), "{level}");
     let mut draws = [Ok(Draw::default())];
-    level.sample(Rows::new(row, row.len()).expect("a row"), &t, &[0.7], &mut draws).expect("fits");
-    let drawn = draws[0].ok().map(|draw| (draw.token, draw.logprob));
-    assert_eq!(drawn, contract::sample(row, TEMPERATURE, 0.7), "{level}");
-    let mut probs = vec![0.0; row.len()];
-    level
-        .softmax(
-            Rows::new(row, row.len()).expect("a row"),
-            &t,
-            &mut RowsMut::new(&mut probs, row.len()).expect("a row"),
-        )
-        .expect("fits");
-    assert_eq!(Some(probs), contract::softmax(row, TEMPERATURE), "{level}");
+    level.sample_from_probs(to.as_rows(), &[0.7], &mut draws).expect("fits");
+    assert_eq!(drawn(draws), contract::sample_from_probs(to.as_rows().row(0), 0.7), "{level}");
+}
+
+fn drawn([draw]: [Result<Draw, RowError>; 1]) -> Option<(u32, f32)> {
+    draw.ok().map(|draw| (draw.token, draw.logprob))
+}
+
+fn t() -> [Temperature; 1] {
+    [Temperature::new(TEMPERATURE).expect("a temperature")]
 }
 
 fn bench(c: &mut Criterion, stage: &str, level: Level, shape: (usize, usize, &str), mut f: impl FnMut()) {
@@ -72,7 +100,7 @@ fn bench(c: &mut Criterion, stage: &str, level: Level, shape: (usize, usize, &st
 }
 
 fn reading<L: Logit>(c: &mut Criterion, level: Level, dtype: &str, logits: Rows<'_, L>) {
-    let t = [Temperature::new(TEMPERATURE).expect("a temperature")];
+    let t = t();
     let (rows, vocab) = (logits.rows(), logits.vocab());
     let uniforms: Vec<f64> = (0..rows as u64).map(|position| Key { seed: 2, position }.uniform()).collect();
     let (mut draws, mut tokens, mut sums) =
@@ -86,7 +114,7 @@ fn reading<L: Logit>(c: &mut Criterion, level: Level, dtype: &str, logits: Rows<
 /// In place, the row is written anew each time by the operation itself: it converges to a flat one, which
 /// costs the same.
 fn writing(c: &mut Criterion, level: Level, logits: Rows<'_>, out: &mut [f32]) {
-    let t = [Temperature::new(TEMPERATURE).expect("a temperature")];
+    let t = t();
     let (rows, vocab) = (logits.rows(), logits.vocab());
     let shape = (rows, vocab, "f32");
     let uniforms: Vec<f64> = (0..rows as u64).map(|position| Key { seed: 2, position }.uniform()).collect();
@@ -95,6 +123,8 @@ fn writing(c: &mut Criterion, level: Level, logits: Rows<'_>, out: &mut [f32]) {
     bench(c, "scale", level, shape, || drop(level.scale(logits, &t, &mut to).expect("fits")));
     bench(c, "log_softmax", level, shape, || drop(level.log_softmax(logits, &t, &mut to).expect("fits")));
     bench(c, "softmax", level, shape, || drop(level.softmax(logits, &t, &mut to).expect("fits")));
+    // The weights, whether the stage above ran or was filtered out.
+    level.softmax(logits, &t, &mut to).expect("fits");
     bench(c, "sample_from_probs", level, shape, || {
         level.sample_from_probs(to.as_rows(), &uniforms, &mut draws).expect("fits");
     });

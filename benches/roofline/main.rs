@@ -1,4 +1,4 @@
-//! Each operation against what the memory allows: on the same buffers, in one process, A B A B.
+//! Each operation against what the memory allows: on the same bytes, in one process, A B A B.
 //!
 //! ```text
 //! cargo bench --all-features --bench roofline             under a minute
@@ -7,6 +7,7 @@
 //! ```
 
 mod memory;
+mod ops;
 
 use std::fmt;
 use std::fs::File;
@@ -14,14 +15,11 @@ use std::hint::black_box;
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
-use half::bf16;
-use kelvin::reference::contract;
-use kelvin::{Draw, Key, Level, Rows, RowsMut, Temperature};
+use kelvin::Level;
 use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
-const VOCAB: usize = 131_072;
-const TEMPERATURE: f32 = 0.8;
+use ops::{Against, Buffers, OPS, Op, VOCAB, check};
 
 /// Rows that stay in L2 (one, again and again), in L3, and in none of the caches.
 const RESIDENCIES: [(&str, usize); 3] = [("L2", 1), ("L3", 8), ("DRAM", 256)];
@@ -36,7 +34,6 @@ fn main() -> io::Result<()> {
     let args = parse();
     let rows = if args.test { 8 } else { 256 };
     let mut buffers = Buffers::new(rows);
-    check(&buffers);
     let mut lines = vec![];
     println!(
         "{:<18} {:<9} {:<5} {:>5} {:>7} {:>11} {:>11} {:>7}",
@@ -46,12 +43,13 @@ fn main() -> io::Result<()> {
     for threads in if all == 1 { vec![1] } else { vec![1, all] } {
         let pool = ThreadPoolBuilder::new().num_threads(threads).build().map_err(io::Error::other)?;
         for (residency, rows) in RESIDENCIES {
-            if rows * VOCAB > buffers.logits.len() || (threads > 1 && rows == 1) {
+            if rows > buffers.rows() || (threads > 1 && rows == 1) {
                 continue;
             }
             // Slower levels are bound by their arithmetic: one residency shows it.
             let levels = Level::available().take(if rows == 1 { 3 } else { 1 });
             for level in levels.collect::<Vec<_>>() {
+                pool.install(|| check(level, rows, &mut buffers));
                 for op in OPS {
                     let line = measure(op, level, rows, &pool, &mut buffers, args.budget);
                     println!("{:<18} {:<9} {residency:<5} {line}", line.op, level.name());
@@ -93,116 +91,6 @@ fn parse() -> Args {
         600
     };
     Args { csv, budget: Duration::from_millis(ms), test: has("--test") }
-}
-
-/// The rows, twice: what is read, and what is written.
-struct Buffers {
-    logits: Vec<f32>,
-    halves: Vec<bf16>,
-    out: Vec<f32>,
-    uniforms: Vec<f64>,
-    draws: Vec<Result<Draw, kelvin::RowError>>,
-    sums: Vec<Result<f64, kelvin::RowError>>,
-    tokens: Vec<Result<u32, kelvin::RowError>>,
-}
-
-impl Buffers {
-    /// Nearly normal logits of deviation 3: the sum of twelve uniforms.
-    fn new(rows: usize) -> Self {
-        let row = |row: usize| {
-            let mut uniforms = vec![0.0; 12 * VOCAB];
-            Key { seed: 1, position: row as u64 }.fill(&mut uniforms);
-            uniforms.chunks(12).map(|u| (3.0 * (u.iter().sum::<f64>() - 6.0)) as f32).collect::<Vec<_>>()
-        };
-        let logits: Vec<f32> = (0..rows).into_par_iter().flat_map_iter(row).collect();
-        Self {
-            halves: logits.iter().map(|&x| bf16::from_f32(x)).collect(),
-            out: logits.clone(),
-            logits,
-            uniforms: (0..rows as u64).map(|position| Key { seed: 2, position }.uniform()).collect(),
-            draws: vec![Ok(Draw::default()); rows],
-            sums: vec![Ok(0.0); rows],
-            tokens: vec![Ok(0); rows],
-        }
-    }
-}
-
-/// The answers first: what is timed draws what the contract says.
-fn check(buffers: &Buffers) {
-    let t = Temperature::new(TEMPERATURE).expect("a temperature");
-    for level in Level::available() {
-        let mut draws = [Ok(Draw::default())];
-        let row = &buffers.logits[..VOCAB];
-        level
-            .sample(Rows::new(row, VOCAB).expect("a row"), &[t], &buffers.uniforms[..1], &mut draws)
-            .expect("fits");
-        let expected = contract::sample(row, TEMPERATURE, buffers.uniforms[0]);
-        assert_eq!(draws[0].ok().map(|draw| (draw.token, draw.logprob)), expected, "{level}");
-    }
-}
-
-#[derive(Clone, Copy, PartialEq)]
-enum Against {
-    Reading,
-    Copying,
-    ScalingInPlace,
-}
-
-#[derive(Clone, Copy)]
-struct Op {
-    name: &'static str,
-    dtype: &'static str,
-    against: Against,
-    run: fn(Level, usize, &mut Buffers),
-}
-
-const OPS: [Op; 8] = [
-    op("sample", Against::Reading, |level, rows, b| {
-        let logits = Rows::new(&b.logits[..rows * VOCAB], VOCAB).expect("rows");
-        level.sample(logits, &t(), &b.uniforms[..rows], &mut b.draws[..rows]).expect("fits");
-    }),
-    Op {
-        dtype: "bf16",
-        ..op("sample bf16", Against::Reading, |level, rows, b| {
-            let logits = Rows::new(&b.halves[..rows * VOCAB], VOCAB).expect("rows");
-            level.sample(logits, &t(), &b.uniforms[..rows], &mut b.draws[..rows]).expect("fits");
-        })
-    },
-    op("log_sum_exp", Against::Reading, |level, rows, b| {
-        let logits = Rows::new(&b.logits[..rows * VOCAB], VOCAB).expect("rows");
-        level.log_sum_exp(logits, &t(), &mut b.sums[..rows]).expect("fits");
-    }),
-    op("argmax", Against::Reading, |level, rows, b| {
-        let logits = Rows::new(&b.logits[..rows * VOCAB], VOCAB).expect("rows");
-        level.argmax(logits, &mut b.tokens[..rows]).expect("fits");
-    }),
-    op("sample_from_probs", Against::Reading, |level, rows, b| {
-        b.out[..rows * VOCAB].iter_mut().step_by(VOCAB).for_each(|x| *x = x.abs());
-        let weights = Rows::new(&b.out[..rows * VOCAB], VOCAB).expect("rows");
-        level.sample_from_probs(weights, &b.uniforms[..rows], &mut b.draws[..rows]).expect("fits");
-    }),
-    op("softmax", Against::Copying, |level, rows, b| {
-        let logits = Rows::new(&b.logits[..rows * VOCAB], VOCAB).expect("rows");
-        let mut probs = RowsMut::new(&mut b.out[..rows * VOCAB], VOCAB).expect("rows");
-        level.softmax(logits, &t(), &mut probs).expect("fits");
-    }),
-    op("log_softmax", Against::Copying, |level, rows, b| {
-        let logits = Rows::new(&b.logits[..rows * VOCAB], VOCAB).expect("rows");
-        let mut logprobs = RowsMut::new(&mut b.out[..rows * VOCAB], VOCAB).expect("rows");
-        level.log_softmax(logits, &t(), &mut logprobs).expect("fits");
-    }),
-    op("softmax_in_place", Against::ScalingInPlace, |level, rows, b| {
-        let mut rows = RowsMut::new(&mut b.out[..rows * VOCAB], VOCAB).expect("rows");
-        level.softmax_in_place(&mut rows, &t()).expect("fits");
-    }),
-];
-
-const fn op(name: &'static str, against: Against, run: fn(Level, usize, &mut Buffers)) -> Op {
-    Op { name, dtype: "f32", against, run }
-}
-
-fn t() -> [Temperature; 1] {
-    [Temperature::new(TEMPERATURE).expect("a temperature")]
 }
 
 /// Its name, and what it does with a row to write and a row to read.
@@ -256,10 +144,10 @@ fn measure(
         loop {
             times[0].push(time(repeat, || (op.run)(level, rows, buffers)));
             for ((_, reference), times) in references.iter().zip(&mut times[1..]) {
-                let (out, logits) = (&mut buffers.out[..rows * VOCAB], &buffers.logits[..rows * VOCAB]);
+                let (out, read, width) = buffers.of(op.input);
                 times.push(time(repeat, || {
-                    let rows = out.par_chunks_mut(VOCAB).zip(logits.par_chunks(VOCAB));
-                    rows.for_each(|(out, logits)| reference(out, logits));
+                    let rows = out.par_chunks_mut(VOCAB).zip(read.par_chunks(width)).take(rows);
+                    rows.for_each(|(out, read)| reference(out, read));
                 }));
             }
             if Instant::now() >= end {
@@ -273,7 +161,7 @@ fn measure(
     let (reference, reference_us) = best.map_or(("none", f64::NAN), |(reference, us)| (reference.0, us));
     Line {
         op: op.name,
-        dtype: op.dtype,
+        dtype: op.dtype(),
         rows,
         threads: pool.current_num_threads(),
         us,

@@ -82,9 +82,22 @@ pub(crate) fn for_each_row(
     for_each_part(rows.data_mut(), (stride, vocab), stride, f32::NAN, kernel)
 }
 
+/// Writes so many tokens for each row. A row that fails has `u32::MAX` instead; the failures are returned in order.
+pub(crate) fn for_each_draws(
+    tokens: &mut [u32],
+    draws: usize,
+    vocab: usize,
+    kernel: impl Fn(usize, &mut [u32]) -> Result<(), RowError> + Sync,
+) -> Vec<RowError> {
+    /// In logits. (One takes 0.1 to 0.2 ns; a draw 3 ns from an alias table, 12 ns from a `Cdf`, 200 ns without replacement.)
+    const DRAW: usize = 32;
+    let logits = vocab.saturating_add(draws.saturating_mul(DRAW));
+    for_each_part(tokens, (draws, draws), logits, u32::MAX, kernel)
+}
+
 /// Calls `kernel` with the beginning (of `len` items) of each chunk of `stride` items. Where it fails, that is
 /// filled with `failure`; the failures are returned in order.
-pub(crate) fn for_each_part<T: Copy + Send + Sync>(
+fn for_each_part<T: Copy + Send + Sync>(
     data: &mut [T],
     (stride, len): (usize, usize),
     logits: usize,
@@ -121,13 +134,6 @@ pub(crate) fn check_length(of: &'static str, expected: usize, found: usize) -> R
 /// with AVX-512: sharing 4 x 128256 takes 0.7 to 0.9 x the time, 3 x 128256 up to 1.4 x.)
 #[cfg(all(feature = "rayon", not(target_family = "wasm")))]
 const WORTH_SHARING: usize = 500_000;
-
-/// What a row of so many logits and so many draws from it is worth, in logits. (A logit takes 0.1 to 0.2 ns, a draw 3 ns from
-/// an alias table, 12 ns from a `Cdf` and 200 ns without replacement.)
-pub(crate) const fn worth(vocab: usize, draws: usize) -> usize {
-    const DRAW: usize = 32;
-    vocab.saturating_add(draws.saturating_mul(DRAW))
-}
 
 /// Calls `kernel` with each chunk of `chunk` items and its number, in the caller's rayon pool if all
 /// chunks together, of `logits` logits each, are worth it.

@@ -3,7 +3,7 @@
 use core::cell::RefCell;
 
 use super::AliasTable;
-use crate::batch::{Temperatures, check_length, for_each_part, worth};
+use crate::batch::{Temperatures, check_length, for_each_draws};
 use crate::{Error, Key, Level, Logit, RowError, Rows, Temperature};
 
 /// Where the random words of a batch come from, for any number of draws per row.
@@ -132,7 +132,7 @@ fn draw_rows(
     rebuild: impl Fn(&mut AliasTable, usize) -> Result<(), RowError> + Sync,
 ) -> Result<Vec<RowError>, Error> {
     let draws = words.draws(rows, tokens.len())?;
-    Ok(for_each_part(tokens, (draws, draws), worth(vocab, draws), u32::MAX, |row, tokens| {
+    Ok(for_each_draws(tokens, draws, vocab, |row, tokens| {
         TABLE.with_borrow_mut(|table| {
             rebuild(table, row)?;
             match words {

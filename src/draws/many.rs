@@ -4,7 +4,7 @@ use core::cell::RefCell;
 
 use super::Uniforms;
 use super::cdf::Cdf;
-use crate::batch::{Temperatures, for_each_part, worth};
+use crate::batch::{Temperatures, for_each_draws};
 use crate::key::to_uniform;
 use crate::{Error, Key, Level, Logit, RowError, Rows, Temperature};
 
@@ -211,7 +211,7 @@ fn draw_rows(
     rebuild: impl Fn(&mut Cdf, usize) -> Result<(), RowError> + Sync,
 ) -> Result<Vec<RowError>, Error> {
     let draws = uniforms.draws(rows, tokens.len())?;
-    Ok(for_each_part(tokens, (draws, draws), worth(vocab, draws), u32::MAX, |row, tokens| {
+    Ok(for_each_draws(tokens, draws, vocab, |row, tokens| {
         CDF.with_borrow_mut(|cdf| {
             rebuild(cdf, row)?;
             match uniforms {

@@ -6,7 +6,7 @@ use super::Uniforms;
 use super::source::{Softmax, Weights};
 use super::urn::Urn;
 use crate::argmax::greatest;
-use crate::batch::{Temperatures, diagnose, for_each_part, worth};
+use crate::batch::{Temperatures, diagnose, for_each_draws};
 use crate::sample::diagnose_weights;
 use crate::simd::{Simd, dispatch};
 use crate::{Error, Level, Logit, RowError, Rows, Temperature};
@@ -86,7 +86,7 @@ impl Level {
     ) -> Result<Vec<RowError>, Error> {
         let temperatures = Temperatures::new(logits.rows(), temperatures)?;
         let draws = uniforms.draws(logits.rows(), tokens.len())?;
-        Ok(for_each_part(tokens, (draws, draws), worth(logits.vocab(), draws), u32::MAX, |index, tokens| {
+        Ok(for_each_draws(tokens, draws, logits.vocab(), |index, tokens| {
             let row = logits.row(index);
             let temperature = temperatures.at(index);
             let Some(factor) = temperature.factor() else {
@@ -114,7 +114,7 @@ impl Level {
         tokens: &mut [u32],
     ) -> Result<Vec<RowError>, Error> {
         let draws = uniforms.draws(probs.rows(), tokens.len())?;
-        Ok(for_each_part(tokens, (draws, draws), worth(probs.vocab(), draws), u32::MAX, |index, tokens| {
+        Ok(for_each_draws(tokens, draws, probs.vocab(), |index, tokens| {
             let row = probs.row(index);
             URN.with_borrow_mut(|urn| {
                 dispatch!(self, simd => urn.draw(simd, Weights, row, &mut uniforms.row(index, draws), tokens))

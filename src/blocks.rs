@@ -68,12 +68,6 @@ pub(crate) fn groups_mut(block: &mut [f32; BLOCK]) -> &mut [Group<f32>] {
     block.as_chunks_mut().0.as_chunks_mut().0
 }
 
-/// Asks for the logits that lie [`PREFETCH`] ahead of a group.
-#[inline(always)]
-pub(crate) fn prefetch_group<S: Simd, L: Logit>(simd: S, row: &[L], start: usize) {
-    prefetch_lines::<GROUP, _, _>(simd, row, start + PREFETCH);
-}
-
 /// Asks for the cache lines of so many numbers.
 #[inline(always)]
 pub(crate) fn prefetch_lines<const LEN: usize, S: Simd, T>(simd: S, data: &[T], start: usize) {
@@ -82,19 +76,23 @@ pub(crate) fn prefetch_lines<const LEN: usize, S: Simd, T>(simd: S, data: &[T], 
     }
 }
 
-/// [`prefetch_group`], where a row is passed over twice and comes from memory: reading goes on at an even pace if the
-/// second pass, which has its row in the caches, asks for a quarter of the next row, and the first pass for the rest of
-/// its own.
+/// Asks for what a pass will read, at a group: near ahead; or, where a row is `TWICE` passed over and comes from memory,
+/// at an even pace: the second pass, which has its row in the caches, asks for a quarter of the next row, and the first
+/// pass for the rest of its own.
 ///
 /// (256 rows of 131072, on an Intel Emerald Rapids: `softmax_in_place` takes 0.91 x the time of asking near ahead alone,
 /// `softmax` 0.93 x and `log_softmax` 0.88 x that of asking for all of the next row in the second pass. An eighth or a
 /// half serves as well.)
 #[inline(always)]
-pub(crate) fn prefetch_in_first_pass<S: Simd, T>(simd: S, row: &[T], start: usize) {
-    prefetch_lines::<{ GROUP / 4 * 3 }, _, _>(simd, row, row.len() / 4 + start / 4 * 3);
+pub(crate) fn prefetch_group<const TWICE: bool, S: Simd, T>(simd: S, row: &[T], start: usize) {
+    if TWICE {
+        prefetch_lines::<{ GROUP / 4 * 3 }, _, _>(simd, row, row.len() / 4 + start / 4 * 3);
+    } else {
+        prefetch_lines::<GROUP, _, _>(simd, row, start + PREFETCH);
+    }
 }
 
-/// The same in the second pass, at a vector: once per group. (If rows do not lie side by side, for nothing.)
+/// The same in the second of two passes, at a vector: once per group. (If rows do not lie side by side, for nothing.)
 #[inline(always)]
 pub(crate) fn prefetch_in_second_pass<S: Simd, T>(simd: S, row: &[T], index: usize) {
     if (index / LANES).is_multiple_of(WIDTH) {

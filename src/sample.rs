@@ -166,15 +166,7 @@ fn sample_row<S: Simd, L: Logit>(
         return greatest(simd, row).map(|(token, _)| Draw { token: token as u32, logprob: 0.0 });
     };
     let mut weights = [0.0; BLOCK];
-    summarize_row(
-        simd,
-        row,
-        factor,
-        &mut weights,
-        summaries,
-        #[inline(always)]
-        |start| prefetch_group(simd, row, start),
-    );
+    summarize_row::<_, _, false>(simd, row, factor, &mut weights, summaries);
     let total = Total::of(summaries, factor)?;
     let (block, fraction) = total.find(summaries, uniform * total.sum, factor)?;
     let start = block * BLOCK;
@@ -202,7 +194,7 @@ fn sample_weights<S: Simd>(simd: S, row: &[f32], uniform: f64, summaries: &mut V
                 block,
                 #[inline(always)]
                 |group| {
-                    prefetch_group(simd, row, start + group * GROUP);
+                    prefetch_group::<false, _, _>(simd, row, start + group * GROUP);
                 },
             );
             summaries.push(Summary { sum, ..Summary::default() });

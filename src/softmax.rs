@@ -17,7 +17,7 @@ use core::cell::RefCell;
 
 use crate::argmax::greatest;
 use crate::batch::Batch;
-use crate::blocks::{BLOCK, GROUP, padded, prefetch_group, prefetch_in_first_pass, prefetch_in_second_pass};
+use crate::blocks::{BLOCK, GROUP, padded, prefetch_group, prefetch_in_second_pass};
 use crate::output::map_vectors;
 use crate::simd::{LANES, Simd, WIDTH, dispatch};
 use crate::summary::{Summary, for_each_share, with_summaries};
@@ -117,15 +117,7 @@ fn softmax_row<S: Simd, L: Logit>(
     let Some(factor) = temperature.factor() else {
         return greatest(simd, row).is_some_and(|(token, _)| one_hot(out, token, 1.0, 0.0));
     };
-    weigh_row(
-        simd,
-        row,
-        factor,
-        out,
-        summaries,
-        #[inline(always)]
-        |start| prefetch_group(simd, row, start),
-    );
+    weigh_row::<_, _, false>(simd, row, factor, out, summaries);
     share_out(simd, factor, out, summaries)
 }
 
@@ -157,15 +149,7 @@ fn softmax_row_streaming<S: Simd, L: Logit>(
     let Some(factor) = temperature.factor() else {
         return greatest(simd, row).is_some_and(|(token, _)| one_hot(out, token, 1.0, 0.0));
     };
-    weigh_row(
-        simd,
-        row,
-        factor,
-        weights,
-        summaries,
-        #[inline(always)]
-        |start| prefetch_in_first_pass(simd, row, start),
-    );
+    weigh_row::<_, _, true>(simd, row, factor, weights, summaries);
     for_each_share(
         summaries,
         factor,
@@ -189,13 +173,12 @@ fn softmax_row_streaming<S: Simd, L: Logit>(
 
 /// The weights of a row, and a summary for each block.
 #[inline(always)]
-fn weigh_row<S: Simd, L: Logit>(
+fn weigh_row<S: Simd, L: Logit, const TWICE: bool>(
     simd: S,
     row: &[L],
     factor: &Factor,
     weights: &mut [f32],
     summaries: &mut Vec<Summary>,
-    prefetch: impl Fn(usize),
 ) {
     let (blocks, tail) = row.as_chunks();
     let (mut outs, out_tail) = weights.as_chunks_mut();
@@ -208,7 +191,7 @@ fn weigh_row<S: Simd, L: Logit>(
             out,
             #[inline(always)]
             |group| {
-                prefetch(index * BLOCK + group * GROUP);
+                prefetch_group::<TWICE, _, _>(simd, row, index * BLOCK + group * GROUP);
                 for line in 0..WIDTH {
                     simd.prefetch_output(ahead.as_flattened(), group * GROUP + line * LANES);
                 }

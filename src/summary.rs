@@ -4,7 +4,7 @@ use core::cell::RefCell;
 use core::ops::Range;
 
 use crate::Logit;
-use crate::blocks::{BLOCK, GROUP, for_each_block};
+use crate::blocks::{BLOCK, GROUP, for_each_block, prefetch_group};
 use crate::simd::Simd;
 use crate::weights::{Factor, summarize};
 
@@ -199,13 +199,12 @@ pub(crate) fn with_summaries<R>(kernel: impl FnOnce(&mut Vec<Summary>) -> R) -> 
 
 /// A summary for each block of the row. What it leaves in `scratch` may be anything.
 #[inline(always)]
-pub(crate) fn summarize_row<S: Simd, L: Logit>(
+pub(crate) fn summarize_row<S: Simd, L: Logit, const TWICE: bool>(
     simd: S,
     row: &[L],
     factor: &Factor,
     scratch: &mut [f32; BLOCK],
     summaries: &mut Vec<Summary>,
-    prefetch: impl Fn(usize),
 ) {
     for_each_block(
         row,
@@ -219,7 +218,7 @@ pub(crate) fn summarize_row<S: Simd, L: Logit>(
                 scratch,
                 #[inline(always)]
                 |group| {
-                    prefetch(start + group * GROUP);
+                    prefetch_group::<TWICE, _, _>(simd, row, start + group * GROUP);
                 },
             );
             summaries.push(summary);

@@ -102,7 +102,7 @@ pub(super) fn sum_row<S: Simd>(simd: S, row: &[f32]) -> f64 {
                 simd,
                 block,
                 #[inline(always)]
-                |group| prefetch_group(simd, row, start + group * GROUP),
+                |group| prefetch_group::<false, _, _>(simd, row, start + group * GROUP),
             );
         },
     );

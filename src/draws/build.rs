@@ -49,7 +49,7 @@ impl Cdf {
                     weights,
                     #[inline(always)]
                     |group| {
-                        prefetch_group(simd, row, start + group * GROUP);
+                        prefetch_group::<false, _, _>(simd, row, start + group * GROUP);
                     },
                 ));
             },

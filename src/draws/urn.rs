@@ -96,7 +96,7 @@ impl Urn {
                     &mut scratch,
                     #[inline(always)]
                     |group| {
-                        prefetch_group(simd, row, start + group * GROUP);
+                        prefetch_group::<false, _, _>(simd, row, start + group * GROUP);
                     },
                 );
                 self.summaries.push(summary);

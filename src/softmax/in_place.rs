@@ -125,7 +125,7 @@ fn weigh_row_in_place<S: Simd, const FROM_MEMORY: bool>(
             |group| {
                 let (start, ahead_of_block) = (group * GROUP, ahead.as_flattened());
                 if FROM_MEMORY {
-                    // (As `prefetch_in_first_pass`, though this block is being written.)
+                    // (As `prefetch_group`, though this block is being written. To the line: 24 left out take 1.03 x.)
                     let quarter = (ahead_of_block.len() + BLOCK - start) / 4;
                     let start = (start + quarter).saturating_sub(BLOCK);
                     prefetch_lines::<{ GROUP / 4 * 3 }, _, _>(simd, ahead_of_block, start);

@@ -150,7 +150,7 @@ fn log_softmax_row<S: Simd, L: Logit, const PAST_CACHES: bool>(
             let low = simd.mul_add(d, slope_lo, simd.mul_sub(d, slope, high));
             let y = simd.add(simd.sub(high, log_sum), simd.sub(low, log_sum_lo));
             // -inf, or below the f32 there are: `low` is meaningless then.
-            simd.select_lt(high, lowest, high, simd.select_lt(y, zero, y, zero))
+            simd.select_lt(high, lowest, high, simd.select_lt(zero, y, zero, y))
         },
     );
     true

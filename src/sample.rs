@@ -179,7 +179,7 @@ fn sample_row<S: Simd, L: Logit>(
     let token = start + find_in_block(simd, &weights, fraction)?;
     let height = total.reference.height(f64::from(row[token].to_f32()), factor);
     let logprob = (height * LN_2 - libm::log(total.sum)) as f32;
-    Some(Draw { token: token as u32, logprob: if logprob < 0.0 { logprob } else { 0.0 } })
+    Some(Draw { token: token as u32, logprob: if 0.0 < logprob { 0.0 } else { logprob } })
 }
 
 #[inline(always)]

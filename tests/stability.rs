@@ -178,3 +178,19 @@ fn sums() {
         assert_eq!(sums, [0x400577875e7c5dd6, 0x408f0ad48599376c, 0x401f2272ae325a57], "{level}: {sums:#x?}");
     }
 }
+
+/// What rounds to 0 from below keeps its sign: what a compiler makes of a comparison must not change it.
+#[test]
+fn log_probabilities_of_nearly_0() {
+    let (mut row, temperature) =
+        (vec![f32::NEG_INFINITY; 600], Temperature::new(1e30).expect("a temperature"));
+    for level in levels() {
+        for (logit, expected) in [(-1e-30, [0x8000_0000, 0]), (1e-30, [0, 0])] {
+            row[550] = logit;
+            let draw = check::draw(level, &row, temperature, 0.5).expect("servable");
+            let logprobs = check::run(level, "log_softmax", &row, &[temperature]).0;
+            let bits = [draw.logprob, logprobs[550]].map(f32::to_bits);
+            assert_eq!(bits, expected, "{level}, logit {logit:e}: {bits:#x?}");
+        }
+    }
+}

@@ -1,33 +1,18 @@
-//! Many draws from one row, against `rand` and `rand_distr`, in ratios within one run.
-//!
-//! ```text
-//! cargo bench --bench draws
-//! TORCH_US=344 cargo bench --bench draws      with torch's time on this machine
-//! ```
+//! Many draws from one row: tables against one `sample`, and against each other, in ratios within one run.
+//! (`benches/peers` has those of others: its ops `draws`, `alias_build` and `alias_draws`.)
 //!
 //! Each pair takes turns, so that both see the same machine; the lower quartile of the times is reported.
 
-use std::hint::black_box;
 use std::time::Instant;
 
 use kelvin::{
-    AliasTable, Cdf, Draw, Draws, Key, Rows, RowsMut, Temperature, Uniforms, sample, sample_many,
-    sample_without_replacement, softmax,
+    AliasTable, Cdf, Draw, Draws, Key, Rows, Temperature, Uniforms, sample, sample_many,
+    sample_without_replacement,
 };
-use rand::distr::Distribution;
-use rand::distr::weighted::WeightedIndex;
-use rand::rngs::Xoshiro256PlusPlus;
-use rand::{Rng, SeedableRng};
-use rand_distr::weighted::WeightedAliasIndex;
 
 const VOCAB: usize = 128_256;
 const DRAWS: usize = 1000;
 const KEY: Key = Key { seed: 2, position: 0 };
-/// `torch.multinomial(torch.softmax(row / T, -1), 1000, True)` at this vocabulary, one thread, in microseconds, of
-/// another run: by default on a Zen 5, or as measured beside this one.
-fn torch() -> f64 {
-    std::env::var("TORCH_US").ok().and_then(|us| us.parse().ok()).unwrap_or(221.0)
-}
 
 /// Nearly normal logits of deviation 3.
 fn logits(rows: usize) -> Vec<f32> {
@@ -59,35 +44,14 @@ fn main() {
     let data = logits(64);
     let t = [Temperature::new(0.8).expect("a temperature")];
     let row = Rows::new(&data[..VOCAB], VOCAB).expect("a row");
-    let mut probs = vec![0.0_f32; VOCAB];
-    softmax(row, &t, &mut RowsMut::new(&mut probs, VOCAB).expect("a row")).expect("fits");
-    with_replacement(row, t[0]);
-    alias(row, t[0], &probs);
+    tables(row, t[0]);
     distinct(row, t[0]);
     threads(&data, t[0]);
     crossover(row, t[0]);
 }
 
-fn with_replacement(row: Rows<'_>, t: Temperature) {
-    let (mut cdf, mut tokens) = (Cdf::default(), [0; DRAWS]);
-    let mut probs = vec![0.0_f32; VOCAB];
-    let mut generator = Xoshiro256PlusPlus::seed_from_u64(1);
-    let both = times(
-        200,
-        || {
-            cdf.rebuild(row, 0, t).expect("servable");
-            cdf.draw_keyed(KEY, &mut tokens).expect("a table");
-        },
-        || {
-            softmax(row, &[t], &mut RowsMut::new(&mut probs, VOCAB).expect("a row")).expect("fits");
-            let index = WeightedIndex::new(&probs).expect("weights");
-            for _ in 0..DRAWS {
-                black_box(index.sample(&mut generator));
-            }
-        },
-    );
-    report("1000 draws: Cdf | rand WeightedIndex on our softmax", both, ">= 12");
-    report("1000 draws: Cdf | torch, of another run", [both[0], torch()], ">= 8");
+fn tables(row: Rows<'_>, t: Temperature) {
+    let (mut cdf, mut alias, mut tokens) = (Cdf::default(), AliasTable::default(), [0; DRAWS]);
     let mut uniforms = [0.0; DRAWS];
     KEY.fill(&mut uniforms);
     let mut drawn = [Ok(Draw::default())];
@@ -97,6 +61,12 @@ fn with_replacement(row: Rows<'_>, t: Temperature) {
         || cdf.rebuild(row, 0, t).expect("servable"),
     );
     report("one sample | build of a Cdf", build, "none");
+    let build = times(
+        60,
+        || cdf.rebuild(row, 0, t).expect("servable"),
+        || alias.rebuild(row, 0, t).expect("servable"),
+    );
+    report("build of a Cdf | build of an alias table", build, "none");
     let plain = cdf.clone();
     let mut guided = cdf.clone();
     guided.add_guide();
@@ -108,40 +78,6 @@ fn with_replacement(row: Rows<'_>, t: Temperature) {
     );
     assert_eq!(tokens, others);
     report("1000 draws, prebuilt: guided | Cdf", both, "none");
-}
-
-fn alias(row: Rows<'_>, t: Temperature, probs: &[f32]) {
-    let mut table = AliasTable::default();
-    let weights = Rows::new(probs, VOCAB).expect("a row");
-    let both = times(
-        60,
-        || table.rebuild_from_probs(weights, 0).expect("servable"),
-        || drop(black_box(WeightedAliasIndex::new(probs.to_vec()).expect("weights"))),
-    );
-    report("alias build, from weights | rand_distr", both, ">= 4");
-    let both = times(60, || table.rebuild(row, 0, t).expect("servable"), || ());
-    report("alias build, from logits | -", both, "none");
-    for vocab in [4096, 32_000, VOCAB] {
-        let table =
-            AliasTable::from_probs(Rows::new(&probs[..vocab], vocab).expect("a row"), 0).expect("fits");
-        let theirs = WeightedAliasIndex::new(probs[..vocab].to_vec()).expect("weights");
-        let mut one = Xoshiro256PlusPlus::seed_from_u64(1);
-        let mut other = Xoshiro256PlusPlus::seed_from_u64(1);
-        let both = times(
-            200,
-            || {
-                (0..DRAWS).for_each(|_| {
-                    black_box(table.draw(one.next_u64())).expect("a table");
-                })
-            },
-            || {
-                (0..DRAWS).for_each(|_| {
-                    black_box(theirs.sample(&mut other));
-                })
-            },
-        );
-        report(&format!("1000 alias draws, {vocab} tokens | rand_distr"), both, ">= 1.5");
-    }
 }
 
 fn distinct(row: Rows<'_>, t: Temperature) {

@@ -8,6 +8,7 @@ use rand::SeedableRng;
 use rand::rngs::Xoshiro256PlusPlus;
 use rand_distr::{Distribution, Normal};
 
+use crate::peer::Op;
 use crate::{Result, create};
 
 /// The temperature of every row.
@@ -52,6 +53,10 @@ impl Batch {
         Self { shape, logits }
     }
 
+    pub fn first_row(&self) -> &[f32] {
+        &self.logits[..self.shape.vocab]
+    }
+
     pub fn rows(&self) -> impl Iterator<Item = &[f32]> {
         self.logits.chunks(self.shape.vocab)
     }
@@ -76,13 +81,17 @@ pub struct Answer {
 
 impl Answer {
     pub fn new(shape: Shape) -> Self {
-        Self { probs: Aligned::new(shape.len()), tokens: vec![0; shape.rows] }
+        Self { probs: Aligned::new(shape.len()), tokens: vec![] }
     }
 
-    /// Nothing that a peer could have answered.
-    pub fn clear(&mut self) {
-        self.probs.fill(f32::NAN);
-        self.tokens.fill(u32::MAX);
+    /// Room for an answer, with nothing in it that a peer could have answered; or the rows that it is to change.
+    pub fn clear(&mut self, op: Op, batch: &Batch) {
+        match op {
+            Op::SoftmaxInPlace => self.probs.copy_from_slice(&batch.logits),
+            _ => self.probs.fill(f32::NAN),
+        }
+        self.tokens.clear();
+        self.tokens.resize(batch.shape.rows * op.tokens_per_row(), u32::MAX);
     }
 }
 

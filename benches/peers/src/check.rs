@@ -13,9 +13,11 @@ const TOLERANCE: f64 = 1e-3;
 /// Whether the answer to the batch at hand can be right.
 pub fn answer(peer: &Peer, batch: &Batch, answer: &Answer) -> Result<()> {
     let right = match peer.op {
-        Op::Softmax => Accuracy::of(batch, answer).max_relative_error < TOLERANCE,
-        Op::Sample => answer.tokens.iter().all(|token| (*token as usize) < batch.shape.vocab),
+        Op::Softmax | Op::SoftmaxInPlace => Accuracy::of(batch, answer).max_relative_error < TOLERANCE,
         Op::Argmax => batch.rows().map(argmax_row).eq(answer.tokens.iter().copied()),
+        Op::Sample | Op::Draws | Op::AliasBuild | Op::AliasDraws => {
+            answer.tokens.iter().all(|token| (*token as usize) < batch.shape.vocab)
+        }
     };
     if right { Ok(()) } else { Err(format!("{}: a wrong {}", peer.name, peer.op.name()).into()) }
 }
@@ -25,7 +27,7 @@ pub fn answer(peer: &Peer, batch: &Batch, answer: &Answer) -> Result<()> {
 pub fn frequencies(peer: &'static Peer) -> Result<()> {
     const DRAWS: usize = 20_000;
     let row = [0.5, -1.0, 2.0, f32::NEG_INFINITY, 1.5, 0.0, -0.5, 1.0];
-    let batch = Batch::repeated(&row, DRAWS);
+    let batch = Batch::repeated(&row, DRAWS / peer.op.tokens_per_row());
     let mut answer = Answer::new(batch.shape);
     Contestant::new(peer, &batch)?.first_call(&batch, &mut answer)?;
 

@@ -50,8 +50,8 @@ fn run() -> Result<()> {
 
 fn compare(options: &Options) -> Result<()> {
     let mut report = Report::new(options)?;
-    for peer in peers::of(Op::Sample) {
-        check::frequencies(peer)?;
+    for op in [Op::Sample, Op::Draws, Op::AliasBuild, Op::AliasDraws] {
+        peers::of(op).try_for_each(check::frequencies)?;
     }
     accuracy::compare(options.accuracy_csv.as_deref())?;
     for shape in SHAPES {
@@ -60,7 +60,7 @@ fn compare(options: &Options) -> Result<()> {
             batch.export(folder)?;
         }
         let mut answer = Answer::new(shape);
-        for op in [Op::Softmax, Op::Sample, Op::Argmax] {
+        for op in Op::ALL.into_iter().filter(|op| op.takes(shape.rows)) {
             report.add(op, shape, &race(op, &batch, &mut answer, options)?)?;
         }
     }

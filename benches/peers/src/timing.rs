@@ -43,7 +43,7 @@ impl Contestant {
 
     /// The call whose answer is looked at.
     pub fn first_call(&mut self, batch: &Batch, answer: &mut Answer) -> Result<()> {
-        answer.clear();
+        answer.clear(self.peer.op, batch);
         self.first = self.time(batch, answer)?;
         self.task.fetch(answer)
     }

@@ -1,7 +1,10 @@
 //! kelvin, on its best level (`KELVIN_LEVEL` lowers it).
 
-use kelvin::{Draw, Key, RowError, Rows, RowsMut, Temperature};
+use kelvin::{AliasTable, Draw, Key, RowError, Rows, RowsMut, Temperature, Uniforms};
+use rand::rngs::Xoshiro256PlusPlus;
+use rand::{Rng, SeedableRng};
 
+use super::weighted::probs;
 use crate::Result;
 use crate::batch::{Answer, Batch, TEMPERATURE};
 use crate::peer::Task;
@@ -16,8 +19,24 @@ impl Task for Softmax {
     fn call(&mut self, batch: &Batch, answer: &mut Answer) -> Result<()> {
         let vocab = batch.shape.vocab;
         let logits = Rows::new(&batch.logits, vocab)?;
-        let failed = kelvin::softmax(logits, &[self.0], &mut RowsMut::new(&mut answer.probs, vocab)?)?;
-        failed.first().map_or(Ok(()), |&error| Err(error.into()))
+        none_of(&kelvin::softmax(logits, &[self.0], &mut RowsMut::new(&mut answer.probs, vocab)?)?)
+    }
+}
+
+fn none_of(failed: &[RowError]) -> Result<()> {
+    failed.first().map_or(Ok(()), |&error| Err(error.into()))
+}
+
+pub fn softmax_in_place(_: &Batch) -> Result<Box<dyn Task>> {
+    Ok(Box::new(SoftmaxInPlace(Temperature::new(TEMPERATURE)?)))
+}
+
+struct SoftmaxInPlace(Temperature);
+
+impl Task for SoftmaxInPlace {
+    fn call(&mut self, batch: &Batch, answer: &mut Answer) -> Result<()> {
+        let mut rows = RowsMut::new(&mut answer.probs, batch.shape.vocab)?;
+        none_of(&kelvin::softmax_in_place(&mut rows, &[self.0])?)
     }
 }
 
@@ -71,6 +90,65 @@ impl Task for Argmax {
     fn fetch(&self, answer: &mut Answer) -> Result<()> {
         for (token, best) in answer.tokens.iter_mut().zip(&self.0) {
             *token = (*best)?;
+        }
+        Ok(())
+    }
+}
+
+pub fn draws(batch: &Batch) -> Result<Box<dyn Task>> {
+    let keys = (0..batch.shape.rows as u64).map(|seed| Key { seed, position: 0 }).collect();
+    Ok(Box::new(Draws { temperature: Temperature::new(TEMPERATURE)?, keys }))
+}
+
+struct Draws {
+    temperature: Temperature,
+    keys: Vec<Key>,
+}
+
+impl Task for Draws {
+    fn call(&mut self, batch: &Batch, answer: &mut Answer) -> Result<()> {
+        self.keys.iter_mut().for_each(|key| key.position += 1);
+        let logits = Rows::new(&batch.logits, batch.shape.vocab)?;
+        let keys = Uniforms::Keys(&self.keys);
+        none_of(&kelvin::sample_many(logits, &[self.temperature], keys, &mut answer.tokens)?)
+    }
+}
+
+pub fn alias_build(batch: &Batch) -> Result<Box<dyn Task>> {
+    Ok(Box::new(AliasBuild { probs: probs(batch.first_row()), table: AliasTable::default() }))
+}
+
+struct AliasBuild {
+    probs: Vec<f32>,
+    table: AliasTable,
+}
+
+impl Task for AliasBuild {
+    fn call(&mut self, batch: &Batch, _: &mut Answer) -> Result<()> {
+        Ok(self.table.rebuild_from_probs(Rows::new(&self.probs, batch.shape.vocab)?, 0)?)
+    }
+
+    fn fetch(&self, answer: &mut Answer) -> Result<()> {
+        Ok(self.table.draw_keyed(Key { seed: 0, position: 0 }, &mut answer.tokens)?)
+    }
+}
+
+pub fn alias_draws(batch: &Batch) -> Result<Box<dyn Task>> {
+    let probs = probs(batch.first_row());
+    let table = AliasTable::from_probs(Rows::new(&probs, batch.shape.vocab)?, 0)?;
+    Ok(Box::new(AliasDraws { table, generator: Xoshiro256PlusPlus::seed_from_u64(0) }))
+}
+
+struct AliasDraws {
+    table: AliasTable,
+    generator: Xoshiro256PlusPlus,
+}
+
+impl Task for AliasDraws {
+    /// One by one, with the generator that the other table has.
+    fn call(&mut self, _: &Batch, answer: &mut Answer) -> Result<()> {
+        for token in &mut answer.tokens {
+            *token = self.table.draw(self.generator.next_u64())?;
         }
         Ok(())
     }

@@ -5,11 +5,24 @@ use rand::{RngExt, SeedableRng};
 
 use crate::Result;
 use crate::batch::{Batch, TEMPERATURE};
-use crate::peer::{Task, choose_by_row, softmax_by_row};
+use crate::peer::{Task, choose_by_row, softmax_by_row, softmax_in_place_by_row};
 
 pub fn softmax(_: &Batch) -> Result<Box<dyn Task>> {
     softmax_by_row(|row, probs| {
         softmax_row(row, probs);
+        Ok(())
+    })
+}
+
+pub fn softmax_in_place(_: &Batch) -> Result<Box<dyn Task>> {
+    softmax_in_place_by_row(|row| {
+        let max = max(row);
+        let mut sum = 0.0;
+        for x in row.iter_mut() {
+            *x = ((*x - max) / TEMPERATURE).exp();
+            sum += *x;
+        }
+        normalize(row, sum);
         Ok(())
     })
 }
@@ -31,14 +44,22 @@ pub fn argmax(_: &Batch) -> Result<Box<dyn Task>> {
 }
 
 fn softmax_row(row: &[f32], probs: &mut [f32]) {
-    let max = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let max = max(row);
     let mut sum = 0.0;
     for (p, x) in probs.iter_mut().zip(row) {
         *p = ((x - max) / TEMPERATURE).exp();
         sum += *p;
     }
-    for p in probs {
-        *p /= sum;
+    normalize(probs, sum);
+}
+
+fn max(row: &[f32]) -> f32 {
+    row.iter().copied().fold(f32::NEG_INFINITY, f32::max)
+}
+
+fn normalize(weights: &mut [f32], sum: f32) {
+    for w in weights {
+        *w /= sum;
     }
 }
 

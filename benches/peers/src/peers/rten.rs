@@ -8,7 +8,7 @@ use rten_vecmath::Softmax;
 use super::naive::scan;
 use crate::Result;
 use crate::batch::{Batch, TEMPERATURE};
-use crate::peer::{Task, choose_by_row, softmax_by_row};
+use crate::peer::{Task, choose_by_row, softmax_by_row, softmax_in_place_by_row};
 
 pub fn softmax(_: &Batch) -> Result<Box<dyn Task>> {
     softmax_by_row(|row, probs| {
@@ -30,6 +30,14 @@ pub fn sample(batch: &Batch) -> Result<Box<dyn Task>> {
     })
 }
 
+pub fn softmax_in_place(_: &Batch) -> Result<Box<dyn Task>> {
+    softmax_in_place_by_row(|row| {
+        scale_in_place(row);
+        Softmax::new_mut(row).dispatch();
+        Ok(())
+    })
+}
+
 pub fn softmax_row(row: &[f32], probs: &mut [f32]) {
     scale(row, probs);
     Softmax::new_mut(probs).dispatch();
@@ -40,4 +48,9 @@ pub fn scale(row: &[f32], scaled: &mut [f32]) {
     for (y, x) in scaled.iter_mut().zip(row) {
         *y = x * factor;
     }
+}
+
+pub fn scale_in_place(row: &mut [f32]) {
+    let factor = 1.0 / TEMPERATURE;
+    row.iter_mut().for_each(|x| *x *= factor);
 }

@@ -3,19 +3,35 @@
 
 use tract_linalg::Func;
 
-use super::rten::scale;
+use super::rten::{scale, scale_in_place};
 use crate::Result;
 use crate::batch::Batch;
-use crate::peer::{Task, softmax_by_row};
+use crate::peer::{Task, softmax_by_row, softmax_in_place_by_row};
 
 pub fn softmax(_: &Batch) -> Result<Box<dyn Task>> {
+    let normalize = normalize()?;
+    softmax_by_row(move |row, probs| {
+        scale(row, probs);
+        normalize(probs)
+    })
+}
+
+pub fn softmax_in_place(_: &Batch) -> Result<Box<dyn Task>> {
+    let normalize = normalize()?;
+    softmax_in_place_by_row(move |row| {
+        scale_in_place(row);
+        normalize(row)
+    })
+}
+
+/// The softmax of logits where they lie, at T = 1.
+fn normalize() -> Result<impl Fn(&mut [f32]) -> Result<()> + Sync> {
     let max = Func::ReduceMax.reduce_f32()?;
     let exponentials = Func::Softmax2.map_reduce_f32()?;
     let multiply = Func::MulByScalar.ew_f32_param()?;
-    softmax_by_row(move |row, probs| {
-        scale(row, probs);
-        let max = max.run(probs)?;
-        let sum = exponentials.run_with_params(probs, max)?;
-        Ok(multiply.run_with_params(probs, sum.recip())?)
+    Ok(move |row: &mut [f32]| {
+        let max = max.run(row)?;
+        let sum = exponentials.run_with_params(row, max)?;
+        Ok(multiply.run_with_params(row, sum.recip())?)
     })
 }

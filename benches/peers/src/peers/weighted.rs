@@ -1,36 +1,85 @@
-//! rand's weighted index and rand_distr's alias table, each built of a row's softmax for one draw.
+//! rand's weighted index and rand_distr's alias table, each built of a row's softmax.
 
 use rand::SeedableRng;
 use rand::distr::Distribution;
 use rand::distr::weighted::WeightedIndex;
-use rand::rngs::StdRng;
+use rand::rngs::{StdRng, Xoshiro256PlusPlus};
 use rand_distr::weighted::WeightedAliasIndex;
 
 use super::rten::softmax_row;
 use crate::Result;
-use crate::batch::Batch;
-use crate::peer::{Task, choose_by_row};
+use crate::batch::{Answer, Batch};
+use crate::peer::{Task, draw_by_row};
 
 pub fn index(batch: &Batch) -> Result<Box<dyn Task>> {
     let vocab = batch.shape.vocab;
-    choose_by_row(|seed| {
+    draw_by_row(|seed| {
         let mut generator = StdRng::seed_from_u64(seed);
         let mut probs = vec![0.0; vocab];
-        move |row: &[f32]| {
+        move |row: &[f32], tokens: &mut [u32]| {
             softmax_row(row, &mut probs);
-            Ok(WeightedIndex::new(&probs)?.sample(&mut generator) as u32)
+            let index = WeightedIndex::new(&probs)?;
+            tokens.fill_with(|| index.sample(&mut generator) as u32);
+            Ok(())
         }
     })
 }
 
 /// The table takes the probabilities: each row's are a new vector.
 pub fn alias(_: &Batch) -> Result<Box<dyn Task>> {
-    choose_by_row(|seed| {
+    draw_by_row(|seed| {
         let mut generator = StdRng::seed_from_u64(seed);
-        move |row: &[f32]| {
-            let mut probs = vec![0.0; row.len()];
-            softmax_row(row, &mut probs);
-            Ok(WeightedAliasIndex::new(probs)?.sample(&mut generator) as u32)
+        move |row: &[f32], tokens: &mut [u32]| {
+            let index = WeightedAliasIndex::new(probs(row))?;
+            tokens.fill_with(|| index.sample(&mut generator) as u32);
+            Ok(())
         }
     })
+}
+
+pub fn alias_build(batch: &Batch) -> Result<Box<dyn Task>> {
+    Ok(Box::new(AliasBuild { probs: probs(batch.first_row()), table: None }))
+}
+
+struct AliasBuild {
+    probs: Vec<f32>,
+    table: Option<WeightedAliasIndex<f32>>,
+}
+
+impl Task for AliasBuild {
+    /// With a copy of the weights, which the table keeps.
+    fn call(&mut self, _: &Batch, _: &mut Answer) -> Result<()> {
+        self.table = Some(WeightedAliasIndex::new(self.probs.clone())?);
+        Ok(())
+    }
+
+    fn fetch(&self, answer: &mut Answer) -> Result<()> {
+        let table = self.table.as_ref().ok_or("not called yet")?;
+        let mut generator = Xoshiro256PlusPlus::seed_from_u64(0);
+        answer.tokens.fill_with(|| table.sample(&mut generator) as u32);
+        Ok(())
+    }
+}
+
+pub fn alias_draws(batch: &Batch) -> Result<Box<dyn Task>> {
+    let table = WeightedAliasIndex::new(probs(batch.first_row()))?;
+    Ok(Box::new(AliasDraws { table, generator: Xoshiro256PlusPlus::seed_from_u64(0) }))
+}
+
+struct AliasDraws {
+    table: WeightedAliasIndex<f32>,
+    generator: Xoshiro256PlusPlus,
+}
+
+impl Task for AliasDraws {
+    fn call(&mut self, _: &Batch, answer: &mut Answer) -> Result<()> {
+        answer.tokens.fill_with(|| self.table.sample(&mut self.generator) as u32);
+        Ok(())
+    }
+}
+
+pub fn probs(row: &[f32]) -> Vec<f32> {
+    let mut probs = vec![0.0; row.len()];
+    softmax_row(row, &mut probs);
+    probs
 }

@@ -93,6 +93,7 @@ pub struct Data {
     pub default_all: Option<Vec<Line>>,
     pub native: Option<Vec<Line>>,
     pub python: Option<Vec<Line>>,
+    /// Those in Rust, then those in Python.
     pub accuracy: Option<Vec<Accuracy>>,
     /// Lines of `what: which`.
     pub machine: Option<String>,
@@ -104,6 +105,11 @@ impl Data {
     pub fn read(folder: &Path) -> Result<Self> {
         let lines = |name: &str| read(&folder.join(name), Line::HEAD, Line::parse);
         let commands = text(&folder.join("commands.tsv"))?.unwrap_or_default();
+        let accuracies = |name: &str| read(&folder.join(name), Accuracy::HEAD, Accuracy::parse);
+        let mut accuracy = accuracies("accuracy.csv")?;
+        if let Some(accuracy) = &mut accuracy {
+            accuracy.extend(accuracies("python-accuracy.csv")?.unwrap_or_default());
+        }
         let split = |line: &str| line.split_once('\t').map(|(file, command)| (file.into(), command.into()));
         Ok(Self {
             roofline: lines("roofline.csv")?,
@@ -112,7 +118,7 @@ impl Data {
             default_all: lines("default-all.csv")?,
             native: lines("native.csv")?,
             python: lines("python.csv")?,
-            accuracy: read(&folder.join("accuracy.csv"), Accuracy::HEAD, Accuracy::parse)?,
+            accuracy,
             machine: text(&folder.join("machine.txt"))?,
             commands: commands.lines().filter_map(split).collect(),
         })

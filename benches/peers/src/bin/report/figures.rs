@@ -12,13 +12,16 @@ use crate::lines::{Lines, Series};
 use crate::style::{OURS, OURS_LIGHT, THEIRS, THEIRS_LIGHT, THIRD, short};
 use crate::tables::{against, distinct};
 
+/// The operations of peers that have a chart each.
+pub const CHARTED: [&str; 3] = ["sample", "softmax", "argmax"];
+
 /// The vocabulary, and the two numbers of rows, of the charts of peers.
 const VOCAB: usize = 128_256;
 const ROWS: [usize; 2] = [1, 64];
 
 /// Draws what there is data for, takes away what there is none for; the names of those drawn.
 pub fn draw_all(data: &Data, folder: &Path) -> Result<Vec<&'static str>> {
-    let peers = ["sample", "softmax", "argmax"].map(|op| (op, peers(op, &data.peers())));
+    let peers = CHARTED.map(|op| (op, peers(op, &data.peers())));
     let mut drawn = vec![];
     for (name, chart) in peers.into_iter().chain([("limit", limit(data.roofline.as_deref()))]) {
         if keep(chart.as_ref(), name, folder, Bars::draw)? {

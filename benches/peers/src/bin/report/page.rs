@@ -1,6 +1,7 @@
 //! BENCHMARKS.md, from its head to the notes.
 
 use crate::data::{Data, Line};
+use crate::figures::CHARTED;
 use crate::tables;
 
 const NOTES: &str = include_str!("../../../notes.md");
@@ -78,9 +79,10 @@ fn limit(data: &Data, drawn: &[&str]) -> String {
 fn peers(data: &Data, drawn: &[&str]) -> String {
     let mut text = String::from(
         "## Against the peers\n\nIn brackets: how many times kelvin's time. `-`: a call takes more than a second, and \
-         was not timed.\n`./run` uses the Python packages of [requirements.txt](benches/peers/python/requirements.txt).\n\n",
+         was not timed.\n`draws`: 1000 tokens of each row, with replacement, from logits. `alias_build`: a table from \
+         probabilities; `alias_draws`:\n1000 tokens from a table that exists.\n`./run` uses the Python packages of [requirements.txt](benches/peers/python/requirements.txt).\n\n",
     );
-    for op in ["sample", "softmax", "argmax"] {
+    for op in CHARTED {
         text += &chart(op, &format!("{op}: time per row"), drawn);
     }
     text += "### Default build, 1 thread\n\n";
@@ -89,20 +91,21 @@ fn peers(data: &Data, drawn: &[&str]) -> String {
             text += &format!("{}\n", missing(file));
         }
     }
-    text += &three(&data.peers());
+    text += &by_op(&data.peers());
     for (head, file, lines) in [
         ("Default build, all threads", "default-all.csv", &data.default_all),
         ("Native build (`-C target-cpu=native`), 1 thread", "native.csv", &data.native),
     ] {
-        let tables = lines.as_ref().map(|lines| three(&lines.iter().collect::<Vec<_>>()));
+        let tables = lines.as_ref().map(|lines| by_op(&lines.iter().collect::<Vec<_>>()));
         text += &format!("\n### {head}\n\n{}", tables.unwrap_or_else(|| missing(file)));
     }
     text
 }
 
-fn three(lines: &[&Line]) -> String {
-    let ops = ["sample", "softmax", "argmax"].into_iter();
-    let ops = ops.filter(|op| lines.iter().any(|line| line.op == *op));
+/// The operations that have a chart, then the others.
+fn by_op(lines: &[&Line]) -> String {
+    let others = ["softmax_in_place", "draws", "alias_build", "alias_draws"];
+    let ops = CHARTED.into_iter().chain(others).filter(|op| lines.iter().any(|line| line.op == *op));
     ops.map(|op| tables::peers(op, lines)).collect::<Vec<_>>().join("\n")
 }
 

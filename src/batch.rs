@@ -130,6 +130,14 @@ pub(crate) fn check_length(of: &'static str, expected: usize, found: usize) -> R
     if found == expected { Ok(()) } else { Err(Error::Length { of, expected, found }) }
 }
 
+pub(crate) fn check_uniforms(expected: usize, uniforms: &[f64]) -> Result<(), Error> {
+    check_length("uniforms", expected, uniforms.len())?;
+    match uniforms.iter().position(|u| !(0.0..1.0).contains(u)) {
+        Some(index) => Err(Error::Uniform { index, value: uniforms[index] }),
+        None => Ok(()),
+    }
+}
+
 /// Below this many logits a batch stays on the caller's thread: waking another takes longer. (Measured on two cores
 /// with AVX-512: sharing 4 x 128256 takes 0.7 to 0.9 x the time, 3 x 128256 up to 1.4 x.)
 #[cfg(all(feature = "rayon", not(target_family = "wasm")))]

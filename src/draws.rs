@@ -20,7 +20,7 @@ mod tree;
 mod urn;
 pub(crate) mod without_replacement;
 
-use crate::batch::check_length;
+use crate::batch::{check_length, check_uniforms};
 use crate::key::to_uniform;
 use crate::{Error, Key};
 
@@ -40,12 +40,7 @@ impl<'a> Uniforms<'a> {
         check_length("tokens", rows * draws, tokens)?;
         match self {
             Self::Keys(keys) => check_length("keys", rows, keys.len())?,
-            Self::Given(uniforms) => {
-                check_length("uniforms", tokens, uniforms.len())?;
-                if let Some(index) = uniforms.iter().position(|u| !(0.0..1.0).contains(u)) {
-                    return Err(Error::Uniform { row: index / draws.max(1), value: uniforms[index] });
-                }
-            }
+            Self::Given(uniforms) => check_uniforms(tokens, uniforms)?,
         }
         Ok(draws)
     }

@@ -34,8 +34,8 @@ pub enum Error {
     },
     /// A uniform outside [0, 1), or NaN.
     Uniform {
-        /// The row it was meant for.
-        row: usize,
+        /// Which of those given.
+        index: usize,
         /// The value given.
         value: f64,
     },
@@ -58,8 +58,8 @@ impl fmt::Display for Error {
             Self::Temperature { value } => {
                 write!(f, "a temperature of {value}: it must be 0 or more")
             }
-            Self::Uniform { row, value } => {
-                write!(f, "row {row}: a uniform of {value}: it must lie in [0, 1)")
+            Self::Uniform { index, value } => {
+                write!(f, "uniform {index} is {value}: it must lie in [0, 1)")
             }
             Self::Level => f.write_str("no such level on this CPU"),
         }

@@ -16,7 +16,7 @@
 use core::f64::consts::LN_2;
 
 use crate::argmax::greatest;
-use crate::batch::{Batch, check_length, diagnose};
+use crate::batch::{Batch, check_uniforms, diagnose};
 use crate::blocks::{BLOCK, GROUP, for_each_block, groups, prefetch_group, with_block};
 use crate::simd::{LANES, Simd, dispatch};
 use crate::summary::{Summary, Total, summarize_row, with_summaries};
@@ -135,14 +135,6 @@ impl Level {
             );
             draw.ok_or_else(|| diagnose_weights(index, row))
         })
-    }
-}
-
-fn check_uniforms(rows: usize, uniforms: &[f64]) -> Result<(), Error> {
-    check_length("uniforms", rows, uniforms.len())?;
-    match uniforms.iter().position(|u| !(0.0..1.0).contains(u)) {
-        Some(row) => Err(Error::Uniform { row, value: uniforms[row] }),
-        None => Ok(()),
     }
 }
 

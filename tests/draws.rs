@@ -235,8 +235,8 @@ fn calls_that_do_not_fit() {
     let mut tokens = [7; 3];
     let t = [Temperature::ONE];
     let uniforms = [0.1, 0.2, 1.0];
-    let outside = Error::Uniform { row: 0, value: 1.0 };
-    assert_eq!(sample_many(logits, &t, Uniforms::Given(&uniforms), &mut tokens), Err(outside));
+    let outside = |index| Error::Uniform { index, value: 1.0 };
+    assert_eq!(sample_many(logits, &t, Uniforms::Given(&uniforms), &mut tokens), Err(outside(2)));
     let length = Error::Length { of: "uniforms", expected: 3, found: 2 };
     assert_eq!(sample_many(logits, &t, Uniforms::Given(&uniforms[..2]), &mut tokens), Err(length));
     let length = Error::Length { of: "keys", expected: 1, found: 0 };
@@ -246,9 +246,9 @@ fn calls_that_do_not_fit() {
     assert_eq!(sample_many(two, &t, Uniforms::Keys(&[KEY, KEY]), &mut tokens), Err(length));
     assert_eq!(tokens, [7; 3]);
     let cdf = Cdf::new(logits, 0, t[0]).expect("servable");
-    assert_eq!(cdf.draw(1.0), Err(outside));
+    assert_eq!(cdf.draw(1.0), Err(outside(0)));
     assert!(matches!(cdf.draw(f64::NAN), Err(Error::Uniform { .. })));
-    assert_eq!(cdf.draw_many(&uniforms, &mut tokens), Err(outside));
+    assert_eq!(cdf.draw_many(&uniforms, &mut tokens), Err(outside(2)));
     assert_eq!(Cdf::default().draw(0.5), Err(Error::Vocab { vocab: 0 }));
     assert_eq!(Cdf::default().draw_keyed(KEY, &mut tokens), Err(Error::Vocab { vocab: 0 }));
     assert_eq!(tokens, [7; 3]);
@@ -281,7 +281,7 @@ fn counts_are_those_of_the_draws() {
     assert_eq!(Cdf::default().counts(KEY, 9), []);
     assert_eq!(Cdf::default().counts_of(&[0.5]), Err(Error::Vocab { vocab: 0 }));
     let cdf = Cdf::new(one(&row), 0, temperature(0.5)).expect("servable");
-    assert_eq!(cdf.counts_of(&[0.5, -0.5]), Err(Error::Uniform { row: 0, value: -0.5 }));
+    assert_eq!(cdf.counts_of(&[0.5, -0.5]), Err(Error::Uniform { index: 1, value: -0.5 }));
 }
 
 #[test]

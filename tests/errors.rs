@@ -76,12 +76,12 @@ fn calls() {
     assert_eq!(sample(rows, &ONE, &[0.0; 2], &mut draws), length("uniforms", 3, 2));
     assert_eq!(sample(rows, &ONE, &[0.0; 3], &mut draws[..2]), length("draws", 3, 2));
     for value in [1.0, -0.1, f64::INFINITY, -f64::MIN_POSITIVE] {
-        let error = Err(Error::Uniform { row: 1, value });
+        let error = Err(Error::Uniform { index: 1, value });
         assert_eq!(sample(rows, &ONE, &[0.0, value, 0.0], &mut draws), error);
         assert_eq!(sample_from_probs(rows, &[0.0, value, 0.0], &mut draws), error);
     }
     let error = sample(rows, &ONE, &[0.0, f64::NAN, 0.0], &mut draws).unwrap_err();
-    assert_eq!(error.to_string(), "row 1: a uniform of NaN: it must lie in [0, 1)");
+    assert_eq!(error.to_string(), "uniform 1 is NaN: it must lie in [0, 1)");
     assert_eq!(draws, [untouched; 3]);
     assert_eq!(argmax(rows, &mut [Ok(0)]), length("tokens", 3, 1));
     assert_eq!(log_sum_exp(rows, &ONE, &mut [Ok(0.0)]), length("sums", 3, 1));
@@ -218,13 +218,13 @@ fn bad_weights() {
 }
 
 #[test]
-fn a_bad_uniform_is_reported_with_its_row() {
+fn a_bad_uniform_is_reported_with_its_index() {
     let data = [0.0_f32; 12];
     let rows = Rows::new(&data, 4).expect("three rows");
     for at in 0..6 {
         let (mut uniforms, mut tokens) = ([0.5; 6], [77; 6]);
         uniforms[at] = 1.0;
-        let error = Err(Error::Uniform { row: at / 2, value: 1.0 });
+        let error = Err(Error::Uniform { index: at, value: 1.0 });
         assert_eq!(sample_many(rows, &ONE, Uniforms::Given(&uniforms), &mut tokens), error);
         assert_eq!(sample_without_replacement(rows, &ONE, Uniforms::Given(&uniforms), &mut tokens), error);
         assert_eq!(tokens, [77; 6]);

@@ -11,7 +11,7 @@
 
 use super::guide::Guide;
 use super::search::{Prefixes, first_lanes_above, last_not_above};
-use crate::batch::check_length;
+use crate::batch::{check_length, check_uniforms};
 use crate::blocks::BLOCK;
 use crate::key::to_uniform;
 use crate::simd::{LANES, Simd, dispatch};
@@ -170,10 +170,7 @@ impl Cdf {
         if self.vocab == 0 {
             return Err(Error::Vocab { vocab: 0 });
         }
-        match uniforms.iter().find(|u| !(0.0..1.0).contains(*u)) {
-            Some(&value) => Err(Error::Uniform { row: 0, value }),
-            None => Ok(()),
-        }
+        check_uniforms(uniforms.len(), uniforms)
     }
 
     /// The tokens of a key's uniforms.

@@ -12,6 +12,7 @@ mod output;
 pub mod reference;
 mod rows;
 mod sample;
+mod scratch;
 mod simd;
 mod softmax;
 mod summary;

@@ -13,12 +13,13 @@
 
 mod in_place;
 
-use core::cell::RefCell;
+use core::cell::Cell;
 
 use crate::argmax::greatest;
 use crate::batch::Batch;
 use crate::blocks::{BLOCK, GROUP, padded, prefetch_group, prefetch_in_second_pass};
 use crate::output::map_vectors;
+use crate::scratch::with_scratch;
 use crate::simd::{LANES, Simd, WIDTH, dispatch};
 use crate::summary::{Summary, for_each_share, with_summaries};
 use crate::temperature::one_hot;
@@ -87,16 +88,16 @@ impl Level {
     }
 }
 
-/// Lends the thread's scratch row, as long as the output: kept, so that only a longer row than any before allocates.
+/// Lends the thread's scratch row, as long as the output.
 ///
 /// It begins half a page from where the output does: a load waits for a store before it that has the same place in its
 /// page. (And where the output's cache lines begin, so do its own.)
 fn with_weights<R>(out: &mut [f32], kernel: impl FnOnce(&mut [f32], &mut [f32]) -> R) -> R {
     const PAGE: usize = 4096 / size_of::<f32>();
     thread_local! {
-        static WEIGHTS: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
+        static WEIGHTS: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
     }
-    WEIGHTS.with_borrow_mut(|weights| {
+    with_scratch(&WEIGHTS, |weights| {
         weights.resize(weights.len().max(out.len() + PAGE), 0.0);
         let place = |data: &[f32]| data.as_ptr().addr() / size_of::<f32>();
         let start = place(out).wrapping_add(PAGE / 2).wrapping_sub(place(weights)) % PAGE;

@@ -1,10 +1,11 @@
 //! Blocks to rows: the sum of each block's weights is all that is kept of it.
 
-use core::cell::RefCell;
+use core::cell::Cell;
 use core::ops::Range;
 
 use crate::Logit;
 use crate::blocks::{BLOCK, GROUP, for_each_block, prefetch_group};
+use crate::scratch::with_scratch;
 use crate::simd::Simd;
 use crate::weights::{Factor, summarize};
 
@@ -184,14 +185,12 @@ pub(crate) fn for_each_share(
     true
 }
 
-thread_local! {
-    /// The summaries of the row at hand: kept, so that only a longer row than any before allocates.
-    static SUMMARIES: RefCell<Vec<Summary>> = const { RefCell::new(Vec::new()) };
-}
-
-/// Lends the thread's summaries, emptied.
+/// Lends the thread's summaries of a row, emptied.
 pub(crate) fn with_summaries<R>(kernel: impl FnOnce(&mut Vec<Summary>) -> R) -> R {
-    SUMMARIES.with_borrow_mut(|summaries| {
+    thread_local! {
+        static SUMMARIES: Cell<Vec<Summary>> = const { Cell::new(Vec::new()) };
+    }
+    with_scratch(&SUMMARIES, |summaries| {
         summaries.clear();
         kernel(summaries)
     })

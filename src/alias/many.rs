@@ -1,9 +1,10 @@
 //! A batch of rows, each drawn from by a table of its own.
 
-use core::cell::RefCell;
+use core::cell::Cell;
 
 use super::AliasTable;
 use crate::batch::{Temperatures, check_length, for_each_draws};
+use crate::scratch::with_scratch;
 use crate::{Error, Key, Level, Logit, RowError, Rows, Temperature};
 
 /// Where the random words of a batch come from, for any number of draws per row.
@@ -119,11 +120,6 @@ impl Level {
     }
 }
 
-thread_local! {
-    /// Kept, so that only a longer row than any before allocates.
-    static TABLE: RefCell<AliasTable> = RefCell::new(AliasTable::default());
-}
-
 fn draw_rows(
     rows: usize,
     vocab: usize,
@@ -131,9 +127,12 @@ fn draw_rows(
     tokens: &mut [u32],
     rebuild: impl Fn(&mut AliasTable, usize) -> Result<(), RowError> + Sync,
 ) -> Result<Vec<RowError>, Error> {
+    thread_local! {
+        static TABLE: Cell<AliasTable> = Cell::default();
+    }
     let draws = words.draws(rows, tokens.len())?;
     Ok(for_each_draws(tokens, draws, vocab, |row, tokens| {
-        TABLE.with_borrow_mut(|table| {
+        with_scratch(&TABLE, |table| {
             rebuild(table, row)?;
             match words {
                 Words::Given(words) => table.draw_many(&words[row * draws..][..draws], tokens),

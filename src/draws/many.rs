@@ -1,11 +1,12 @@
 //! A batch of rows, many draws each; and their counts.
 
-use core::cell::RefCell;
+use core::cell::Cell;
 
 use super::Uniforms;
 use super::cdf::Cdf;
 use crate::batch::{Temperatures, for_each_draws};
 use crate::key::to_uniform;
+use crate::scratch::with_scratch;
 use crate::{Error, Key, Level, Logit, RowError, Rows, Temperature};
 
 /// Draws many tokens from each row, independently ("with replacement").
@@ -198,11 +199,6 @@ impl Level {
     }
 }
 
-thread_local! {
-    /// Kept, so that only a longer row than any before allocates.
-    static CDF: RefCell<Cdf> = RefCell::new(Cdf::default());
-}
-
 fn draw_rows(
     rows: usize,
     vocab: usize,
@@ -210,9 +206,12 @@ fn draw_rows(
     tokens: &mut [u32],
     rebuild: impl Fn(&mut Cdf, usize) -> Result<(), RowError> + Sync,
 ) -> Result<Vec<RowError>, Error> {
+    thread_local! {
+        static CDF: Cell<Cdf> = Cell::default();
+    }
     let draws = uniforms.draws(rows, tokens.len())?;
     Ok(for_each_draws(tokens, draws, vocab, |row, tokens| {
-        CDF.with_borrow_mut(|cdf| {
+        with_scratch(&CDF, |cdf| {
             rebuild(cdf, row)?;
             match uniforms {
                 Uniforms::Given(uniforms) => cdf.search(&uniforms[row * draws..][..draws], tokens),

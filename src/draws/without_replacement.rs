@@ -1,6 +1,6 @@
 //! Distinct tokens from one row, in draw order: exact successive sampling.
 
-use core::cell::RefCell;
+use core::cell::Cell;
 
 use super::Uniforms;
 use super::source::{Softmax, Weights};
@@ -8,6 +8,7 @@ use super::urn::Urn;
 use crate::argmax::greatest;
 use crate::batch::{Temperatures, diagnose, for_each_draws};
 use crate::sample::diagnose_weights;
+use crate::scratch::with_scratch;
 use crate::simd::{Simd, dispatch};
 use crate::{Error, Level, Logit, RowError, Rows, Temperature};
 
@@ -95,7 +96,7 @@ impl Level {
                 return single(index, token as u32, tokens);
             };
             let source = Softmax(*factor);
-            URN.with_borrow_mut(|urn| {
+            with_scratch(&URN, |urn| {
                 dispatch!(self, simd => urn.draw(simd, source, row, &mut uniforms.row(index, draws), tokens))
             })
             .map_err(|available| shortage(index, tokens.len(), available, || diagnose(index, row)))
@@ -116,7 +117,7 @@ impl Level {
         let draws = uniforms.draws(probs.rows(), tokens.len())?;
         Ok(for_each_draws(tokens, draws, probs.vocab(), |index, tokens| {
             let row = probs.row(index);
-            URN.with_borrow_mut(|urn| {
+            with_scratch(&URN, |urn| {
                 dispatch!(self, simd => urn.draw(simd, Weights, row, &mut uniforms.row(index, draws), tokens))
             })
             .map_err(|available| shortage(index, tokens.len(), available, || diagnose_weights(index, row)))
@@ -143,6 +144,5 @@ fn single(row: usize, token: u32, tokens: &mut [u32]) -> Result<(), RowError> {
 }
 
 thread_local! {
-    /// Kept, so that only a longer row than any before allocates.
-    static URN: RefCell<Urn> = RefCell::new(Urn::default());
+    static URN: Cell<Urn> = Cell::default();
 }

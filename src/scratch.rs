@@ -1,0 +1,17 @@
+//! Memory that each thread keeps from call to call.
+
+use std::cell::Cell;
+use std::thread::LocalKey;
+
+/// Lends the thread's own, with whatever the last borrower left in it, so that only a longer row than any before
+/// allocates. (Where the thread is ending, and may have dropped it, it is new.)
+pub(crate) fn with_scratch<T: Default, R>(
+    kept: &'static LocalKey<Cell<T>>,
+    kernel: impl FnOnce(&mut T) -> R,
+) -> R {
+    let mut scratch = kept.try_with(Cell::take).unwrap_or_default();
+    let result = kernel(&mut scratch);
+    // An error: there is no place to keep it any more.
+    let _ = kept.try_with(|place| place.set(scratch));
+    result
+}

@@ -17,7 +17,7 @@ use core::cell::Cell;
 
 use crate::argmax::greatest;
 use crate::batch::Batch;
-use crate::blocks::{BLOCK, GROUP, padded, prefetch_group, prefetch_in_second_pass};
+use crate::blocks::{BLOCK, GROUP, PAGE, padded, prefetch_group, prefetch_in_second_pass};
 use crate::output::map_vectors;
 use crate::scratch::with_scratch;
 use crate::simd::{LANES, Simd, WIDTH, dispatch};
@@ -93,14 +93,14 @@ impl Level {
 /// It begins half a page from where the output does: a load waits for a store before it that has the same place in its
 /// page. (And where the output's cache lines begin, so do its own.)
 fn with_weights<R>(out: &mut [f32], kernel: impl FnOnce(&mut [f32], &mut [f32]) -> R) -> R {
-    const PAGE: usize = 4096 / size_of::<f32>();
+    const IN_PAGE: usize = PAGE / size_of::<f32>();
     thread_local! {
         static WEIGHTS: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
     }
     with_scratch(&WEIGHTS, |weights| {
-        weights.resize(weights.len().max(out.len() + PAGE), 0.0);
+        weights.resize(weights.len().max(out.len() + IN_PAGE), 0.0);
         let place = |data: &[f32]| data.as_ptr().addr() / size_of::<f32>();
-        let start = place(out).wrapping_add(PAGE / 2).wrapping_sub(place(weights)) % PAGE;
+        let start = place(out).wrapping_add(IN_PAGE / 2).wrapping_sub(place(weights)) % IN_PAGE;
         let weights = &mut weights[start..][..out.len()];
         kernel(out, weights)
     })

@@ -85,8 +85,8 @@ pub(crate) fn prefetch_lines<const LEN: usize, S: Simd, T>(simd: S, data: &[T], 
 /// at an even pace: the second pass, which has its row in the caches, asks for a quarter of the next row, and the first
 /// pass for the rest of its own.
 ///
-/// (256 rows of 131072, on an Intel Emerald Rapids: `softmax_in_place` takes 0.91 x the time of asking near ahead alone,
-/// `softmax` 0.93 x and `log_softmax` 0.88 x that of asking for all of the next row in the second pass. An eighth or a
+/// (256 rows of 131072, on an Intel Emerald Rapids: `softmax_in_place` takes 0.89 x the time of asking near ahead alone,
+/// `softmax` 0.91 x and `log_softmax` 0.89 x that of asking for all of the next row in the second pass. An eighth or a
 /// half serves as well. For pages ahead, on a Granite Rapids: `sample` takes 0.88 x the time, `softmax` 0.94 x and
 /// `softmax_in_place` 0.91 x.)
 #[inline(always)]

@@ -38,8 +38,8 @@ pub(crate) const WIDTH: usize = 8;
 pub(crate) type Line = wide::f32x16;
 const _: () = assert!(size_of::<Line>() == 64 && align_of::<Line>() == 64);
 
-/// Arithmetic on sixteen lanes. Every implementation gives the same bits, except for those of a NaN
-/// and the sign of a zero.
+/// Arithmetic on sixteen lanes. Every implementation gives the same bits, except for those of a NaN; and for the sign of a
+/// zero, on which no result of a kernel may depend.
 pub trait Simd: Copy + Send + Sync {
     /// Sixteen f32.
     type V: Copy;

@@ -119,7 +119,7 @@ pub fn call(
     errors.expect("shapes fit")
 }
 
-/// Equal bits, a NaN being equal to any other, and a zero to the other zero.
+/// Equal bits, a NaN being equal to any other.
 fn same_bits(values: &[f32], expected: &[f32], context: &str) {
     assert_eq!(values.len(), expected.len(), "{context}");
     for (i, (x, e)) in values.iter().zip(expected).enumerate() {

@@ -38,7 +38,7 @@ impl Report {
                 println!(" skipped: a call took {:.1} s", contestant.first.as_secs_f64());
                 continue;
             };
-            let throughput = shape.len() as f64 / theirs / 1e3;
+            let throughput = elements(op, shape) as f64 / theirs / 1e3;
             println!(" {theirs:>12.1} {throughput:>10.3} {:>10.3}", ours / theirs);
             if name != KELVIN {
                 self.line(op, shape, ours, name, theirs)?;
@@ -59,5 +59,13 @@ impl Report {
         let (Shape { rows, vocab }, ratio) = (shape, ours / theirs);
         writeln!(csv, "{op},{level},{rows},{vocab},{threads},f32,{ours:.2},{name},{theirs:.2},{ratio:.4}")?;
         Ok(())
+    }
+}
+
+/// What a call goes over: the tokens drawn, where there is a table; else the logits.
+fn elements(op: Op, shape: Shape) -> usize {
+    match op {
+        Op::AliasDraws => shape.rows * op.tokens_per_row(),
+        _ => shape.len(),
     }
 }

@@ -113,8 +113,7 @@ fn accuracy(data: &Data) -> String {
     let body = data.accuracy.as_ref().map_or_else(
         || missing("accuracy.csv"),
         |accuracies| {
-            let about =
-                "Against f64, the worst of 16 rows of 128256; probabilities above 2^-100. Default build.\n";
+            let about = "Against f64, the worst of 16 rows of 128256; probabilities above 2^-100.\n";
             format!("{about}\n{}", tables::accuracy(accuracies, &data.peers()))
         },
     );

@@ -130,6 +130,12 @@ pub(crate) fn check_length(of: &'static str, expected: usize, found: usize) -> R
     if found == expected { Ok(()) } else { Err(Error::Length { of, expected, found }) }
 }
 
+pub(crate) fn draws_per_row(rows: usize, tokens: usize) -> Result<usize, Error> {
+    let draws = tokens.checked_div(rows).unwrap_or(0);
+    check_length("tokens", rows * draws, tokens)?;
+    Ok(draws)
+}
+
 pub(crate) fn check_uniforms(expected: usize, uniforms: &[f64]) -> Result<(), Error> {
     check_length("uniforms", expected, uniforms.len())?;
     match uniforms.iter().position(|u| !(0.0..1.0).contains(u)) {

@@ -20,7 +20,7 @@ mod tree;
 mod urn;
 pub(crate) mod without_replacement;
 
-use crate::batch::{check_length, check_uniforms};
+use crate::batch::{check_length, check_uniforms, draws_per_row};
 use crate::key::to_uniform;
 use crate::{Error, Key};
 
@@ -36,8 +36,7 @@ pub enum Uniforms<'a> {
 impl<'a> Uniforms<'a> {
     /// The draws per row, if there are uniforms for so many.
     fn draws(self, rows: usize, tokens: usize) -> Result<usize, Error> {
-        let draws = tokens.checked_div(rows).unwrap_or(0);
-        check_length("tokens", rows * draws, tokens)?;
+        let draws = draws_per_row(rows, tokens)?;
         match self {
             Self::Keys(keys) => check_length("keys", rows, keys.len())?,
             Self::Given(uniforms) => check_uniforms(tokens, uniforms)?,

@@ -3,7 +3,7 @@
 use core::cell::Cell;
 
 use super::AliasTable;
-use crate::batch::{Temperatures, check_length, for_each_draws};
+use crate::batch::{Temperatures, check_length, draws_per_row, for_each_draws};
 use crate::scratch::with_scratch;
 use crate::{Error, Key, Level, Logit, RowError, Rows, Temperature};
 
@@ -19,8 +19,7 @@ pub enum Words<'a> {
 impl Words<'_> {
     /// The draws per row, if there are words for so many.
     fn draws(self, rows: usize, tokens: usize) -> Result<usize, Error> {
-        let draws = tokens.checked_div(rows).unwrap_or(0);
-        check_length("tokens", rows * draws, tokens)?;
+        let draws = draws_per_row(rows, tokens)?;
         match self {
             Self::Keys(keys) => check_length("keys", rows, keys.len())?,
             Self::Given(words) => check_length("words", tokens, words.len())?,

@@ -1,7 +1,7 @@
 //! The pass over a row that makes a [`Cdf`] of it.
 
 use super::cdf::{Block, Cdf, VECTORS};
-use super::search::prefix_sums;
+use super::search::accumulate_vectors;
 use super::source::{Softmax, Source, Weights};
 use crate::argmax::greatest;
 use crate::batch::diagnose;
@@ -79,7 +79,7 @@ impl Cdf {
                     *sums = simd.reduce_add_eight(vectors);
                 }
             }
-            prefix_sums(blocks, &sums);
+            accumulate_vectors(blocks, &sums);
         }
     }
 

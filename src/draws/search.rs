@@ -128,7 +128,7 @@ fn transpose<S: Simd, const N: usize>(simd: S, vectors: &[&[f32; LANES]; N]) -> 
 /// The prefixes before the vectors of blocks, from their sums: infinite after the last that is not 0. (Blocks take
 /// turns, since each is a chain of additions.)
 #[inline(always)]
-pub(super) fn prefix_sums<const N: usize>(blocks: &mut [Block; N], sums: &[[f64; VECTORS]; N]) {
+pub(super) fn accumulate_vectors<const N: usize>(blocks: &mut [Block; N], sums: &[[f64; VECTORS]; N]) {
     let mut totals = [0.0; N];
     for vector in 0..VECTORS {
         for ((block, sums), total) in blocks.iter_mut().zip(sums).zip(&mut totals) {
@@ -158,7 +158,7 @@ mod tests {
         let mut sums = [0.0; VECTORS];
         (sums[3], sums[5]) = (1.0, 2.0);
         let mut blocks = [Block::default()];
-        prefix_sums(&mut blocks, &[sums]);
+        accumulate_vectors(&mut blocks, &[sums]);
         assert_eq!(blocks[0].sum, 3.0);
         for level in Level::available() {
             let vectors =

@@ -14,7 +14,7 @@ import torch
 
 import rows
 from accuracy import accuracy
-from contestant import FULL, QUICK, take_turns
+from contestant import DRAWS, FULL, QUICK, has_right_frequencies, take_turns
 from peers import contestants
 
 TIMES = ["op", "level", "rows", "vocab", "threads", "dtype"]
@@ -22,6 +22,17 @@ TIMES += ["median_us", "reference", "reference_us", "ratio"]
 
 ACCURACIES = ["peer", "version", "max_relative_error", "sum_minus_1"]
 ACCURACY_FILE, ACCURACY_ROWS = "logits_64x128256.f32", 16  # the rows that the Rust program takes
+
+
+def check_frequencies(threads):
+    """Every sampler, on 20,000 draws from the row that the Rust program takes."""
+    row = np.array([0.5, -1, 2, -np.inf, 1.5, 0, -0.5, 1], np.float32)
+    for op, count in [("sample", 20_000), ("draws", 20_000 // DRAWS)]:
+        logits = rows.aligned((count, len(row)))
+        logits[:] = row
+        for peer in contestants(logits, threads):
+            if peer.op == op and not has_right_frequencies(peer.first_call(logits), row):
+                raise SystemExit(f"{peer.name}: wrong frequencies")
 
 
 def accuracies(folder, threads):
@@ -95,6 +106,7 @@ def main():
     torch.manual_seed(0)
     kelvin, effort = kelvin_medians(args.kelvin), QUICK if args.quick else FULL
     with torch.inference_mode():
+        check_frequencies(args.threads)
         accurate = list(accuracies(args.data, args.threads))
         timed = list(times(args.data, args.threads, effort, kelvin))
     if args.accuracy_csv:

@@ -5,7 +5,7 @@ import time
 
 import numpy as np
 
-from accuracy import accuracy
+from accuracy import accuracy, exact_softmax
 
 DRAWS = 1000  # Tokens of each row, for the operation of that name.
 
@@ -64,6 +64,13 @@ def is_right(op, logits, answer):
         return np.array_equal(answer, logits.argmax(axis=-1))
     each = DRAWS if op == "draws" else 1
     return answer.shape == (rows, each) and ((0 <= answer) & (answer < vocab)).all()
+
+
+def has_right_frequencies(tokens, row):
+    """Within five standard deviations, and a masked token never."""
+    mean = exact_softmax(row[None])[0] * tokens.size
+    drawn = np.bincount(np.ravel(tokens), minlength=len(row))
+    return (np.abs(drawn - mean) <= 5 * np.sqrt(mean * (1 - mean / tokens.size))).all()
 
 
 def take_turns(peers, effort):

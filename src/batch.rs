@@ -138,6 +138,10 @@ pub(crate) fn draws_per_row(rows: usize, tokens: usize) -> Result<usize, Error> 
 
 pub(crate) fn check_uniforms(expected: usize, uniforms: &[f64]) -> Result<(), Error> {
     check_length("uniforms", expected, uniforms.len())?;
+    check_range(uniforms)
+}
+
+pub(crate) fn check_range(uniforms: &[f64]) -> Result<(), Error> {
     match uniforms.iter().position(|u| !(0.0..1.0).contains(u)) {
         Some(index) => Err(Error::Uniform { index, value: uniforms[index] }),
         None => Ok(()),

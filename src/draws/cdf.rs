@@ -11,7 +11,7 @@
 
 use super::guide::Guide;
 use super::search::{Prefixes, first_lanes_above, last_not_above};
-use crate::batch::{check_length, check_uniforms};
+use crate::batch::{check_length, check_range};
 use crate::blocks::BLOCK;
 use crate::key::to_uniform;
 use crate::simd::{LANES, Simd, dispatch};
@@ -170,7 +170,7 @@ impl Cdf {
         if self.vocab == 0 {
             return Err(Error::Vocab { vocab: 0 });
         }
-        check_uniforms(uniforms.len(), uniforms)
+        check_range(uniforms)
     }
 
     /// The tokens of a key's uniforms.

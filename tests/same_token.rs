@@ -2,12 +2,9 @@
 
 mod common;
 
-use std::cell::Cell;
-use std::sync::mpsc::{Sender, channel};
-
 use common::check::{call, run};
 use common::{gaussian, levels, uniforms};
-use kelvin::{Draw, Key, Level, RowError, Rows, RowsMut, Temperature, Uniforms, Words};
+use kelvin::{Draw, Key, Level, RowError, Rows, RowsMut, Temperature};
 
 const VOCAB: usize = 5003;
 const ROWS: usize = 256;
@@ -117,60 +114,66 @@ fn trailing_masked_tokens_change_nothing() {
     }
 }
 
-/// Asks for tokens when its thread ends, and by then may have dropped what kelvin keeps in it.
+/// (There are no threads on wasm.)
 #[cfg(not(target_family = "wasm"))]
-struct Late(Cell<Option<Sender<Vec<u32>>>>);
+mod ending_threads {
+    use std::cell::Cell;
+    use std::sync::mpsc::{Sender, channel};
 
-#[cfg(not(target_family = "wasm"))]
-impl Drop for Late {
-    fn drop(&mut self) {
-        let sender = self.0.take().expect("a sender");
-        sender.send(by_every_way()).expect("someone listens");
+    use kelvin::{Uniforms, Words};
+
+    use super::*;
+
+    /// Asks for tokens when its thread ends, and by then may have dropped what kelvin keeps in it.
+    struct Late(Cell<Option<Sender<Vec<u32>>>>);
+
+    impl Drop for Late {
+        fn drop(&mut self) {
+            let sender = self.0.take().expect("a sender");
+            sender.send(by_every_way()).expect("someone listens");
+        }
     }
-}
 
-#[cfg(not(target_family = "wasm"))]
-thread_local! {
-    static LATE: Late = const { Late(Cell::new(None)) };
-}
+    thread_local! {
+        static LATE: Late = const { Late(Cell::new(None)) };
+    }
 
-/// Tokens, and the bits of probabilities, by all functions that keep memory in their thread. (But for the scratch row of
-/// a large softmax.)
-#[cfg(not(target_family = "wasm"))]
-fn by_every_way() -> Vec<u32> {
-    let (row, t, keys) = (gaussian(1000, 3.0, 1), [Temperature::ONE], [Key { seed: 1, position: 2 }]);
-    let logits = Rows::new(&row, row.len()).expect("a row");
-    let draw = common::check::draw(Level::best(), &row, t[0], 0.7).expect("servable");
-    let probs = run(Level::best(), "softmax", &row, &t).0;
-    let mut tokens = [0; 30];
-    let (many, others) = tokens.split_at_mut(10);
-    let (distinct, by_alias) = others.split_at_mut(10);
-    let failed = [
-        kelvin::sample_many(logits, &t, Uniforms::Keys(&keys), many),
-        kelvin::sample_without_replacement(logits, &t, Uniforms::Keys(&keys), distinct),
-        kelvin::sample_many_by_alias(logits, &t, Words::Keys(&keys), by_alias),
-    ];
-    assert_eq!(failed, [const { Ok(vec![]) }; 3]);
-    probs.into_iter().map(f32::to_bits).chain(tokens).chain([draw.token]).collect()
-}
+    /// Tokens, and the bits of probabilities, by all functions that keep memory in their thread. (But for the scratch row of
+    /// a large softmax.)
+    fn by_every_way() -> Vec<u32> {
+        let (row, t, keys) = (gaussian(1000, 3.0, 1), [Temperature::ONE], [Key { seed: 1, position: 2 }]);
+        let logits = Rows::new(&row, row.len()).expect("a row");
+        let draw = common::check::draw(Level::best(), &row, t[0], 0.7).expect("servable");
+        let probs = run(Level::best(), "softmax", &row, &t).0;
+        let mut tokens = [0; 30];
+        let (many, others) = tokens.split_at_mut(10);
+        let (distinct, by_alias) = others.split_at_mut(10);
+        let failed = [
+            kelvin::sample_many(logits, &t, Uniforms::Keys(&keys), many),
+            kelvin::sample_without_replacement(logits, &t, Uniforms::Keys(&keys), distinct),
+            kelvin::sample_many_by_alias(logits, &t, Words::Keys(&keys), by_alias),
+        ];
+        assert_eq!(failed, [const { Ok(vec![]) }; 3]);
+        probs.into_iter().map(f32::to_bits).chain(tokens).chain([draw.token]).collect()
+    }
 
-#[test]
-#[cfg(not(target_family = "wasm"))]
-fn in_a_thread_that_is_ending() {
-    let (sender, receiver) = channel();
-    for is_late_first in [true, false] {
-        let sender = sender.clone();
-        let register = move || LATE.with(|late| late.0.set(Some(sender)));
-        let work = move || {
-            if is_late_first {
-                register();
-                by_every_way();
-            } else {
-                by_every_way();
-                register();
-            }
-        };
-        std::thread::spawn(work).join().expect("no panic");
-        assert_eq!(receiver.recv(), Ok(by_every_way()));
+    #[test]
+    fn in_a_thread_that_is_ending() {
+        let (sender, receiver) = channel();
+        for is_late_first in [true, false] {
+            let sender = sender.clone();
+            let register = move || LATE.with(|late| late.0.set(Some(sender)));
+            let work = move || {
+                if is_late_first {
+                    register();
+                    by_every_way();
+                } else {
+                    by_every_way();
+                    register();
+                }
+            };
+            std::thread::spawn(work).join().expect("no panic");
+            assert_eq!(receiver.recv(), Ok(by_every_way()));
+        }
     }
 }

@@ -2,7 +2,9 @@
 
 use crate::argmax::greatest;
 use crate::batch::{Temperatures, diagnose, for_each_row};
-use crate::blocks::{BLOCK, GROUP, Group, PREFETCH, groups_mut, prefetch_in_second_pass, prefetch_lines};
+use crate::blocks::{
+    BLOCK, GROUP, Group, PREFETCH, groups_mut, prefetch_in_second_pass, prefetch_lines_and_page,
+};
 use crate::output::past_caches;
 use crate::simd::{Simd, dispatch};
 use crate::summary::{Summary, for_each_share, with_summaries};
@@ -128,9 +130,9 @@ fn weigh_row_in_place<S: Simd, const FROM_MEMORY: bool>(
                     // (As `prefetch_group`, though this block is being written. To the line: 24 left out take 1.03 x.)
                     let quarter = (ahead_of_block.len() + BLOCK - start) / 4;
                     let start = (start + quarter).saturating_sub(BLOCK);
-                    prefetch_lines::<{ GROUP / 4 * 3 }, _, _>(simd, ahead_of_block, start);
+                    prefetch_lines_and_page::<{ GROUP / 4 * 3 }, _, _>(simd, ahead_of_block, start);
                 } else {
-                    prefetch_lines::<GROUP, _, _>(simd, ahead_of_block, start + PREFETCH - BLOCK);
+                    prefetch_lines_and_page::<GROUP, _, _>(simd, ahead_of_block, start + PREFETCH - BLOCK);
                 }
                 if let Some(ahead) = ahead.first() {
                     copy_group(simd, ahead, next, group);

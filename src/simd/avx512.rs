@@ -100,7 +100,25 @@ impl Simd for Avx512 {
         fn load(x: &[f32; LANES]) -> __m512 { bytemuck::must_cast(*x) }
         fn load_f16(x: &[u16; LANES]) -> __m512 { _mm512_cvtph_ps(bytemuck::must_cast(*x)) }
         fn load_bf16(x: &[u16; LANES]) -> __m512 {
-            _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(bytemuck::must_cast(*x))))
+            // Word 16 is the first of those that are 0.
+            const INDEX: [u16; 32] = [
+                16, 0, 16, 1, 16, 2, 16, 3, 16, 4, 16, 5, 16, 6, 16, 7, //
+                16, 8, 16, 9, 16, 10, 16, 11, 16, 12, 16, 13, 16, 14, 16, 15,
+            ];
+            let (x, index) = (_mm512_zextsi256_si512(bytemuck::must_cast(*x)), bytemuck::must_cast::<_, __m512i>(INDEX));
+            let wide: __m512;
+            // SAFETY: of AVX512BW, and it works on registers alone. (Of the intrinsic, LLVM makes two instructions: `sample`
+            // of a row in L2 then takes 1.04 x the time.)
+            unsafe {
+                core::arch::asm!(
+                    "vpermw {}, {}, {}",
+                    out(zmm_reg) wide,
+                    in(zmm_reg) index,
+                    in(zmm_reg) x,
+                    options(pure, nomem, nostack, preserves_flags)
+                );
+            }
+            wide
         }
         fn store(v: __m512, out: &mut [f32; LANES]) { *out = bytemuck::must_cast(v) }
         fn stream(v: __m512, out: &mut Line) {

@@ -23,6 +23,7 @@ use crate::{Error, Level, Logit, RowError, Rows, RowsMut};
 ///
 /// let warm = Temperature::new(0.8)?;
 /// assert_eq!(warm.get(), 0.8);
+/// assert_eq!(format!("{warm:?}"), "Temperature(0.8)");
 /// assert!(Temperature::new(0.0)?.is_greedy());
 /// assert!(Temperature::new(-1.0).is_err());
 /// # Ok::<(), kelvin::Error>(())

@@ -62,7 +62,9 @@ pub trait Simd: Copy + Send + Sync {
     /// Whether the registers hold a group of vectors, and what is computed of it.
     const HOLDS_GROUP: bool = false;
 
-    /// out = 2^(x (hi + lo) - e), for the vectors x of a group: all at once, or one after the other.
+    /// out = 2^(x (hi + lo) - e), for the vectors x of a group: all at once, or one after the other. And `meanwhile`, which may
+    /// ask for what is needed next: where all are loaded at once, after that. (Loads wait behind prefetches: `sample` of
+    /// 256 rows takes 0.96 x the time of asking first, on an Intel Emerald Rapids.)
     #[inline(always)]
     fn exp2_of_product<T>(
         self,
@@ -70,12 +72,14 @@ pub trait Simd: Copy + Send + Sync {
         x: impl Fn(&T) -> Self::V,
         product: Product,
         out: &mut [[f32; LANES]; WIDTH],
+        meanwhile: impl FnOnce(),
     ) {
         if Self::HOLDS_GROUP {
-            return exp2_of_product(self, group, x, product, out);
+            return exp2_of_product(self, group, x, product, out, meanwhile);
         }
+        meanwhile();
         for (vector, out) in group.iter().zip(out) {
-            exp2_of_product(self, from_ref(vector), &x, product, from_mut(out));
+            exp2_of_product(self, from_ref(vector), &x, product, from_mut(out), || ());
         }
     }
 

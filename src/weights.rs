@@ -197,10 +197,17 @@ fn weigh<S: Simd, L: Logit, const SHIFTED: bool, const KEEP: bool>(
 ) -> (f64, [S::V; BLOCK / GROUP]) {
     let (mut sum, mut of_groups) = (simd.widen(simd.splat(0.0)), [simd.splat(0.0); BLOCK / GROUP]);
     for (number, (group, weights)) in groups(block).iter().zip(groups_mut(weights)).enumerate() {
-        each(number);
         let mut registers = [[0.0; LANES]; WIDTH];
         let weights = if S::HOLDS_GROUP && !KEEP { &mut registers } else { weights };
-        weigh_group::<S, L, SHIFTED>(simd, group, factor, reference, weights);
+        weigh_group::<S, L, SHIFTED>(
+            simd,
+            group,
+            factor,
+            reference,
+            weights,
+            #[inline(always)]
+            || each(number),
+        );
         if S::HOLDS_GROUP {
             of_groups[number] = add_up(simd, weights);
             sum = simd.add_wide(sum, simd.widen(of_groups[number]));
@@ -215,7 +222,7 @@ fn weigh<S: Simd, L: Logit, const SHIFTED: bool, const KEEP: bool>(
     (simd.reduce_add_wide(sum), of_groups)
 }
 
-/// The weights of a group, for a reference.
+/// The weights of a group, for a reference; and `meanwhile`, while they are computed.
 #[inline(always)]
 pub(crate) fn weigh_group<S: Simd, L: Logit, const SHIFTED: bool>(
     simd: S,
@@ -223,6 +230,7 @@ pub(crate) fn weigh_group<S: Simd, L: Logit, const SHIFTED: bool>(
     factor: &Factor,
     reference: Reference,
     weights: &mut Group<f32>,
+    meanwhile: impl FnOnce(),
 ) {
     let (shrink, offset) = (simd.splat(factor.shrink), simd.splat(reference.offset * factor.shrink));
     let product = Product { hi: factor.hi, lo: factor.lo, exponent: SHIFTED.then_some(reference.exponent) };
@@ -235,6 +243,7 @@ pub(crate) fn weigh_group<S: Simd, L: Logit, const SHIFTED: bool>(
         },
         product,
         weights,
+        meanwhile,
     );
 }
 

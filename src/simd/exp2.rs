@@ -32,7 +32,7 @@ pub struct Product {
     pub(crate) exponent: Option<f32>,
 }
 
-/// out = 2^(x (hi + lo) - e) for N vectors x, stage by stage.
+/// out = 2^(x (hi + lo) - e) for N vectors x, stage by stage; and `meanwhile`, after they have been loaded.
 ///
 /// (Loops, since LLVM leaves `map` over an array of vectors as a call.)
 #[inline(always)]
@@ -42,6 +42,7 @@ pub(super) fn exp2_of_product<S: Simd, T, const N: usize>(
     x: impl Fn(&T) -> S::V,
     product: Product,
     out: &mut [[f32; LANES]; N],
+    meanwhile: impl FnOnce(),
 ) {
     let Product { hi, lo, exponent } = product;
     // (Both are rounded, but not by half a power of two.)
@@ -54,6 +55,7 @@ pub(super) fn exp2_of_product<S: Simd, T, const N: usize>(
         k[i] = simd.mul_add(d[i], hi, round);
     }
     k = simd.stage(k);
+    meanwhile();
     for i in 0..N {
         t[i] = simd.mul_sub(d[i], hi, simd.sub(k[i], round));
     }

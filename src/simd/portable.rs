@@ -126,7 +126,9 @@ impl Simd for Portable {
         x: impl Fn(&T) -> f32x16,
         product: super::Product,
         out: &mut [[f32; LANES]; super::WIDTH],
+        meanwhile: impl FnOnce(),
     ) {
+        meanwhile();
         for (vector, out) in group.iter().zip(out) {
             let (p, k) = fused::exp2_of_product(x(vector), product.hi, product.lo);
             self.store(self.exp2i(p, product.exponent.map_or(k, |e| k - f32x16::splat(e))), out);

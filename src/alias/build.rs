@@ -15,6 +15,18 @@ use crate::simd::{Simd, WIDTH, dispatch};
 use crate::{Level, Logit, RowError, Rows, RowsMut, Temperature};
 
 impl AliasTable {
+    /// False, and an empty table, if the weights cannot be drawn from.
+    fn build(&mut self, level: Level, weights: &[f32]) -> bool {
+        let sum = dispatch!(level, simd => sum_row(simd, weights));
+        let served = sum > 0.0 && sum < f64::INFINITY;
+        if served {
+            dispatch!(level, simd => self.fill(simd, weights, sum));
+        } else {
+            self.columns.clear();
+        }
+        served
+    }
+
     /// The columns, from weights and their sum.
     #[inline(always)]
     fn fill<S: Simd>(&mut self, simd: S, weights: &[f32], sum: f64) {
@@ -167,18 +179,10 @@ impl Level {
         let failed = Rows::new(logits, logits.len()).and_then(|logits| {
             self.softmax(logits, &[temperature], &mut RowsMut::new(&mut probs, logits.vocab())?)
         });
-        let result = match failed {
-            Ok(failed) if failed.is_empty() => Rows::new(&probs, probs.len())
-                .map_or(Err(RowError::NothingToDraw { row }), |probs| {
-                    self.rebuild_alias_from_probs(table, probs, 0)
-                }),
-            _ => {
-                table.columns.clear();
-                Err(diagnose(row, logits))
-            }
-        };
+        let weights = if failed == Ok(vec![]) { &probs[..] } else { &[] };
+        let served = table.build(self, weights);
         table.probs = probs;
-        result
+        if served { Ok(()) } else { Err(diagnose(row, logits)) }
     }
 
     /// [`AliasTable::rebuild_from_probs`], on this level.
@@ -192,14 +196,7 @@ impl Level {
         row: usize,
     ) -> Result<(), RowError> {
         let probs = probs.row(row);
-        let sum = dispatch!(self, simd => sum_row(simd, probs));
-        if sum > 0.0 && sum < f64::INFINITY {
-            dispatch!(self, simd => table.fill(simd, probs, sum));
-            Ok(())
-        } else {
-            table.columns.clear();
-            Err(diagnose_weights(row, probs))
-        }
+        if table.build(self, probs) { Ok(()) } else { Err(diagnose_weights(row, probs)) }
     }
 }
 

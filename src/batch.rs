@@ -79,7 +79,7 @@ pub(crate) fn for_each_row(
     kernel: impl Fn(usize, &mut [f32]) -> Result<(), RowError> + Sync,
 ) -> Vec<RowError> {
     let (vocab, stride) = (rows.vocab(), rows.stride());
-    for_each_part(rows.data_mut(), (stride, vocab), stride, f32::NAN, kernel)
+    for_each_part(rows.data_mut(), (stride, vocab), vocab, f32::NAN, kernel)
 }
 
 /// Writes so many tokens for each row. A row that fails has `u32::MAX` instead; the failures are returned in order.

@@ -1,4 +1,51 @@
-#![doc = include_str!("../README.md")]
+//! Batches of logits to tokens on CPUs: temperature, softmax and multinomial sampling with SIMD, reading each logit once,
+//! with the same bits on every instruction set.
+//!
+//! ```text
+//! logits [rows x vocab]  ->  temperature  ->  weights 2^(x log2(e)/T)  ->  one uniform  ->  token
+//! ```
+//!
+//! ```
+//! use kelvin::{Draw, Key, Rows, Temperature, sample};
+//!
+//! let logits = [1.0_f32, 3.0, 2.0, 0.5, 4.0, 4.0]; // two rows of three tokens
+//! let temperatures = [Temperature::new(0.7)?, Temperature::GREEDY]; // or one, for all rows
+//! let keys = [Key { seed: 1, position: 0 }, Key { seed: 2, position: 0 }];
+//! let mut draws = [Ok(Draw::default()); 2];
+//! sample(Rows::new(&logits, 3)?, &temperatures, &keys.map(Key::uniform), &mut draws)?;
+//! assert_eq!(draws[1]?.token, 1);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! | from each row of a batch | functions |
+//! |---|---|
+//! | one token, with its log-probability | [`sample`], [`sample_from_probs`] |
+//! | many tokens, with replacement | [`sample_many`], [`sample_many_by_alias`], [`sample_many_from_probs`], [`sample_many_from_probs_by_alias`] |
+//! | distinct tokens | [`sample_without_replacement`], [`sample_from_probs_without_replacement`] |
+//! | probabilities, or their logarithms | [`softmax`], [`softmax_in_place`], [`log_softmax`], [`log_sum_exp`] |
+//! | the largest logit; x/T alone | [`argmax`], [`scale`] |
+//!
+//! For many tokens from a single row there are tables to keep, [`Cdf`] and [`AliasTable`] ([`Draws`] picks one), and
+//! [`draw_counts`].
+//!
+//! - **What goes in**: [`Rows`], at any stride, of `f32` or (with the feature `half`) `f16` and `bf16`; a [`Temperature`] from 0
+//!   to infinity; uniforms in [0, 1), of your own or from a [`Key`]. A logit of -inf masks its token.
+//! - **What comes out** is a pure function of a row's logits, temperature and uniform, to the bit: not of the batch, the number
+//!   of threads, the [`Level`] (the instruction set, chosen at run time), the build or the platform.
+//! - **What can fail**: a call whose lengths do not fit, with an [`Error`], before anything is written; or a single row (NaN, +inf,
+//!   or nothing but -inf), with a [`RowError`], while all others are served. No data makes it panic.
+//!
+//! The README says more of the limits of these promises, and when not to use this crate; its `docs/numerics.md`, how exact the
+//! results are, and why.
+//!
+//! | feature | default | what it adds |
+//! |---|---|---|
+//! | `rayon` | yes | rows in parallel, in the caller's pool (never on wasm) |
+//! | `half` | no | rows of `half::f16` and `half::bf16`, read as they are |
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeExamples;
 
 mod alias;
 mod argmax;

@@ -22,7 +22,7 @@ impl Reference {
         (x - f64::from(self.offset)) * factor.exact - f64::from(self.exponent)
     }
 
-    /// The highest of those that weigh something. (Or any of them, if nothing does.)
+    /// The highest of those that weigh something. (None, or any of them, if nothing does.)
     pub(crate) fn highest(blocks: &[Summary], factor: &Factor) -> Option<Self> {
         let first = blocks.first()?.reference;
         if blocks.iter().fold(0, |all, block| all | block.reference.difference(first)) == 0 {

@@ -25,6 +25,7 @@ use crate::{Error, Level, Logit, RowError, Rows, RowsMut};
 /// assert_eq!(warm.get(), 0.8);
 /// assert_eq!(format!("{warm:?}"), "Temperature(0.8)");
 /// assert!(Temperature::new(0.0)?.is_greedy());
+/// assert!(Temperature::new(-0.0)?.get().is_sign_positive());
 /// assert!(Temperature::new(-1.0).is_err());
 /// # Ok::<(), kelvin::Error>(())
 /// ```
@@ -48,7 +49,7 @@ impl Temperature {
     /// # Errors
     /// [`Error::Temperature`] if it is negative or NaN. (-0.0 is 0.)
     pub const fn new(value: f32) -> Result<Self, Error> {
-        if value >= 0.0 { Ok(Self::of(value)) } else { Err(Error::Temperature { value }) }
+        if value >= 0.0 { Ok(Self::of(value + 0.0)) } else { Err(Error::Temperature { value }) }
     }
 
     const fn of(value: f32) -> Self {

@@ -16,9 +16,10 @@ use crate::{Error, Key, Level, Logit, RowError, Rows, Temperature};
 /// - Each token is the one that [`sample`](crate::sample) draws from its row with its uniform.
 /// - Cost: a [`Cdf`] per row (less than two passes), then three searches per draw. From vocab / 7 draws per row on,
 ///   [`sample_many_by_alias`](crate::sample_many_by_alias) takes less.
+/// - Memory: each thread keeps its `Cdf` for the next call.
 ///
 /// Returns the rows that could not be served (a NaN or +inf, or all -inf), in order; their tokens are
-/// `u32::MAX`.
+/// `u32::MAX`. For no draws no row is looked at.
 ///
 /// # Errors
 /// [`Error::Length`] if the number of temperatures, uniforms, keys or tokens does not fit;
@@ -72,7 +73,7 @@ pub fn sample_many_from_probs(
 ///
 /// - The draws are those of [`sample_many`] with this key; they are not stored. For uniforms of yours there is
 ///   [`Cdf::counts_of`].
-/// - Memory: 8 bytes per token of the vocabulary.
+/// - Memory: 8 bytes per token of the vocabulary for the counts, and a [`Cdf`] with its guide.
 ///
 /// # Errors
 /// A [`RowError`] if row `row` has a NaN or +inf, or nothing but -inf (or is not there).

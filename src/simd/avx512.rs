@@ -1,4 +1,4 @@
-//! AVX-512 F/BW/DQ/VL: the sixteen lanes are one register. Zen 4 and 5, Ice Lake and later.
+//! AVX-512 F/BW/DQ/VL: the sixteen lanes are one register. Zen 4 and later, Intel's Xeons since Skylake.
 
 use super::avx2::{prefetch, reduce_add_eight};
 use super::exp2::{LOWEST, ROUND};

@@ -104,7 +104,8 @@ impl Shape {
         let rows = len.checked_div(vocab).unwrap_or(0);
         let shape = Self::strided(len, rows, vocab, vocab)?;
         if rows * vocab != len {
-            return Err(Error::Length { of: "data", expected: rows * vocab, found: len });
+            let expected = len.next_multiple_of(vocab);
+            return Err(Error::Length { of: "data", expected, found: len });
         }
         Ok(shape)
     }

@@ -4,7 +4,7 @@ mod common;
 
 use common::levels;
 use kelvin::{
-    AliasTable, Cdf, Draw, Error, Level, RowError, Rows, RowsMut, Temperature, Uniforms, Words, argmax,
+    AliasTable, Cdf, Draw, Error, Key, Level, RowError, Rows, RowsMut, Temperature, Uniforms, Words, argmax,
     log_softmax, log_sum_exp, sample, sample_from_probs, sample_from_probs_without_replacement, sample_many,
     sample_many_from_probs, sample_many_from_probs_by_alias, sample_without_replacement, scale, softmax,
     softmax_in_place,
@@ -40,8 +40,8 @@ fn shapes() {
         text(Rows::new(&data, 0).unwrap_err()),
         "a vocabulary of 0 tokens: it must have 1 to 4294967295"
     );
-    assert_eq!(Rows::new(&data, 3).unwrap_err(), Error::Length { of: "data", expected: 9, found: 10 });
-    assert_eq!(text(Rows::new(&data, 11).unwrap_err()), "data: 0 elements are needed, 10 were given");
+    assert_eq!(Rows::new(&data, 3).unwrap_err(), Error::Length { of: "data", expected: 12, found: 10 });
+    assert_eq!(text(Rows::new(&data, 11).unwrap_err()), "data: 11 elements are needed, 10 were given");
     assert_eq!(
         text(Rows::with_stride(&data, 2, 4, 3).unwrap_err()),
         "a stride of 3 is below the vocabulary of 4"
@@ -239,6 +239,9 @@ fn many_words() {
     let short = Err(Error::Length { of: "tokens", expected: 4, found: 3 });
     assert_eq!(table.draw_many(&words, &mut tokens[..3]), short);
     assert_eq!(AliasTable::default().draw_many(&words, &mut tokens), Err(Error::Vocab { vocab: 0 }));
+    let (empty, key) = (AliasTable::default(), Key { seed: 1, position: 0 });
+    let drawn = [empty.draw_many(&[], &mut []), empty.draw_keyed(key, &mut [])];
+    assert_eq!(drawn, [Err(Error::Vocab { vocab: 0 }); 2]);
     assert_eq!(tokens, [77; 4]);
     table.draw_many(&words, &mut tokens).expect("one token per word");
     assert_eq!(tokens.map(Ok), words.map(|word| table.draw(word)));

@@ -7,8 +7,9 @@ use allocation_counter::measure;
 use common::gaussian;
 use kelvin::{
     AliasTable, Cdf, Draw, Key, Rows, RowsMut, Temperature, Uniforms, Words, argmax, log_softmax,
-    log_sum_exp, sample, sample_from_probs, sample_many, sample_many_by_alias, sample_without_replacement,
-    softmax,
+    log_sum_exp, sample, sample_from_probs, sample_from_probs_without_replacement, sample_many,
+    sample_many_by_alias, sample_many_from_probs, sample_many_from_probs_by_alias,
+    sample_without_replacement, scale, softmax, softmax_in_place,
 };
 
 #[test]
@@ -29,6 +30,9 @@ fn reused_outputs() {
         log_sum_exp(logits, &t, &mut sums).expect("shapes fit");
         softmax(logits, &t, &mut RowsMut::new(&mut probs, vocab).expect("rows")).expect("shapes fit");
         log_softmax(logits, &t, &mut RowsMut::new(&mut probs, vocab).expect("rows")).expect("shapes fit");
+        scale(logits, &t, &mut RowsMut::new(&mut probs, vocab).expect("rows")).expect("shapes fit");
+        probs.copy_from_slice(&data);
+        softmax_in_place(&mut RowsMut::new(&mut probs, vocab).expect("rows"), &t).expect("shapes fit");
     };
     all(1);
     assert_eq!(measure(|| all(2)).count_total, 0);
@@ -38,11 +42,11 @@ fn reused_outputs() {
 fn reused_tables() {
     let vocab = 32_000;
     let data = gaussian(2 * vocab, 3.0, 1);
-    let logits = Rows::new(&data, vocab).expect("rows");
+    let weights: Vec<f32> = data.iter().map(|x| x.exp2()).collect();
     let (mut cdf, mut alias, mut tokens) = (Cdf::default(), AliasTable::default(), [0; 20]);
     let t = [Temperature::new(0.7).expect("a temperature")];
-    let mut all = |row: usize, vocab: usize| {
-        let logits = Rows::with_stride(&data, 2, vocab, logits.vocab()).expect("rows");
+    let mut all = |row: usize, tokens_per_row: usize| {
+        let logits = Rows::with_stride(&data, 2, tokens_per_row, vocab).expect("rows");
         let keys = [0, 1].map(|position| Key { seed: row as u64, position });
         cdf.rebuild(logits, row, t[0]).expect("servable");
         cdf.add_guide();
@@ -52,6 +56,10 @@ fn reused_tables() {
         sample_many(logits, &t, Uniforms::Keys(&keys), &mut tokens).expect("shapes fit");
         sample_many_by_alias(logits, &t, Words::Keys(&keys), &mut tokens).expect("shapes fit");
         sample_without_replacement(logits, &t, Uniforms::Keys(&keys), &mut tokens).expect("shapes fit");
+        let probs = Rows::with_stride(&weights, 2, tokens_per_row, vocab).expect("rows");
+        sample_many_from_probs(probs, Uniforms::Keys(&keys), &mut tokens).expect("shapes fit");
+        sample_many_from_probs_by_alias(probs, Words::Keys(&keys), &mut tokens).expect("shapes fit");
+        sample_from_probs_without_replacement(probs, Uniforms::Keys(&keys), &mut tokens).expect("shapes fit");
     };
     all(0, vocab);
     assert_eq!(measure(|| all(1, vocab)).count_total, 0);

@@ -100,7 +100,6 @@ fn ends_of_the_uniforms_never_draw_a_masked_token() {
     }
 }
 
-/// The token never goes down when the uniform goes up.
 /// Where the sums are exact, so are the borders: an interval begins with its border, and ends before the next.
 #[test]
 fn a_uniform_on_a_border_draws_the_token_that_begins_there() {
@@ -126,6 +125,7 @@ fn a_uniform_on_a_border_draws_the_token_that_begins_there() {
     }
 }
 
+/// The token never goes down when the uniform goes up.
 #[test]
 fn monotone_in_the_uniform() {
     let mut all = uniforms(4000, 1);

@@ -69,17 +69,17 @@ impl Guarded {
 
 #[test]
 fn f32_rows() {
-    every_kernel_at_every_edge(|x| x);
+    row_kernels_at_every_edge(|x| x);
 }
 
 #[cfg(feature = "half")]
 #[test]
 fn half_rows() {
-    every_kernel_at_every_edge(half::f16::from_f32);
-    every_kernel_at_every_edge(half::bf16::from_f32);
+    row_kernels_at_every_edge(half::f16::from_f32);
+    row_kernels_at_every_edge(half::bf16::from_f32);
 }
 
-fn every_kernel_at_every_edge<L: Logit + AnyBitPattern + NoUninit + Into<f32>>(narrow: impl Fn(f32) -> L) {
+fn row_kernels_at_every_edge<L: Logit + AnyBitPattern + NoUninit + Into<f32>>(narrow: impl Fn(f32) -> L) {
     let levels = levels();
     let normal = gaussian(2 * 2561 + 3, 3.0, 1);
     for len in thinned(lengths(), 5) {

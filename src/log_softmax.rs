@@ -18,7 +18,8 @@ use crate::{Error, Level, Logit, RowError, Rows, RowsMut, Temperature};
 ///
 /// - Shapes, failures and errors as [`crate::softmax`]. A masked token has -inf. At T = 0 the greedy token has 0
 ///   and all others -inf.
-/// - Within 2^-22 (relative) + 2^-21 of the exact value, however small the probability is.
+/// - Within 2^-22 (relative) + 2^-21 of the exact value, however small the probability is. (Where that lies below
+///   `f32::MIN`, -inf.)
 /// - Cost: one pass that reads, one that reads (from cache) and writes: past the caches, where `logprobs` takes 32 MiB or
 ///   more in rows of 1024 or more.
 ///

@@ -38,7 +38,8 @@ pub use in_place::softmax_in_place;
 ///   or more in rows of 1024 or more, the weights are kept in a row of memory per thread, and `probs` is written once,
 ///   past the caches.
 ///
-/// Returns the rows that could not be served (a NaN or +inf, or all -inf), in order; they are filled with NaN.
+/// Returns the rows that could not be served (a NaN or +inf, or all -inf), in order; they are filled with NaN. (A call that
+/// ends with `?;` drops that list.)
 ///
 /// # Errors
 /// [`Error::Length`] if the number of temperatures or the shape of `probs` does not fit.

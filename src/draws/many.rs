@@ -111,7 +111,7 @@ const GUIDE_PAYS: u64 = 3;
 
 impl Cdf {
     /// How often each token is drawn, in so many draws with a key: those of [`Cdf::draw_keyed`]. The tokens
-    /// that were drawn, in order of their number. None if the table is empty.
+    /// that were drawn, in order of their number: none of them if the table is empty.
     #[must_use]
     pub fn counts(&self, key: Key, draws: u64) -> Vec<(u32, u64)> {
         let mut words = key.words();

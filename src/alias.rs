@@ -129,11 +129,7 @@ impl AliasTable {
     /// [`Error::Length`] if there is not one token per word; [`Error::Vocab`] if the table is empty.
     pub fn draw_many(&self, words: &[u64], tokens: &mut [u32]) -> Result<(), Error> {
         check_length("tokens", words.len(), tokens.len())?;
-        self.check()?;
-        tokens
-            .iter_mut()
-            .zip(words)
-            .try_for_each(|(token, &word)| self.draw(word).map(|drawn| *token = drawn))
+        self.draw_each(words.iter().copied(), tokens)
     }
 
     /// Draws with the words of a key: those of [`Key::fill_words`], in order.
@@ -141,16 +137,15 @@ impl AliasTable {
     /// # Errors
     /// [`Error::Vocab`] if the table is empty.
     pub fn draw_keyed(&self, key: Key, tokens: &mut [u32]) -> Result<(), Error> {
-        self.check()?;
-        tokens
-            .iter_mut()
-            .zip(key.words())
-            .try_for_each(|(token, word)| self.draw(word).map(|drawn| *token = drawn))
+        self.draw_each(key.words(), tokens)
     }
 
-    /// Whether there is a table.
-    const fn check(&self) -> Result<(), Error> {
-        if self.columns.is_empty() { Err(Error::Vocab { vocab: 0 }) } else { Ok(()) }
+    /// The token of each word. An empty table refuses even to draw none.
+    fn draw_each(&self, words: impl Iterator<Item = u64>, tokens: &mut [u32]) -> Result<(), Error> {
+        if self.columns.is_empty() {
+            return Err(Error::Vocab { vocab: 0 });
+        }
+        tokens.iter_mut().zip(words).try_for_each(|(token, word)| self.draw(word).map(|drawn| *token = drawn))
     }
 
     /// The probability with which each token is drawn, from the columns: exact, but for the conversion to

@@ -1,6 +1,7 @@
 //! Borrowed views of a batch: rows x vocab, any stride, f32 or half precision.
 
 use crate::Error;
+use crate::batch::check_length;
 use crate::simd::{LANES, Simd};
 
 /// What a row of logits is made of: `f32`, and with the feature `half` also `half::f16` and
@@ -103,10 +104,7 @@ impl Shape {
     fn dense(len: usize, vocab: usize) -> Result<Self, Error> {
         let rows = len.checked_div(vocab).unwrap_or(0);
         let shape = Self::strided(len, rows, vocab, vocab)?;
-        if rows * vocab != len {
-            let expected = len.next_multiple_of(vocab);
-            return Err(Error::Length { of: "data", expected, found: len });
-        }
+        check_length("data", len.next_multiple_of(vocab), len)?;
         Ok(shape)
     }
 

@@ -210,7 +210,7 @@ pub(crate) fn summarize_row<S: Simd, L: Logit, const TWICE: bool>(
         L::NEG_INFINITY,
         #[inline(always)]
         |start, block| {
-            let (summary, _) = summarize(
+            let summary = summarize(
                 simd,
                 block,
                 factor,
@@ -219,6 +219,7 @@ pub(crate) fn summarize_row<S: Simd, L: Logit, const TWICE: bool>(
                 |group| {
                     prefetch_group::<TWICE, _, _>(simd, row, start + group * GROUP);
                 },
+                |_, _| (),
             );
             summaries.push(summary);
         },

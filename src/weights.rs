@@ -24,7 +24,7 @@
 use core::ops::Range;
 
 use crate::Logit;
-use crate::blocks::{BLOCK, GROUP, Group, groups, groups_mut};
+use crate::blocks::{BLOCK, Group, groups, groups_mut};
 use crate::simd::{LANES, Product, Simd, WIDTH};
 use crate::summary::{Reference, Summary};
 
@@ -80,11 +80,11 @@ pub(crate) fn weigh_block<S: Simd, L: Logit>(
     weights: &mut [f32; BLOCK],
     each: impl FnMut(usize),
 ) -> Summary {
-    weigh_and_sum::<S, L, true>(simd, block, factor, weights, each).0
+    weigh_and_sum::<S, L, true>(simd, block, factor, weights, each, |_, _| ())
 }
 
-/// [`weigh_block`], for the summary and the sums of the groups, lane by lane. What it leaves in `scratch` may be
-/// anything: weights that fit the registers are not stored. (Stores hold up a row from memory: 1.1 x.)
+/// [`weigh_block`], for the summary and the sums of the groups, lane by lane, with which `keep` is called. What it leaves
+/// in `scratch` may be anything: weights that fit the registers are not stored. (Stores hold up a row from memory: 1.1 x.)
 #[inline(always)]
 pub(crate) fn summarize<S: Simd, L: Logit>(
     simd: S,
@@ -92,8 +92,9 @@ pub(crate) fn summarize<S: Simd, L: Logit>(
     factor: &Factor,
     scratch: &mut [f32; BLOCK],
     each: impl FnMut(usize),
-) -> (Summary, [S::V; BLOCK / GROUP]) {
-    weigh_and_sum::<S, L, false>(simd, block, factor, scratch, each)
+    keep: impl FnMut(usize, S::V),
+) -> Summary {
+    weigh_and_sum::<S, L, false>(simd, block, factor, scratch, each, keep)
 }
 
 #[expect(clippy::redundant_closure, reason = "`&mut each` itself would stay a call")]
@@ -104,12 +105,13 @@ fn weigh_and_sum<S: Simd, L: Logit, const KEEP: bool>(
     factor: &Factor,
     weights: &mut [f32; BLOCK],
     mut each: impl FnMut(usize),
-) -> (Summary, [S::V; BLOCK / GROUP]) {
+    mut keep: impl FnMut(usize, S::V),
+) -> Summary {
     let first = f64::from(simd.reduce_max(L::load(simd, &block.as_chunks().0[0]))) * factor.exact;
     if first.abs() < DIRECT_LIMIT && factor.shrink == 1.0 {
         let exponent = if LIKELY.contains(&first) { 0.0 } else { first.round_ties_even() as f32 };
         let reference = Reference { exponent, offset: 0.0 };
-        let (sum, of_groups) = if exponent == 0.0 {
+        let sum = if exponent == 0.0 {
             weigh::<S, L, false, KEEP>(
                 simd,
                 block,
@@ -118,17 +120,19 @@ fn weigh_and_sum<S: Simd, L: Logit, const KEEP: bool>(
                 weights,
                 #[inline(always)]
                 |group| each(group),
+                #[inline(always)]
+                |group, lanes| keep(group, lanes),
             )
         } else {
-            weigh_shifted::<S, L, KEEP>(simd, block, factor, reference, weights, &mut each)
+            weigh_shifted::<S, L, KEEP>(simd, block, factor, reference, weights, &mut each, &mut keep)
         };
         if TRUSTED.contains(&sum) {
-            return (Summary::new(sum, reference), of_groups);
+            return Summary::new(sum, reference);
         }
     }
     let reference = highest(simd, block, factor);
-    let (sum, of_groups) = weigh_shifted::<S, L, KEEP>(simd, block, factor, reference, weights, &mut each);
-    (Summary::new(sum, reference), of_groups)
+    let sum = weigh_shifted::<S, L, KEEP>(simd, block, factor, reference, weights, &mut each, &mut keep);
+    Summary::new(sum, reference)
 }
 
 /// The reference that suits the maximum of a block.
@@ -162,10 +166,11 @@ fn weigh_shifted<S: Simd, L: Logit, const KEEP: bool>(
     reference: Reference,
     weights: &mut [f32; BLOCK],
     each: impl FnMut(usize),
-) -> (f64, [S::V; BLOCK / GROUP]) {
+    keep: impl FnMut(usize, S::V),
+) -> f64 {
     simd.vectorize(
         #[inline(always)]
-        || weigh::<S, L, true, KEEP>(simd, block, factor, reference, weights, each),
+        || weigh::<S, L, true, KEEP>(simd, block, factor, reference, weights, each, keep),
     )
 }
 
@@ -194,8 +199,9 @@ fn weigh<S: Simd, L: Logit, const SHIFTED: bool, const KEEP: bool>(
     reference: Reference,
     weights: &mut [f32; BLOCK],
     mut each: impl FnMut(usize),
-) -> (f64, [S::V; BLOCK / GROUP]) {
-    let (mut sum, mut of_groups) = (simd.widen(simd.splat(0.0)), [simd.splat(0.0); BLOCK / GROUP]);
+    mut keep: impl FnMut(usize, S::V),
+) -> f64 {
+    let mut sum = simd.widen(simd.splat(0.0));
     for (number, (group, weights)) in groups(block).iter().zip(groups_mut(weights)).enumerate() {
         let mut registers = [[0.0; LANES]; WIDTH];
         let weights = if S::HOLDS_GROUP && !KEEP { &mut registers } else { weights };
@@ -209,17 +215,19 @@ fn weigh<S: Simd, L: Logit, const SHIFTED: bool, const KEEP: bool>(
             || each(number),
         );
         if S::HOLDS_GROUP {
-            of_groups[number] = add_up(simd, weights);
-            sum = simd.add_wide(sum, simd.widen(of_groups[number]));
+            let lanes = add_up(simd, weights);
+            keep(number, lanes);
+            sum = simd.add_wide(sum, simd.widen(lanes));
         }
     }
     if !S::HOLDS_GROUP {
-        for (of_group, weights) in of_groups.iter_mut().zip(groups(weights)) {
-            *of_group = add_up(simd, weights);
-            sum = simd.add_wide(sum, simd.widen(*of_group));
+        for (number, weights) in groups(weights).iter().enumerate() {
+            let lanes = add_up(simd, weights);
+            keep(number, lanes);
+            sum = simd.add_wide(sum, simd.widen(lanes));
         }
     }
-    (simd.reduce_add_wide(sum), of_groups)
+    simd.reduce_add_wide(sum)
 }
 
 /// The weights of a group, for a reference; and `meanwhile`, while they are computed.

@@ -3,12 +3,12 @@
 use crate::Logit;
 use crate::blocks::{BLOCK, GROUP, Group, groups};
 use crate::sample::sum_block;
-use crate::simd::{LANES, Simd};
+use crate::simd::{Line, Simd};
 use crate::summary::{Reference, Summary};
 use crate::weights::{Factor, TRUSTED, summarize, weigh_block, weigh_group};
 
 /// The sums of the groups of a block, lane by lane: what a pass keeps, for [`Source::sums`].
-pub(super) type LaneSums = [[f32; LANES]; BLOCK / GROUP];
+pub(super) type LaneSums = [Line; BLOCK / GROUP];
 
 /// Where the weights of a row of `L` come from.
 pub(super) trait Source<L: Logit>: Copy {
@@ -32,8 +32,9 @@ pub(super) trait Source<L: Logit>: Copy {
         simd: S,
         block: &[L; BLOCK],
         scratch: &mut [f32; BLOCK],
+        lane_sums: &mut LaneSums,
         each: impl FnMut(usize),
-    ) -> (Summary, LaneSums);
+    ) -> Summary;
     /// The sums of the groups of a block.
     fn sums<S: Simd>(self, simd: S, block: &[L; BLOCK], lane_sums: &LaneSums) -> [f64; BLOCK / GROUP];
     /// The weights of a group, for a reference.
@@ -74,21 +75,25 @@ impl<L: Logit> Source<L> for Softmax {
         simd: S,
         block: &[L; BLOCK],
         scratch: &mut [f32; BLOCK],
+        lane_sums: &mut LaneSums,
         each: impl FnMut(usize),
-    ) -> (Summary, LaneSums) {
-        let (summary, sums) = summarize(simd, block, &self.0, scratch, each);
-        let mut lane_sums = LaneSums::default();
-        for (sum, out) in sums.into_iter().zip(&mut lane_sums) {
-            simd.store(sum, out);
-        }
-        (summary, lane_sums)
+    ) -> Summary {
+        summarize(
+            simd,
+            block,
+            &self.0,
+            scratch,
+            each,
+            #[inline(always)]
+            |group, lanes| simd.store(lanes, lane_sums[group].as_mut_array()),
+        )
     }
 
     #[inline(always)]
     fn sums<S: Simd>(self, simd: S, _: &[L; BLOCK], lane_sums: &LaneSums) -> [f64; BLOCK / GROUP] {
         let mut sums = [0.0; BLOCK / GROUP];
         for (sum, lanes) in sums.iter_mut().zip(lane_sums) {
-            *sum = simd.reduce_add_wide(simd.widen(simd.load(lanes)));
+            *sum = simd.reduce_add_wide(simd.widen(simd.load(lanes.as_array())));
         }
         sums
     }
@@ -135,9 +140,10 @@ impl Source<f32> for Weights {
         simd: S,
         block: &[f32; BLOCK],
         _: &mut [f32; BLOCK],
+        _: &mut LaneSums,
         each: impl FnMut(usize),
-    ) -> (Summary, LaneSums) {
-        (Summary { sum: sum_block(simd, block, each), ..Summary::default() }, LaneSums::default())
+    ) -> Summary {
+        Summary { sum: sum_block(simd, block, each), ..Summary::default() }
     }
 
     /// (From the weights: they may be as large as f32 can hold, so their sums are f64.)

@@ -90,17 +90,16 @@ impl Urn {
             source.nothing(),
             #[inline(always)]
             |start, block| {
-                let (summary, lane_sums) = source.summarize(
+                self.summaries.push(source.summarize(
                     simd,
                     block,
                     &mut scratch,
+                    &mut self.lane_sums[start / BLOCK],
                     #[inline(always)]
                     |group| {
                         prefetch_group::<false, _, _>(simd, row, start + group * GROUP);
                     },
-                );
-                self.summaries.push(summary);
-                self.lane_sums[start / BLOCK] = lane_sums;
+                ));
             },
         );
     }

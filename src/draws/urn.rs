@@ -3,23 +3,20 @@
 //! ```text
 //! masses of the blocks, in a tree of sums                                                           (tree.rs)
 //! for each draw:  down the tree to a block; a group of it; its weights, the first time; a vector, a lane
-//!                 the token is removed, its group and block summed again, and the path up to the root
+//!                 the token is removed; what is left of its vector, group and block, and up to the root
 //! ```
 //!
-//! A removed weight is never subtracted: what is left is summed anew, so nothing cancels, however little
-//! that is. A block left far below its reference gets a new one, and so does the row: the tokens drawn
+//! A removed weight is never subtracted: what is left is what lies before it and what lies after, so nothing cancels, however
+//! little that is. A block left far below its reference gets a new one, and so does the row: the tokens drawn
 //! last are as exact as the first.
 
 use core::mem::replace;
 
-use super::search::first_lanes_above;
-use super::source::{LaneSums, Source, group_sums};
+use super::source::{LaneSums, Source};
 use super::tree::Tree;
 use crate::Logit;
-use crate::blocks::{
-    BLOCK, GROUP, Group, for_each_block, groups, groups_mut, padded, prefetch_group, with_block,
-};
-use crate::simd::{LANES, Simd};
+use crate::blocks::{BLOCK, GROUP, for_each_block, groups, groups_mut, padded, prefetch_group, with_block};
+use crate::simd::{LANES, Simd, WIDTH};
 use crate::summary::{Reference, Summary};
 use crate::weights::Factor;
 
@@ -37,12 +34,13 @@ pub(super) struct Urn {
     touched: Vec<bool>,
 }
 
-/// A block that has been drawn from.
+/// A block that has been drawn from: what is left of it.
 #[derive(Clone, Debug)]
 struct Block {
-    /// Of its groups, what is left.
-    sums: [f64; BLOCK / GROUP],
-    /// Without the tokens that were taken; valid in the groups that are `weighed`.
+    groups: [f64; BLOCK / GROUP],
+    /// Valid in the groups that are `weighed`.
+    vectors: [[f64; WIDTH]; BLOCK / GROUP],
+    /// Of its tokens; valid in the groups that are `weighed`.
     weights: [f32; BLOCK],
     weighed: [bool; BLOCK / GROUP],
     /// A bit per token.
@@ -126,7 +124,7 @@ impl Urn {
         let start = index * BLOCK;
         let part = &row[start..row.len().min(start + BLOCK)];
         if !replace(&mut self.touched[index], true) {
-            block.sums = with_block(
+            block.groups = with_block(
                 part,
                 source.nothing(),
                 #[inline(always)]
@@ -135,22 +133,33 @@ impl Urn {
             block.weighed.fill(false);
             block.taken.fill(0);
         }
-        let (group, within) = find(&block.sums, fraction);
-        let fraction = (within / block.sums[group]).min(1.0);
-        let weights = &mut groups_mut(&mut block.weights)[group];
-        if !replace(&mut block.weighed[group], true) {
+        let group = find(&block.groups, |sum| fraction * sum);
+        let fraction = (group.within / block.groups[group.index]).min(1.0);
+        let weights = &mut groups_mut(&mut block.weights)[group.index];
+        let vectors = &mut block.vectors[group.index];
+        if !replace(&mut block.weighed[group.index], true) {
             with_block(
                 part,
                 source.nothing(),
                 #[inline(always)]
-                |logits| source.weigh_group(simd, &groups(logits)[group], summary.reference, weights),
+                |logits| {
+                    source.weigh_group(simd, &groups(logits)[group.index], summary.reference, weights);
+                },
             );
+            *vectors = simd.reduce_add_eight(weights);
         }
-        let (within, sum) = take_from(simd, weights, fraction)?;
-        let token = group * GROUP + within;
+        let vector = find(vectors, |sum| fraction * sum);
+        let lane = find(&weights[vector.index].map(f64::from), |_| vector.within);
+        let weight = &mut weights[vector.index][lane.index];
+        if *weight == 0.0 {
+            return None;
+        }
+        *weight = 0.0;
+        vectors[vector.index] = lane.whole(0.0);
+        block.groups[group.index] = vector.whole(vectors[vector.index]);
+        summary.sum = group.whole(block.groups[group.index]);
+        let token = group.index * GROUP + vector.index * LANES + lane.index;
         block.taken[token / 64] |= 1 << (token % 64);
-        block.sums[group] = sum;
-        summary.sum = block.sums.iter().sum();
         if summary.sum < source.low() {
             *summary = block.weigh(simd, source, part);
         }
@@ -160,7 +169,8 @@ impl Urn {
 
 impl Block {
     const EMPTY: Self = Self {
-        sums: [0.0; BLOCK / GROUP],
+        groups: [0.0; BLOCK / GROUP],
+        vectors: [[0.0; WIDTH]; BLOCK / GROUP],
         weights: [0.0; BLOCK],
         weighed: [false; BLOCK / GROUP],
         taken: [0; BLOCK / 64],
@@ -183,38 +193,51 @@ impl Block {
             #[inline(always)]
             || {
                 let summary = source.weigh(simd, &rest, &mut self.weights, |_| ());
-                self.sums = group_sums(simd, &self.weights);
+                let parts = self.groups.iter_mut().zip(&mut self.vectors);
+                for ((group, vectors), weights) in parts.zip(groups(&self.weights)) {
+                    *vectors = simd.reduce_add_eight(weights);
+                    *group = vectors.iter().sum();
+                }
                 summary
             },
         )
     }
 }
 
-/// Takes the token at which `fraction` of the weight is exceeded. Returns it, and the sum of what is left.
-#[inline(always)]
-fn take_from<S: Simd>(simd: S, weights: &mut Group<f32>, fraction: f64) -> Option<(usize, f64)> {
-    let mut sums = simd.reduce_add_eight(weights);
-    let (vector, within) = find(&sums, fraction);
-    let [lane] = first_lanes_above(simd, [&weights[vector]], &[within]);
-    let weight = &mut weights[vector][lane as usize];
-    if *weight == 0.0 {
-        return None;
-    }
-    *weight = 0.0;
-    sums[vector] = simd.reduce_add_wide(simd.widen(simd.load(&weights[vector])));
-    Some((vector * LANES + lane as usize, sums.iter().sum()))
+/// A part of a whole that a target lies in.
+struct Part {
+    index: usize,
+    /// The target, less what lies before.
+    within: f64,
+    before: f64,
+    after: f64,
 }
 
-/// The part at which `fraction` of all is exceeded, and how much of it lies below that; if rounding lets none exceed it,
-/// the last part that is not 0.
+impl Part {
+    /// The sum of all, were the part of this size.
+    #[inline(always)]
+    fn whole(&self, part: f64) -> f64 {
+        self.before + part + self.after
+    }
+}
+
+/// The part at which a target, made from the sum of all, is exceeded; if rounding lets none exceed it, the last part that
+/// is not 0. (What lies after a part is summed while the target is searched for: so the whole without it is known at
+/// once. 64 of 128,256 tokens, on a Zen 4: 0.96 x the time of summing again.)
 #[inline(always)]
-fn find<const N: usize>(parts: &[f64; N], fraction: f64) -> (usize, f64) {
-    let (mut through, mut sum, mut index) = ([0.0; N], 0.0, 0);
+fn find<const N: usize>(parts: &[f64; N], target: impl FnOnce(f64) -> f64) -> Part {
+    let (mut through, mut after) = ([0.0; N], [0.0; N]);
+    let (mut sum, mut rest) = (0.0, 0.0);
     for i in 0..N {
         sum += parts[i];
         through[i] = sum;
     }
-    let target = fraction * sum;
+    for i in (0..N).rev() {
+        after[i] = rest;
+        rest += parts[i];
+    }
+    let target = target(sum);
+    let mut index = 0;
     for through in &through {
         index += usize::from(*through <= target);
     }
@@ -222,7 +245,7 @@ fn find<const N: usize>(parts: &[f64; N], fraction: f64) -> (usize, f64) {
         index = parts.iter().rposition(|part| *part > 0.0).unwrap_or_default();
     }
     let before = if index == 0 { 0.0 } else { through[index - 1] };
-    (index, target - before)
+    Part { index, within: target - before, before, after: after[index] }
 }
 
 /// Below this sum a row gets a new reference. (Masses 2^-522 of that are still exact.)
@@ -235,7 +258,17 @@ mod tests {
     /// Rounding may carry a target to the end of the parts.
     #[test]
     fn targets_beyond_the_end_find_the_last_that_is_not_0() {
-        let parts = [0.0, 1.0, 0.0, 2.0, 0.0, 0.0, 0.0, 0.0];
-        assert_eq!([0.0, 0.5, 1.0].map(|fraction| find(&parts, fraction)), [(1, 0.0), (3, 0.5), (3, 2.0)]);
+        let parts = [0.0, 1.0, 0.0, 2.0, 0.0, 0.0, 4.0, 0.0];
+        for (target, index, within, rest) in [
+            (0.0, 1, 0.0, 6.0),
+            (1.0, 3, 0.0, 5.0),
+            (2.5, 3, 1.5, 5.0),
+            (3.0, 6, 0.0, 3.0),
+            (7.0, 6, 4.0, 3.0),
+        ] {
+            let part = find(&parts, |_| target);
+            assert_eq!((part.index, part.within), (index, within), "{target}");
+            assert_eq!((part.whole(0.0), part.whole(parts[index])), (rest, 7.0), "{target}");
+        }
     }
 }

@@ -108,16 +108,31 @@ pub(crate) fn prefetch_group<const TWICE: bool, S: Simd, T>(simd: S, row: &[T], 
     if TWICE {
         prefetch_lines_and_page::<{ GROUP / 4 * 3 }, _, _>(simd, row, row.len() / 4 + start / 4 * 3);
     } else {
-        // (The early one is not asked for again: in L2, one more takes 1.02 x the time.)
-        for line in (0..GROUP).step_by(line_of::<T>()) {
-            let early =
-                if (line..line + line_of::<T>()).contains(&EARLY) { PAGE / size_of::<T>() } else { 0 };
-            simd.prefetch(row, start + PREFETCH + line + early);
-        }
+        prefetch_group_ahead(simd, row, start, PREFETCH);
     }
 }
 
-/// The same in the second of two passes, at a vector: once per group. (If rows do not lie side by side, for nothing.)
+/// The same in a pass that writes nothing to the caches.
+#[inline(always)]
+pub(crate) fn prefetch_group_to_read<const TWICE: bool, S: Simd, T>(simd: S, row: &[T], start: usize) {
+    if TWICE && simd.ahead() > 0 {
+        prefetch_group::<true, _, _>(simd, row, start);
+    } else {
+        prefetch_group_ahead(simd, row, start, simd.ahead());
+    }
+}
+
+/// Asks for the lines of a group so far ahead, but for one of them still a page further. (That is not asked for again: in
+/// L2, one more takes 1.02 x the time.)
+#[inline(always)]
+fn prefetch_group_ahead<S: Simd, T>(simd: S, row: &[T], start: usize, ahead: usize) {
+    for line in (0..GROUP).step_by(line_of::<T>()) {
+        let early = if (line..line + line_of::<T>()).contains(&EARLY) { PAGE / size_of::<T>() } else { 0 };
+        simd.prefetch(row, start + ahead + line + early);
+    }
+}
+
+/// [`prefetch_group`] in the second of two passes, at a vector: once per group. (If rows do not lie side by side, for nothing.)
 #[inline(always)]
 pub(crate) fn prefetch_in_second_pass<S: Simd, T>(simd: S, row: &[T], index: usize) {
     if (index / LANES).is_multiple_of(WIDTH) {

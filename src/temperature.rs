@@ -4,7 +4,6 @@ use core::fmt;
 
 use crate::argmax::greatest;
 use crate::batch::Batch;
-use crate::blocks::PREFETCH;
 use crate::output::map_vectors;
 use crate::simd::{Simd, dispatch};
 use crate::weights::Factor;
@@ -174,7 +173,7 @@ fn scale_row<S: Simd, L: Logit>(
         |index, x| {
             if past_caches {
                 // (So it takes 0.8 x the time.)
-                simd.prefetch(row, index + PREFETCH);
+                simd.prefetch(row, index + simd.ahead());
             }
             let x = L::load(simd, x);
             sum = simd.add(sum, x);

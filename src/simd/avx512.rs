@@ -3,11 +3,14 @@
 use super::avx2::{prefetch, reduce_add_eight};
 use super::exp2::{LOWEST, ROUND};
 use super::{LANES, Line, Simd, WIDTH};
+use crate::blocks::PREFETCH;
 use core::arch::x86_64::*;
 
 /// Proof that this CPU has AVX-512: only [`Avx512::detect`] makes one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Avx512(());
+pub(crate) struct Avx512 {
+    ahead: usize,
+}
 
 /// Writes each operation as a safe function with the features on, called through the token.
 macro_rules! operations {
@@ -33,8 +36,15 @@ impl Avx512 {
             && is_x86_feature_detected!("fma")
             && is_x86_feature_detected!("f16c")
             && is_x86_feature_detected!("popcnt"))
-        .then_some(Self(()))
+        .then(|| Self { ahead: if is_zen4() { 0 } else { PREFETCH } })
     }
+}
+
+/// Of the CPUs with AVX-512: AMD alone has SSE4a, and the other two since Zen 5.
+fn is_zen4() -> bool {
+    is_x86_feature_detected!("sse4a")
+        && !is_x86_feature_detected!("avxvnni")
+        && !is_x86_feature_detected!("avx512vp2intersect")
 }
 
 impl Simd for Avx512 {
@@ -55,6 +65,13 @@ impl Simd for Avx512 {
     #[inline(always)]
     fn prefetch<T>(self, row: &[T], index: usize) {
         prefetch::<_MM_HINT_T1, T>(row, index);
+    }
+
+    /// (256 rows of 128256, on a Zen 4: `sample` takes 0.83 x the time of asking for each line ahead, `sample_from_probs` and
+    /// `log_softmax` 0.85 x, `scale` 0.70 x.)
+    #[inline(always)]
+    fn ahead(self) -> usize {
+        self.ahead
     }
 
     #[inline(always)]

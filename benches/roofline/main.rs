@@ -132,10 +132,15 @@ fn measure(
                 black_box(memory::read_prefetching(x));
             }),
         ],
-        Against::Copying => {
-            &[("memcpy", |out, x| out.copy_from_slice(x)), ("copy", |out, x| memory::copy(x, out))]
-        }
-        Against::ScalingInPlace => &[("scale in place", |out, _| memory::scale_in_place(out, 1.0))],
+        Against::Copying => &[
+            ("memcpy", |out, x| out.copy_from_slice(x)),
+            ("copy", |out, x| memory::copy(x, out)),
+            ("copy prefetching", |out, x| memory::copy_prefetching(x, out)),
+        ],
+        Against::ScalingInPlace => &[
+            ("scale in place", |out, _| memory::scale_in_place(out, 1.0)),
+            ("scale prefetching", |out, _| memory::scale_in_place_prefetching(out, 1.0)),
+        ],
     };
     let repeat = if rows == 1 { 8 } else { 1 };
     let mut times = vec![vec![]; 1 + references.len()];

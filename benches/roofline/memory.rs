@@ -80,24 +80,44 @@ for_each_cpu! {
     pub(crate) fn read_prefetching(data: &[f32]) -> f32 { maximum(data, true) }
 }
 
+#[inline(always)]
+fn copy_vectors(from: &[f32], to: &mut [f32], ask_ahead: bool) {
+    for (from, to) in from.as_chunks::<128>().0.iter().zip(to.as_chunks_mut::<128>().0) {
+        if ask_ahead {
+            prefetch(from);
+        }
+        *to = *from;
+    }
+}
+
 for_each_cpu! {
     /// Reads one buffer and writes another, vector by vector.
-    pub(crate) fn copy(from: &[f32], to: &mut [f32]) {
-        for (from, to) in from.as_chunks::<128>().0.iter().zip(to.as_chunks_mut::<128>().0) {
-            prefetch(from);
-            *to = *from;
+    pub(crate) fn copy(from: &[f32], to: &mut [f32]) { copy_vectors(from, to, false) }
+}
+
+for_each_cpu! {
+    /// The same, asking for it ahead.
+    pub(crate) fn copy_prefetching(from: &[f32], to: &mut [f32]) { copy_vectors(from, to, true) }
+}
+
+#[inline(always)]
+fn scale_vectors(data: &mut [f32], factor: f32, ask_ahead: bool) {
+    for chunk in data.as_chunks_mut::<128>().0 {
+        if ask_ahead {
+            prefetch(chunk);
+        }
+        for x in chunk {
+            *x *= factor;
         }
     }
 }
 
 for_each_cpu! {
     /// Reads and writes one buffer.
-    pub(crate) fn scale_in_place(data: &mut [f32], factor: f32) {
-        for chunk in data.as_chunks_mut::<128>().0 {
-            prefetch(chunk);
-            for x in chunk {
-                *x *= factor;
-            }
-        }
-    }
+    pub(crate) fn scale_in_place(data: &mut [f32], factor: f32) { scale_vectors(data, factor, false) }
+}
+
+for_each_cpu! {
+    /// The same, asking for it ahead.
+    pub(crate) fn scale_in_place_prefetching(data: &mut [f32], factor: f32) { scale_vectors(data, factor, true) }
 }

@@ -105,7 +105,7 @@ pub(crate) fn prefetch_lines_and_page<const LEN: usize, S: Simd, T>(simd: S, dat
 /// half serves as well.)
 #[inline(always)]
 pub(crate) fn prefetch_group<const TWICE: bool, S: Simd, T>(simd: S, row: &[T], start: usize) {
-    if TWICE {
+    if TWICE && simd.ahead() > 0 {
         prefetch_lines_and_page::<{ GROUP / 4 * 3 }, _, _>(simd, row, row.len() / 4 + start / 4 * 3);
     } else {
         prefetch_group_ahead(simd, row, start, PREFETCH);
@@ -135,7 +135,7 @@ fn prefetch_group_ahead<S: Simd, T>(simd: S, row: &[T], start: usize, ahead: usi
 /// [`prefetch_group`] in the second of two passes, at a vector: once per group. (If rows do not lie side by side, for nothing.)
 #[inline(always)]
 pub(crate) fn prefetch_in_second_pass<S: Simd, T>(simd: S, row: &[T], index: usize) {
-    if (index / LANES).is_multiple_of(WIDTH) {
+    if (index / LANES).is_multiple_of(WIDTH) && simd.ahead() > 0 {
         prefetch_lines::<{ GROUP / 4 }, _, _>(simd, row, row.len() + index / 4);
     }
 }

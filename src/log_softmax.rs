@@ -144,7 +144,7 @@ fn log_softmax_row<S: Simd, L: Logit, const PAST_CACHES: bool>(
         PAST_CACHES,
         #[inline(always)]
         |index, x| {
-            if PAST_CACHES && simd.ahead() > 0 {
+            if PAST_CACHES {
                 prefetch_in_second_pass(simd, row, index);
             }
             let d = simd.mul_sub(L::load(simd, x), half, offset);

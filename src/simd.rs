@@ -58,7 +58,8 @@ pub trait Simd: Copy + Send + Sync {
     fn prefetch_output(self, out: &[f32], index: usize);
 
     /// How far ahead, in logits, a pass that writes nothing to the caches asks for what it reads: 0, for what is at hand
-    /// already, where the CPU's own prefetchers do best alone.
+    /// already, where the CPU's own prefetchers do best alone. (There, the second of two passes asks for nothing, and so the
+    /// first for all that it reads.)
     #[inline(always)]
     fn ahead(self) -> usize {
         PREFETCH

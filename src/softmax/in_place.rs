@@ -126,7 +126,7 @@ fn weigh_row_in_place<S: Simd, const FROM_MEMORY: bool>(
             #[inline(always)]
             |group| {
                 let (start, ahead_of_block) = (group * GROUP, ahead.as_flattened());
-                if FROM_MEMORY {
+                if FROM_MEMORY && simd.ahead() > 0 {
                     // (As `prefetch_group`, though this block is being written. To the line: 24 left out take 1.03 x.)
                     let quarter = (ahead_of_block.len() + BLOCK - start) / 4;
                     let start = (start + quarter).saturating_sub(BLOCK);

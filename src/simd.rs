@@ -11,22 +11,16 @@ mod avx2;
 #[expect(unsafe_code, reason = "intrinsics, behind a token that proves them")]
 mod avx512;
 mod exp2;
+mod level;
 mod portable;
 
 use core::array::{from_mut, from_ref};
-use core::fmt;
 use core::hint::select_unpredictable;
-use core::str::FromStr;
-use std::sync::OnceLock;
 
 pub(crate) use exp2::Product;
 use exp2::exp2_of_product;
-use portable::Portable;
-#[cfg(target_arch = "x86_64")]
-use {avx2::Avx2, avx512::Avx512};
-
-use crate::Error;
-use crate::blocks::PREFETCH;
+pub use level::Level;
+pub(crate) use level::{Isa, dispatch};
 
 /// Where lanes are summed, element i of a row belongs to lane i mod 16, on every level.
 pub(crate) const LANES: usize = 16;
@@ -34,6 +28,10 @@ pub(crate) const LANES: usize = 16;
 /// Vectors of a group. AVX-512 computes them side by side, which hides the latency of a fused multiply-add. Measured on
 /// Zen 5, 131072 logits in L2: 4 vectors 11.6 us, 8 vectors 10.8 us, 16 vectors spill.
 pub(crate) const WIDTH: usize = 8;
+
+/// Logits ahead of the one at hand whose cache line is asked for. Measured on rows from memory: 4096 to 32768 do not
+/// differ beyond the noise.
+pub(crate) const AHEAD: usize = 4096;
 
 /// Sixteen f32 at a multiple of 64 bytes, a cache line of their own: what [`Simd::stream`] writes.
 pub(crate) type Line = wide::f32x16;
@@ -57,12 +55,16 @@ pub trait Simd: Copy + Send + Sync {
     /// [`Simd::prefetch`].)
     fn prefetch_output(self, out: &[f32], index: usize);
 
-    /// How far ahead, in logits, a pass that writes nothing to the caches asks for what it reads: 0, for what is at hand
-    /// already, where the CPU's own prefetchers do best alone. (There, the second of two passes asks for nothing, and so the
-    /// first for all that it reads.)
+    /// How far ahead, in logits, a pass that stores no weights asks for what it reads: 0 where [`Simd::reads_ahead`].
     #[inline(always)]
     fn ahead(self) -> usize {
-        PREFETCH
+        AHEAD
+    }
+
+    /// Whether the CPU's own prefetchers do best alone, unless weights are stored meanwhile.
+    #[inline(always)]
+    fn reads_ahead(self) -> bool {
+        self.ahead() == 0
     }
 
     /// The p of [`Simd::exp2i`] that stands for 1.
@@ -192,117 +194,3 @@ pub trait Simd: Copy + Send + Sync {
         lanes
     }
 }
-
-/// An instruction set that this CPU supports: what the kernels run on.
-///
-/// The only ways to a `Level` ask the CPU, so having one is the proof that it works. Every level gives
-/// the same bits; they differ in speed alone. The free functions of this crate run on [`Level::best`];
-/// each (but `draw_counts`) is also a method of `Level`, for tests and benchmarks.
-///
-/// ```
-/// use kelvin::Level;
-///
-/// for level in Level::available() {
-///     println!("{level}");
-/// }
-/// let level: Level = "portable".parse()?;
-/// # Ok::<(), kelvin::Error>(())
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Level(pub(crate) Isa);
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Isa {
-    Portable(Portable),
-    #[cfg(target_arch = "x86_64")]
-    Avx2(Avx2),
-    #[cfg(target_arch = "x86_64")]
-    Avx512(Avx512),
-}
-
-impl Level {
-    /// The fastest level of this CPU, found once. The environment variable `KELVIN_LEVEL`
-    /// (`portable`, `avx2`, `avx512`) lowers it, for debugging; a name that is not available here is
-    /// ignored.
-    #[must_use]
-    pub fn best() -> Self {
-        static BEST: OnceLock<Level> = OnceLock::new();
-        *BEST.get_or_init(|| {
-            let wanted = std::env::var("KELVIN_LEVEL").ok().and_then(|name| name.parse().ok());
-            wanted.or_else(|| Self::available().next()).unwrap_or(Self(Isa::Portable(Portable)))
-        })
-    }
-
-    /// Every level of this CPU, the fastest first, whatever `KELVIN_LEVEL` says.
-    pub fn available() -> impl Iterator<Item = Self> {
-        let portable = Some(Self(Isa::Portable(Portable)));
-        #[cfg(target_arch = "x86_64")]
-        let all = [
-            Avx512::detect().map(|token| Self(Isa::Avx512(token))),
-            Avx2::detect().map(|token| Self(Isa::Avx2(token))),
-            portable,
-        ];
-        #[cfg(not(target_arch = "x86_64"))]
-        let all = [portable];
-        all.into_iter().flatten()
-    }
-
-    /// `portable`, `avx2` or `avx512`.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self.0 {
-            Isa::Portable(_) => "portable",
-            #[cfg(target_arch = "x86_64")]
-            Isa::Avx2(_) => "avx2",
-            #[cfg(target_arch = "x86_64")]
-            Isa::Avx512(_) => "avx512",
-        }
-    }
-}
-
-impl Default for Level {
-    fn default() -> Self {
-        Self::best()
-    }
-}
-
-impl fmt::Display for Level {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
-    }
-}
-
-impl FromStr for Level {
-    type Err = Error;
-
-    /// The level of that name.
-    ///
-    /// # Errors
-    /// [`Error::Level`] if there is none of that name, or this CPU lacks it.
-    fn from_str(name: &str) -> Result<Self, Error> {
-        Self::available().find(|level| level.name() == name).ok_or(Error::Level)
-    }
-}
-
-/// `dispatch!(level, simd => kernel(simd, ..))`: the kernel, compiled once for each level.
-macro_rules! dispatch {
-    ($level:expr, $simd:ident => $kernel:expr) => {
-        match $level.0 {
-            $crate::simd::Isa::Portable($simd) => $simd.vectorize(
-                #[inline(always)]
-                || $kernel,
-            ),
-            #[cfg(target_arch = "x86_64")]
-            $crate::simd::Isa::Avx2($simd) => $simd.vectorize(
-                #[inline(always)]
-                || $kernel,
-            ),
-            #[cfg(target_arch = "x86_64")]
-            $crate::simd::Isa::Avx512($simd) => $simd.vectorize(
-                #[inline(always)]
-                || $kernel,
-            ),
-        }
-    };
-}
-pub(crate) use dispatch;

@@ -2,8 +2,7 @@
 
 use super::avx2::{prefetch, reduce_add_eight};
 use super::exp2::{LOWEST, ROUND};
-use super::{LANES, Line, Simd, WIDTH};
-use crate::blocks::PREFETCH;
+use super::{AHEAD, LANES, Line, Simd, WIDTH};
 use core::arch::x86_64::*;
 
 /// Proof that this CPU has AVX-512: only [`Avx512::detect`] makes one.
@@ -36,11 +35,11 @@ impl Avx512 {
             && is_x86_feature_detected!("fma")
             && is_x86_feature_detected!("f16c")
             && is_x86_feature_detected!("popcnt"))
-        .then(|| Self { ahead: if is_zen4() { 0 } else { PREFETCH } })
+        .then(|| Self { ahead: if is_zen4() { 0 } else { AHEAD } })
     }
 }
 
-/// Of the CPUs with AVX-512: AMD alone has SSE4a, and the other two since Zen 5.
+/// SSE4a is AMD's alone, and Zen 5 brought AVX-VNNI and VP2INTERSECT. (A wrong guess costs time, not bits.)
 fn is_zen4() -> bool {
     is_x86_feature_detected!("sse4a")
         && !is_x86_feature_detected!("avxvnni")
@@ -67,9 +66,9 @@ impl Simd for Avx512 {
         prefetch::<_MM_HINT_T1, T>(row, index);
     }
 
-    /// (256 rows of 128256, on a Zen 4, as against asking as elsewhere: `sample`, `log_sum_exp` and `log_softmax` 0.82 x the time,
-    /// `sample_from_probs` 0.85 x, `scale` 0.67 x, `softmax` 0.83-0.95 x, in place 0.92-0.99 x. Of distances from 0 to 256
-    /// none is better, 512 takes 1.8 times as long as 0, 1024 and more 1.2 times.)
+    /// (256 rows of 128256, on a Zen 4, as against asking as elsewhere: `sample`, `log_sum_exp` and `log_softmax` take
+    /// 0.82 x the time, `sample_from_probs` 0.85 x, `scale` 0.67 x, `softmax` 0.83-0.95 x, in place 0.92-0.99 x. 256 ahead
+    /// is as good as 0; 512 takes 1.8 x the time, 1024 and more 1.2 x.)
     #[inline(always)]
     fn ahead(self) -> usize {
         self.ahead

@@ -2,11 +2,9 @@
 
 use crate::argmax::greatest;
 use crate::batch::{Temperatures, diagnose, for_each_row};
-use crate::blocks::{
-    BLOCK, GROUP, Group, PREFETCH, groups_mut, prefetch_in_second_pass, prefetch_lines_and_page,
-};
+use crate::blocks::{BLOCK, GROUP, Group, groups_mut, prefetch_in_second_pass, prefetch_lines_and_page};
 use crate::output::past_caches;
-use crate::simd::{Simd, dispatch};
+use crate::simd::{AHEAD, Simd, dispatch};
 use crate::summary::{Summary, for_each_share, with_summaries};
 use crate::temperature::one_hot;
 use crate::weights::{Factor, weigh_block};
@@ -126,13 +124,13 @@ fn weigh_row_in_place<S: Simd, const FROM_MEMORY: bool>(
             #[inline(always)]
             |group| {
                 let (start, ahead_of_block) = (group * GROUP, ahead.as_flattened());
-                if FROM_MEMORY && simd.ahead() > 0 {
+                if FROM_MEMORY && !simd.reads_ahead() {
                     // (As `prefetch_group`, though this block is being written. To the line: 24 left out take 1.03 x.)
                     let quarter = (ahead_of_block.len() + BLOCK - start) / 4;
                     let start = (start + quarter).saturating_sub(BLOCK);
                     prefetch_lines_and_page::<{ GROUP / 4 * 3 }, _, _>(simd, ahead_of_block, start);
                 } else {
-                    prefetch_lines_and_page::<GROUP, _, _>(simd, ahead_of_block, start + PREFETCH - BLOCK);
+                    prefetch_lines_and_page::<GROUP, _, _>(simd, ahead_of_block, start + AHEAD - BLOCK);
                 }
                 if let Some(ahead) = ahead.first() {
                     copy_group(simd, ahead, next, group);

@@ -6,8 +6,8 @@ use common::statistics::assert_fits;
 use common::{gaussian, levels, shapes, uniforms};
 use kelvin::reference::{contract, oracle};
 use kelvin::{
-    Draw, Error, Key, RowError, Rows, Temperature, Uniforms, sample, sample_from_probs_without_replacement,
-    sample_without_replacement,
+    Draw, Error, Key, Level, RowError, Rows, Temperature, Uniforms, sample,
+    sample_from_probs_without_replacement, sample_without_replacement,
 };
 
 fn one(row: &[f32]) -> Rows<'_> {
@@ -16,10 +16,15 @@ fn one(row: &[f32]) -> Rows<'_> {
 
 /// k distinct tokens, or why not.
 fn draw(row: &[f32], t: f32, uniforms: &[f64]) -> Result<Vec<u32>, RowError> {
+    draw_on(Level::best(), row, t, uniforms)
+}
+
+fn draw_on(level: Level, row: &[f32], t: f32, uniforms: &[f64]) -> Result<Vec<u32>, RowError> {
     let mut tokens = vec![0; uniforms.len()];
     let t = [Temperature::new(t).expect("a temperature")];
-    let failed =
-        sample_without_replacement(one(row), &t, Uniforms::Given(uniforms), &mut tokens).expect("shapes fit");
+    let failed = level
+        .sample_without_replacement(one(row), &t, Uniforms::Given(uniforms), &mut tokens)
+        .expect("shapes fit");
     failed.first().map_or(Ok(tokens), |error| Err(*error))
 }
 
@@ -88,8 +93,11 @@ fn follows_the_reference_on_large_rows() {
     for (shape, row) in shapes(20_000) {
         for t in [0.05, 0.8, 3.0] {
             let uniforms = uniforms(64, 3);
-            let tokens = draw(&row, t, &uniforms).expect("servable");
-            assert_eq!(tokens, reference(&row, t, &uniforms), "{shape}, T = {t}");
+            let expected = reference(&row, t, &uniforms);
+            for level in levels() {
+                let tokens = draw_on(level, &row, t, &uniforms).expect("servable");
+                assert_eq!(tokens, expected, "{shape}, T = {t}, {level}");
+            }
         }
     }
 }

@@ -83,8 +83,9 @@ pub(crate) fn weigh_block<S: Simd, L: Logit>(
     weigh_and_sum::<S, L, true>(simd, block, factor, weights, each, |_, _| ())
 }
 
-/// [`weigh_block`], for the summary and the sums of the groups, lane by lane, with which `keep` is called. What it leaves
-/// in `scratch` may be anything: weights that fit the registers are not stored. (Stores hold up a row from memory: 1.1 x.)
+/// [`weigh_block`], for the summary alone. `keep` is called with the number of each group and the sums of its lanes; if the
+/// block is done again, again: the last ones count. What is left in `scratch` may be anything: weights that fit the
+/// registers are not stored. (Stores hold up a row from memory: 1.1 x.)
 #[inline(always)]
 pub(crate) fn summarize<S: Simd, L: Logit>(
     simd: S,
@@ -187,7 +188,7 @@ fn maximum<S: Simd, L: Logit>(simd: S, block: &[L; BLOCK]) -> f32 {
 }
 
 /// The weights of one block, for a reference, and their sum: eight vectors pairwise in f32, so that no weight takes
-/// part in more than three rounded additions; from there in f64. And these vectors.
+/// part in more than three rounded additions; from there in f64. `keep` gets these vectors.
 ///
 /// (Where a group does not fit the registers, the sum is taken from memory when the block is done: group by group, each
 /// would wait for its own stores. Measured on AVX2: 32 against 38 us for a row of 131072.)

@@ -149,21 +149,15 @@ impl Source<f32> for Weights {
     /// (From the weights: they may be as large as f32 can hold, so their sums are f64.)
     #[inline(always)]
     fn sums<S: Simd>(self, simd: S, block: &[f32; BLOCK], _: &LaneSums) -> [f64; BLOCK / GROUP] {
-        group_sums(simd, block)
+        let mut sums = [0.0; BLOCK / GROUP];
+        for (sum, group) in sums.iter_mut().zip(groups(block)) {
+            *sum = simd.reduce_add_eight(group).iter().sum();
+        }
+        sums
     }
 
     #[inline(always)]
     fn weigh_group<S: Simd>(self, _: S, group: &Group<f32>, _: Reference, weights: &mut Group<f32>) {
         *weights = *group;
     }
-}
-
-/// The sums of the groups of a block of weights.
-#[inline(always)]
-pub(super) fn group_sums<S: Simd>(simd: S, weights: &[f32; BLOCK]) -> [f64; BLOCK / GROUP] {
-    let mut sums = [0.0; BLOCK / GROUP];
-    for (sum, group) in sums.iter_mut().zip(groups(weights)) {
-        *sum = simd.reduce_add_eight(group).iter().sum();
-    }
-    sums
 }

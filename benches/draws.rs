@@ -82,11 +82,19 @@ fn tables(row: Rows<'_>, t: Temperature) {
 
 fn distinct(row: Rows<'_>, t: Temperature) {
     let (mut tokens, mut drawn) = ([0; 64], [Ok(Draw::default())]);
-    let keys = [KEY];
+    // (Another key for each call: the CPU would learn the branches of one.)
+    let [mut ours, mut theirs] = [KEY; 2];
     let both = times(
-        200,
-        || drop(sample_without_replacement(row, &[t], Uniforms::Keys(&keys), &mut tokens).expect("fits")),
-        || sample(row, &[t], &[0.5], &mut drawn).expect("fits"),
+        1000,
+        || {
+            ours.position += 1;
+            let keys = [ours];
+            drop(sample_without_replacement(row, &[t], Uniforms::Keys(&keys), &mut tokens).expect("fits"));
+        },
+        || {
+            theirs.position += 1;
+            sample(row, &[t], &[theirs.uniform()], &mut drawn).expect("fits");
+        },
     );
     report("64 draws without replacement | one sample", both, ">= 1 / 1.5");
 }

@@ -5,7 +5,7 @@
 //! guide.rs                      a shortcut through it
 //! choice.rs                     this table, or that of alias.rs
 //! many.rs                       batches, and counts
-//! without_replacement.rs        distinct tokens; urn.rs, tree.rs: what is left of a row meanwhile
+//! without_replacement.rs        distinct tokens; urn.rs, tree.rs, part.rs: what is left of a row meanwhile
 //! source.rs                     rows of logits, or of weights
 //! ```
 
@@ -14,6 +14,7 @@ pub(crate) mod cdf;
 pub(crate) mod choice;
 mod guide;
 pub(crate) mod many;
+mod part;
 mod search;
 mod source;
 mod tree;

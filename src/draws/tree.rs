@@ -1,62 +1,87 @@
-//! Masses that change one by one, and their sums: a binary tree.
+//! Masses that change one by one, and their sums: a tree with four children to a node.
 //!
-//! (Wong and Easton, "An efficient method for weighted sampling without replacement", 1980.)
+//! (Wong and Easton, "An efficient method for weighted sampling without replacement", 1980, with two. There the CPU takes
+//! a branch per level that it cannot foresee where keys are new; here none. 64 distinct tokens of 128,256 take 0.96 x
+//! the time on a Zen 4, 1000 of them 0.87 x. With eight or sixteen children the same, but more for short rows.)
 
-use core::hint::select_unpredictable;
+use core::mem::take;
 
-/// The sum of all at 1, the children of i at 2 i and 2 i + 1, the masses in the second half.
+use super::part::{Part, find};
+
+const CHILDREN: usize = 4;
+
+/// The masses, the sums of their nodes, and so on, up to one node. (Levels above `height` are kept for another row.)
 #[derive(Debug, Default)]
 pub(super) struct Tree {
-    sums: Vec<f64>,
+    levels: Vec<Level>,
+    height: usize,
+    sum: f64,
+}
+
+#[derive(Debug, Default)]
+struct Level {
+    nodes: Vec<[f64; CHILDREN]>,
+    /// Where [`Tree::find`] went last.
+    found: Part,
 }
 
 impl Tree {
     pub(super) fn fill(&mut self, masses: impl ExactSizeIterator<Item = f64>) {
-        let leaves = masses.len().next_power_of_two();
-        self.sums.clear();
-        self.sums.resize(leaves, 0.0);
-        self.sums.extend(masses);
-        self.sums.resize(2 * leaves, 0.0);
-        let mut nodes = leaves / 2;
-        while nodes > 0 {
-            let (above, below) = self.sums.split_at_mut(2 * nodes);
-            for (sum, [left, right]) in above[nodes..].iter_mut().zip(below.as_chunks().0) {
-                *sum = left + right;
-            }
-            nodes /= 2;
+        self.height = 0;
+        if masses.len() == 1 {
+            self.sum = masses.sum();
+            return;
         }
+        let mut nodes = self.add_level(masses);
+        while nodes > 1 {
+            let below = take(&mut self.levels[self.height - 1].nodes);
+            nodes = self.add_level(below.iter().map(|node| node.iter().sum()));
+            self.levels[self.height - 2].nodes = below;
+        }
+        self.sum = self.levels[self.height - 1].nodes[0].iter().sum();
+    }
+
+    /// Returns how many nodes it has.
+    fn add_level(&mut self, masses: impl ExactSizeIterator<Item = f64>) -> usize {
+        if self.height == self.levels.len() {
+            self.levels.push(Level::default());
+        }
+        let nodes = &mut self.levels[self.height].nodes;
+        nodes.clear();
+        nodes.resize(masses.len().div_ceil(CHILDREN), [0.0; CHILDREN]);
+        nodes.as_flattened_mut().iter_mut().zip(masses).for_each(|(to, mass)| *to = mass);
+        self.height += 1;
+        nodes.len()
     }
 
     pub(super) fn sum(&self) -> f64 {
-        self.sums[1]
+        self.sum
     }
 
-    /// The leaf of a uniform, and the share of its mass that lies below the target. (Where rounding has carried the
-    /// target beyond all that is to the right, it stays on the left.)
+    /// The leaf of a uniform, and the share of its mass that lies below the target.
     #[inline(always)]
-    pub(super) fn find(&self, uniform: f64) -> (usize, f64) {
-        let leaves = self.sums.len() / 2;
-        let (mut node, mut target) = (1, uniform * self.sum());
-        while node < leaves {
-            let (left, right) = (self.sums[2 * node], self.sums[2 * node + 1]);
-            let beyond = target >= left && right > 0.0;
-            target = select_unpredictable(beyond, target - left, target);
-            node = 2 * node + usize::from(beyond);
+    pub(super) fn find(&mut self, uniform: f64) -> (usize, f64) {
+        let (mut place, mut target, mut mass) = (0, uniform * self.sum, self.sum);
+        for level in self.levels[..self.height].iter_mut().rev() {
+            let node = &level.nodes[place];
+            let found = find(node, |_| target);
+            (target, mass) = (found.within, node[found.index]);
+            place = place * CHILDREN + found.index;
+            level.found = found;
         }
-        (node - leaves, (target / self.sums[node]).min(1.0))
+        (place, target / mass)
     }
 
-    /// A new mass for a leaf, and for all that it is a part of.
+    /// A new mass for the leaf that was found last, and for all that it is a part of.
     #[inline(always)]
-    pub(super) fn set(&mut self, leaf: usize, mut mass: f64) {
-        let mut node = self.sums.len() / 2 + leaf;
-        self.sums[node] = mass;
-        while node > 1 {
-            // (With the other child: a sum is the same from either side.)
-            mass += self.sums[node ^ 1];
-            node /= 2;
-            self.sums[node] = mass;
+    pub(super) fn change(&mut self, leaf: usize, mass: f64) {
+        let (mut place, mut mass) = (leaf, mass);
+        for level in &mut self.levels[..self.height] {
+            level.nodes.as_flattened_mut()[place] = mass;
+            mass = level.found.whole(mass);
+            place /= CHILDREN;
         }
+        self.sum = mass;
     }
 }
 
@@ -69,7 +94,11 @@ mod tests {
         let mut tree = Tree::default();
         for len in [5000, 1, 2, 3, 15, 16, 17, 255, 256, 257, 4096, 4097] {
             tree.fill((0..len).map(|_| 3.0));
-            (0..len).step_by(2).for_each(|leaf| tree.set(leaf, 1.0));
+            for leaf in (0..len).step_by(2) {
+                let (found, _) = tree.find((2 * leaf) as f64 / tree.sum() + 0.5 / tree.sum());
+                assert_eq!(found, leaf, "{len}");
+                tree.change(leaf, 1.0);
+            }
             assert_eq!(tree.sum(), (len + len / 2 * 2) as f64, "{len}");
             for leaf in (0..len).step_by(7).chain([len - 1]) {
                 let (before, mass) = ((leaf + leaf / 2 * 2) as f64, if leaf % 2 == 0 { 1.0 } else { 3.0 });
@@ -84,10 +113,11 @@ mod tests {
     #[test]
     fn the_way_down_never_ends_at_a_mass_of_0() {
         let mut tree = Tree::default();
-        let find = |tree: &Tree| [0.0, 0.25, 0.5, 1.0].map(|u| tree.find(u));
-        tree.fill((0..33).map(|leaf| if leaf == 1 { 1.0 } else { 0.0 }));
-        assert_eq!(find(&tree), [(1, 0.0), (1, 0.25), (1, 0.5), (1, 1.0)]);
-        tree.set(2, 3.0);
-        assert_eq!(find(&tree), [(1, 0.0), (2, 0.0), (2, 1.0 / 3.0), (2, 1.0)]);
+        let mut find = |masses: [f64; 2]| {
+            tree.fill((0..33).map(|leaf| if leaf == 0 || leaf > 2 { 0.0 } else { masses[leaf - 1] }));
+            [0.0, 0.25, 0.5, 1.0].map(|u| tree.find(u))
+        };
+        assert_eq!(find([1.0, 0.0]), [(1, 0.0), (1, 0.25), (1, 0.5), (1, 1.0)]);
+        assert_eq!(find([1.0, 3.0]), [(1, 0.0), (2, 0.0), (2, 1.0 / 3.0), (2, 1.0)]);
     }
 }

@@ -11,7 +11,7 @@ use crate::{AliasTable, Error, Key, Logit, RowError, Rows, Temperature};
 /// | fewer than vocab / 7 | [`Cdf`]: quick to build, three searches per draw | 40 us, then 12 ns each (46 ns one by one) |
 /// | more | [`AliasTable`]: slow to build, one look per draw | 0.24 ms, then 3 ns each |
 /// | more than 3 vocab, each to be the token that `sample` gives | [`Cdf`] with [`Cdf::add_guide`] | 1.5 ms, then 7 ns each |
-/// | distinct tokens | [`sample_without_replacement`](crate::sample_without_replacement) | 29 us for 64, where `sample` takes 22 us |
+/// | distinct tokens | [`sample_without_replacement`](crate::sample_without_replacement) | 32 us for 64, where `sample` takes 22 us |
 /// | counts alone | [`draw_counts`](crate::draw_counts), which picks a guide itself | as the Cdf |
 ///
 /// Measured on a core of an Intel Emerald Rapids (AVX-512) that had other work beside, Gaussian logits of deviation 3,

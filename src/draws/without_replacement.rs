@@ -19,8 +19,8 @@ use crate::{Error, Level, Logit, RowError, Rows, Temperature};
 /// - `tokens`: rows x k, in the order they are drawn. The first j of them do not depend on k.
 /// - At T = 0 there is one token to draw.
 /// - Cost: one pass over the row, then per draw a group of 128 logits, the first time it is drawn from, and a walk down
-///   and up a binary tree of the blocks of 512: 64 tokens of 128,256 take 1.3 times the time of one `sample`, on a
-///   Zen 4. Where what is left falls below 2^-500 of what there was (at very low temperatures), the tree is built anew.
+///   and up a tree of the blocks of 512: 64 tokens of 128,256 take 1.5 times the time of one `sample`, on a Zen 4.
+///   Where what is left falls below 2^-500 of what there was (at very low temperatures), the tree is built anew.
 /// - Memory: each thread keeps the tree and the weights of what was drawn from for the next call.
 ///
 /// Returns the rows that could not be served, in order; their tokens are `u32::MAX`. Beside those that

@@ -7,18 +7,22 @@
 //! ```
 
 #[path = "roofline/memory.rs"]
-#[expect(dead_code, reason = "not all references are used here")]
+#[expect(dead_code, reason = "nothing is scaled in place here")]
 mod memory;
+#[path = "roofline/turns.rs"]
+mod turns;
 
 use std::fs::File;
-use std::hint::black_box;
 use std::io::{self, Write};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use kelvin::reference::contract;
 use kelvin::{Draw, Key, Level, RowError, Rows, RowsMut, Temperature};
 use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
+
+use memory::Reference;
+use turns::{Medians, take_turns};
 
 const TEMPERATURE: f32 = 0.8;
 
@@ -109,9 +113,6 @@ fn t() -> [Temperature; 1] {
     [Temperature::new(TEMPERATURE).expect("a temperature")]
 }
 
-/// Its name, and what it does with a row to write and a row to read.
-type Reference = (&'static str, fn(&mut [f32], &[f32]));
-
 #[derive(Clone, Copy)]
 struct Op {
     name: &'static str,
@@ -126,14 +127,7 @@ const OPS: [Op; 2] = [
             let logits = Rows::new(&b.logits[..rows * vocab], vocab).expect("rows");
             Level::best().sample(logits, &t(), &b.uniforms[..rows], &mut b.draws[..rows]).expect("fits");
         },
-        references: &[
-            ("read", |_, x| {
-                black_box(memory::read(x));
-            }),
-            ("read prefetching", |_, x| {
-                black_box(memory::read_prefetching(x));
-            }),
-        ],
+        references: memory::READING,
     },
     Op {
         name: "softmax",
@@ -142,11 +136,7 @@ const OPS: [Op; 2] = [
             let mut probs = RowsMut::new(&mut b.out[..rows * vocab], vocab).expect("rows");
             Level::best().softmax(logits, &t(), &mut probs).expect("fits");
         },
-        references: &[
-            ("memcpy", |out, x| out.copy_from_slice(x)),
-            ("copy", |out, x| memory::copy(x, out)),
-            ("copy prefetching", |out, x| memory::copy_prefetching(x, out)),
-        ],
+        references: memory::COPYING,
     },
 ];
 
@@ -154,12 +144,9 @@ struct Line {
     op: &'static str,
     shape: (usize, usize),
     threads: usize,
-    us: f64,
-    reference: &'static str,
-    reference_us: f64,
+    medians: Medians,
 }
 
-/// Medians of the operation and of its references, taken in turns until the time is over.
 fn measure(
     op: Op,
     shape: (usize, usize),
@@ -169,25 +156,19 @@ fn measure(
 ) -> Line {
     let (rows, vocab) = shape;
     let repeat = (1_048_576 / (rows * vocab)).clamp(1, 64);
-    let mut times = vec![vec![]; 1 + op.references.len()];
-    let end = Instant::now() + budget;
-    pool.install(|| {
-        loop {
-            times[0].push(time(repeat, || (op.run)(shape, buffers)));
-            for ((_, reference), times) in op.references.iter().zip(&mut times[1..]) {
-                let (out, logits) = (&mut buffers.out[..rows * vocab], &buffers.logits[..rows * vocab]);
-                times.push(time(repeat, || in_rows(*reference, vocab, out, logits)));
-            }
-            if Instant::now() >= end {
-                break;
-            }
-        }
+    let medians = pool.install(|| {
+        take_turns(
+            buffers,
+            op.references,
+            repeat,
+            budget,
+            |b| (op.run)(shape, b),
+            |b, reference| {
+                in_rows(reference, vocab, &mut b.out[..rows * vocab], &b.logits[..rows * vocab]);
+            },
+        )
     });
-    let mut medians = times.into_iter().map(median);
-    let us = medians.next().unwrap_or(f64::NAN);
-    let best = op.references.iter().zip(medians).min_by(|a, b| a.1.total_cmp(&b.1));
-    let (reference, reference_us) = best.map_or(("none", f64::NAN), |(reference, us)| (reference.0, us));
-    let line = Line { op: op.name, shape, threads: pool.current_num_threads(), us, reference, reference_us };
+    let line = Line { op: op.name, shape, threads: pool.current_num_threads(), medians };
     print(&line);
     line
 }
@@ -201,25 +182,14 @@ fn in_rows(reference: fn(&mut [f32], &[f32]), vocab: usize, out: &mut [f32], log
     rows.for_each(|(out, logits)| reference(out, logits));
 }
 
-/// Microseconds of one call, over a few.
-fn time(repeat: usize, mut f: impl FnMut()) -> f64 {
-    let start = Instant::now();
-    (0..repeat).for_each(|_| f());
-    start.elapsed().as_secs_f64() * 1e6 / repeat as f64
-}
-
-fn median(mut times: Vec<f64>) -> f64 {
-    times.sort_by(f64::total_cmp);
-    times[times.len() / 2]
-}
-
 fn heading() {
     println!("{} in ns per element, and what reading or copying takes", Level::best());
     println!("{:<8} {:>5} {:>8} {:>7} {:>9} {:>9}", "op", "rows", "vocab", "threads", "ns", "reference");
 }
 
 fn print(line: &Line) {
-    let Line { op, shape: (rows, vocab), threads, us, reference, reference_us } = line;
+    let Line { op, shape: (rows, vocab), threads, medians } = line;
+    let Medians { us, reference, reference_us } = medians;
     let per_element = 1e3 / (rows * vocab) as f64;
     let (ns, reference_ns) = (us * per_element, reference_us * per_element);
     println!("{op:<8} {rows:>5} {vocab:>8} {threads:>7} {ns:>9.4} {reference_ns:>9.4}  ({reference})");
@@ -228,8 +198,9 @@ fn print(line: &Line) {
 fn write(path: &str, lines: &[Line]) -> io::Result<()> {
     let mut file = File::create(path)?;
     writeln!(file, "op,level,rows,vocab,threads,dtype,median_us,reference,reference_us,ratio")?;
-    for Line { op, shape: (rows, vocab), threads, us, reference, reference_us } in lines {
-        let (level, ratio) = (Level::best(), us / reference_us);
+    for Line { op, shape: (rows, vocab), threads, medians } in lines {
+        let Medians { us, reference, reference_us } = medians;
+        let (level, ratio) = (Level::best(), medians.ratio());
         writeln!(
             file,
             "{op},{level},{rows},{vocab},{threads},f32,{us:.4},{reference},{reference_us:.4},{ratio:.4}"

@@ -8,18 +8,19 @@
 
 mod memory;
 mod ops;
+mod turns;
 
 use std::fmt;
 use std::fs::File;
-use std::hint::black_box;
 use std::io::{self, Write};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use kelvin::Level;
 use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use ops::{Against, Buffers, OPS, Op, VOCAB, check};
+use turns::{Medians, take_turns};
 
 /// Rows that stay in L2 (one, again and again), in L3, and in none of the caches.
 const RESIDENCIES: [(&str, usize); 3] = [("L2", 1), ("L3", 8), ("DRAM", 256)];
@@ -69,10 +70,10 @@ fn main() -> io::Result<()> {
             line.rows,
             line.threads,
             line.dtype,
-            line.us,
-            line.reference,
-            line.reference_us,
-            line.us / line.reference_us
+            line.medians.us,
+            line.medians.reference,
+            line.medians.reference_us,
+            line.medians.ratio()
         )?;
     }
     Ok(())
@@ -93,28 +94,23 @@ fn parse() -> Args {
     Args { csv, budget: Duration::from_millis(ms), test: has("--test") }
 }
 
-/// Its name, and what it does with a row to write and a row to read.
-type Reference = (&'static str, fn(&mut [f32], &[f32]));
-
 struct Line {
     op: &'static str,
     dtype: &'static str,
     rows: usize,
     threads: usize,
-    us: f64,
-    reference: &'static str,
-    reference_us: f64,
+    medians: Medians,
 }
 
 impl fmt::Display for Line {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { rows, threads, us, reference_us, .. } = self;
-        write!(f, "{rows:>5} {threads:>7} {us:>11.2} {reference_us:>11.2} {:>7.2}", us / reference_us)?;
-        write!(f, "  ({})", self.reference)
+        let Self { rows, threads, medians, .. } = self;
+        let Medians { us, reference, reference_us } = medians;
+        write!(f, "{rows:>5} {threads:>7} {us:>11.2} {reference_us:>11.2} {:>7.2}", medians.ratio())?;
+        write!(f, "  ({reference})")
     }
 }
 
-/// Medians of the operation and of its references, taken in turns until the time is over.
 fn measure(
     op: Op,
     level: Level,
@@ -123,66 +119,24 @@ fn measure(
     buffers: &mut Buffers,
     budget: Duration,
 ) -> Line {
-    let references: &[Reference] = match op.against {
-        Against::Reading => &[
-            ("read", |_, x| {
-                black_box(memory::read(x));
-            }),
-            ("read prefetching", |_, x| {
-                black_box(memory::read_prefetching(x));
-            }),
-        ],
-        Against::Copying => &[
-            ("memcpy", |out, x| out.copy_from_slice(x)),
-            ("copy", |out, x| memory::copy(x, out)),
-            ("copy prefetching", |out, x| memory::copy_prefetching(x, out)),
-        ],
-        Against::ScalingInPlace => &[
-            ("scale in place", |out, _| memory::scale_in_place(out, 1.0)),
-            ("scale prefetching", |out, _| memory::scale_in_place_prefetching(out, 1.0)),
-        ],
+    let references = match op.against {
+        Against::Reading => memory::READING,
+        Against::Copying => memory::COPYING,
+        Against::ScalingInPlace => memory::SCALING_IN_PLACE,
     };
-    let repeat = if rows == 1 { 8 } else { 1 };
-    let mut times = vec![vec![]; 1 + references.len()];
-    let end = Instant::now() + budget;
-    pool.install(|| {
-        loop {
-            times[0].push(time(repeat, || (op.run)(level, rows, buffers)));
-            for ((_, reference), times) in references.iter().zip(&mut times[1..]) {
-                let (out, read, width) = buffers.of(op.input);
-                times.push(time(repeat, || {
-                    let rows = out.par_chunks_mut(VOCAB).zip(read.par_chunks(width)).take(rows);
-                    rows.for_each(|(out, read)| reference(out, read));
-                }));
-            }
-            if Instant::now() >= end {
-                break;
-            }
-        }
+    let medians = pool.install(|| {
+        take_turns(
+            buffers,
+            references,
+            if rows == 1 { 8 } else { 1 },
+            budget,
+            |b| (op.run)(level, rows, b),
+            |b, reference| {
+                let (out, read, width) = b.of(op.input);
+                let rows = out.par_chunks_mut(VOCAB).zip(read.par_chunks(width)).take(rows);
+                rows.for_each(|(out, read)| reference(out, read));
+            },
+        )
     });
-    let mut medians = times.into_iter().map(median);
-    let us = medians.next().unwrap_or(f64::NAN);
-    let best = references.iter().zip(medians).min_by(|a, b| a.1.total_cmp(&b.1));
-    let (reference, reference_us) = best.map_or(("none", f64::NAN), |(reference, us)| (reference.0, us));
-    Line {
-        op: op.name,
-        dtype: op.dtype(),
-        rows,
-        threads: pool.current_num_threads(),
-        us,
-        reference,
-        reference_us,
-    }
-}
-
-/// Microseconds of one call, over a few.
-fn time(repeat: usize, mut f: impl FnMut()) -> f64 {
-    let start = Instant::now();
-    (0..repeat).for_each(|_| f());
-    start.elapsed().as_secs_f64() * 1e6 / repeat as f64
-}
-
-fn median(mut times: Vec<f64>) -> f64 {
-    times.sort_by(f64::total_cmp);
-    times[times.len() / 2]
+    Line { op: op.name, dtype: op.dtype(), rows, threads: pool.current_num_threads(), medians }
 }

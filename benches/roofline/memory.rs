@@ -5,6 +5,31 @@
 
 #![expect(unsafe_code, reason = "entering code for another CPU, and prefetches")]
 
+use std::hint::black_box;
+
+/// Its name, and what it does with a row to write and a row to read.
+pub(crate) type Reference = (&'static str, fn(&mut [f32], &[f32]));
+
+pub(crate) const READING: &[Reference] = &[
+    ("read", |_, x| {
+        black_box(read(x));
+    }),
+    ("read prefetching", |_, x| {
+        black_box(read_prefetching(x));
+    }),
+];
+
+pub(crate) const COPYING: &[Reference] = &[
+    ("memcpy", |out, x| out.copy_from_slice(x)),
+    ("copy", |out, x| copy(x, out)),
+    ("copy prefetching", |out, x| copy_prefetching(x, out)),
+];
+
+pub(crate) const SCALING_IN_PLACE: &[Reference] = &[
+    ("scale in place", |out, _| scale_in_place(out, 1.0)),
+    ("scale prefetching", |out, _| scale_in_place_prefetching(out, 1.0)),
+];
+
 /// Elements ahead that are prefetched: what suits reading best here.
 const AHEAD: usize = 4096;
 /// Elements of a page.
@@ -13,9 +38,9 @@ const PAGE: usize = 1024;
 const EARLY: usize = 5;
 
 macro_rules! for_each_cpu {
-    ($(#[$doc:meta])* pub(crate) fn $name:ident($($arg:ident: $ty:ty),*) $(-> $out:ty)? $body:block) => {
+    ($(#[$doc:meta])* fn $name:ident($($arg:ident: $ty:ty),*) $(-> $out:ty)? $body:block) => {
         $(#[$doc])*
-        pub(crate) fn $name($($arg: $ty),*) $(-> $out)? {
+        fn $name($($arg: $ty),*) $(-> $out)? {
             #[inline(always)]
             fn plain($($arg: $ty),*) $(-> $out)? $body
             #[cfg(target_arch = "x86_64")]
@@ -72,12 +97,12 @@ fn maximum(data: &[f32], ask_ahead: bool) -> f32 {
 
 for_each_cpu! {
     /// Reads everything: the maximum.
-    pub(crate) fn read(data: &[f32]) -> f32 { maximum(data, false) }
+    fn read(data: &[f32]) -> f32 { maximum(data, false) }
 }
 
 for_each_cpu! {
     /// Reads everything, asking for it ahead.
-    pub(crate) fn read_prefetching(data: &[f32]) -> f32 { maximum(data, true) }
+    fn read_prefetching(data: &[f32]) -> f32 { maximum(data, true) }
 }
 
 #[inline(always)]
@@ -92,12 +117,12 @@ fn copy_vectors(from: &[f32], to: &mut [f32], ask_ahead: bool) {
 
 for_each_cpu! {
     /// Reads one buffer and writes another, vector by vector.
-    pub(crate) fn copy(from: &[f32], to: &mut [f32]) { copy_vectors(from, to, false) }
+    fn copy(from: &[f32], to: &mut [f32]) { copy_vectors(from, to, false) }
 }
 
 for_each_cpu! {
     /// The same, asking for it ahead.
-    pub(crate) fn copy_prefetching(from: &[f32], to: &mut [f32]) { copy_vectors(from, to, true) }
+    fn copy_prefetching(from: &[f32], to: &mut [f32]) { copy_vectors(from, to, true) }
 }
 
 #[inline(always)]
@@ -114,10 +139,10 @@ fn scale_vectors(data: &mut [f32], factor: f32, ask_ahead: bool) {
 
 for_each_cpu! {
     /// Reads and writes one buffer.
-    pub(crate) fn scale_in_place(data: &mut [f32], factor: f32) { scale_vectors(data, factor, false) }
+    fn scale_in_place(data: &mut [f32], factor: f32) { scale_vectors(data, factor, false) }
 }
 
 for_each_cpu! {
     /// The same, asking for it ahead.
-    pub(crate) fn scale_in_place_prefetching(data: &mut [f32], factor: f32) { scale_vectors(data, factor, true) }
+    fn scale_in_place_prefetching(data: &mut [f32], factor: f32) { scale_vectors(data, factor, true) }
 }

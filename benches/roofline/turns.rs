@@ -1,0 +1,57 @@
+//! An operation and its references, which take turns, so that all see the same machine.
+
+use std::time::{Duration, Instant};
+
+use crate::memory::Reference;
+
+/// Microseconds of the operation, and of the best of its references.
+pub(crate) struct Medians {
+    pub(crate) us: f64,
+    pub(crate) reference: &'static str,
+    pub(crate) reference_us: f64,
+}
+
+impl Medians {
+    pub(crate) fn ratio(&self) -> f64 {
+        self.us / self.reference_us
+    }
+}
+
+/// Each turn is so many calls; they end when the time is over. `on_rows` lets a reference work on the buffers.
+pub(crate) fn take_turns<B>(
+    buffers: &mut B,
+    references: &[Reference],
+    repeat: usize,
+    budget: Duration,
+    op: impl Fn(&mut B),
+    on_rows: impl Fn(&mut B, fn(&mut [f32], &[f32])),
+) -> Medians {
+    let mut times = vec![vec![]; 1 + references.len()];
+    let end = Instant::now() + budget;
+    loop {
+        times[0].push(time(repeat, || op(buffers)));
+        for ((_, reference), times) in references.iter().zip(&mut times[1..]) {
+            times.push(time(repeat, || on_rows(buffers, *reference)));
+        }
+        if Instant::now() >= end {
+            break;
+        }
+    }
+    let mut medians = times.into_iter().map(median);
+    let us = medians.next().unwrap_or(f64::NAN);
+    let best = references.iter().zip(medians).min_by(|a, b| a.1.total_cmp(&b.1));
+    let (reference, reference_us) = best.map_or(("none", f64::NAN), |(reference, us)| (reference.0, us));
+    Medians { us, reference, reference_us }
+}
+
+/// Microseconds of one call, over a few.
+fn time(repeat: usize, mut f: impl FnMut()) -> f64 {
+    let start = Instant::now();
+    (0..repeat).for_each(|_| f());
+    start.elapsed().as_secs_f64() * 1e6 / repeat as f64
+}
+
+fn median(mut times: Vec<f64>) -> f64 {
+    times.sort_by(f64::total_cmp);
+    times[times.len() / 2]
+}

@@ -3,7 +3,7 @@
 use core::hint::black_box;
 
 use crate::Logit;
-use crate::simd::{AHEAD, LANES, Line, Simd, WIDTH};
+use crate::simd::{LANES, Line, Simd, WIDTH};
 
 /// Logits per block: f32 sums stay inside one, f64 takes over between them.
 pub(crate) const BLOCK: usize = 512;
@@ -99,30 +99,15 @@ pub(crate) fn prefetch_lines_and_page<const LEN: usize, S: Simd, T>(simd: S, dat
 /// (256 rows of 131072, on an Intel Emerald Rapids: `softmax_in_place` takes 0.89 x the time of asking near ahead alone,
 /// `softmax` 0.91 x and `log_softmax` 0.89 x that of asking for all of the next row in the second pass. An eighth or a
 /// half serves as well.)
+///
+/// Near is [`AHEAD`](crate::simd::AHEAD), or [`Simd::ahead`] in a pass that stores no weights. (Where that is 0, this asks for what was just
+/// loaded, which costs nothing; a branch per group in its place takes 1.01 x the time in L2.) One of the lines is asked
+/// for still a page further, and not again: in L2, one more takes 1.02 x the time.
 #[inline(always)]
-pub(crate) fn prefetch_group<const TWICE: bool, S: Simd, T>(simd: S, row: &[T], start: usize) {
+pub(crate) fn prefetch_group<const TWICE: bool, S: Simd, T>(simd: S, row: &[T], start: usize, ahead: usize) {
     if TWICE && !simd.reads_ahead() {
-        prefetch_lines_and_page::<{ GROUP / 4 * 3 }, _, _>(simd, row, row.len() / 4 + start / 4 * 3);
-    } else {
-        prefetch_group_ahead(simd, row, start, AHEAD);
+        return prefetch_lines_and_page::<{ GROUP / 4 * 3 }, _, _>(simd, row, row.len() / 4 + start / 4 * 3);
     }
-}
-
-/// The same in a pass that stores no weights. (Where [`Simd::ahead`] is 0, this asks for what was just loaded, which costs
-/// nothing; a branch per group in its place takes 1.01 x the time in L2.)
-#[inline(always)]
-pub(crate) fn prefetch_group_to_read<const TWICE: bool, S: Simd, T>(simd: S, row: &[T], start: usize) {
-    if TWICE && !simd.reads_ahead() {
-        prefetch_group::<true, _, _>(simd, row, start);
-    } else {
-        prefetch_group_ahead(simd, row, start, simd.ahead());
-    }
-}
-
-/// Asks for the lines of a group so far ahead, but for one of them still a page further. (That is not asked for again: in
-/// L2, one more takes 1.02 x the time.)
-#[inline(always)]
-fn prefetch_group_ahead<S: Simd, T>(simd: S, row: &[T], start: usize, ahead: usize) {
     for line in (0..GROUP).step_by(line_of::<T>()) {
         let early = if (line..line + line_of::<T>()).contains(&EARLY) { PAGE / size_of::<T>() } else { 0 };
         simd.prefetch(row, start + ahead + line + early);

@@ -17,7 +17,7 @@ use core::f64::consts::LN_2;
 
 use crate::argmax::greatest;
 use crate::batch::{Batch, check_uniforms, diagnose};
-use crate::blocks::{BLOCK, GROUP, for_each_block, groups, prefetch_group_to_read, with_block};
+use crate::blocks::{BLOCK, GROUP, for_each_block, groups, prefetch_group, with_block};
 use crate::simd::{LANES, Simd, dispatch};
 use crate::summary::{Summary, Total, summarize_row, with_summaries};
 use crate::weights::{Factor, weigh_block};
@@ -186,7 +186,7 @@ fn sample_weights<S: Simd>(simd: S, row: &[f32], uniform: f64, summaries: &mut V
                 block,
                 #[inline(always)]
                 |group| {
-                    prefetch_group_to_read::<false, _, _>(simd, row, start + group * GROUP);
+                    prefetch_group::<false, _, _>(simd, row, start + group * GROUP, simd.ahead());
                 },
             );
             summaries.push(Summary { sum, ..Summary::default() });

@@ -20,7 +20,7 @@ use crate::batch::Batch;
 use crate::blocks::{BLOCK, GROUP, PAGE, padded, prefetch_group, prefetch_in_second_pass};
 use crate::output::map_vectors;
 use crate::scratch::with_scratch;
-use crate::simd::{LANES, Simd, WIDTH, dispatch};
+use crate::simd::{AHEAD, LANES, Simd, WIDTH, dispatch};
 use crate::summary::{Summary, for_each_share, with_summaries};
 use crate::temperature::one_hot;
 use crate::weights::{Factor, weigh_block};
@@ -193,7 +193,7 @@ fn weigh_row<S: Simd, L: Logit, const TWICE: bool>(
             out,
             #[inline(always)]
             |group| {
-                prefetch_group::<TWICE, _, _>(simd, row, index * BLOCK + group * GROUP);
+                prefetch_group::<TWICE, _, _>(simd, row, index * BLOCK + group * GROUP, AHEAD);
                 for line in 0..WIDTH {
                     simd.prefetch_output(ahead.as_flattened(), group * GROUP + line * LANES);
                 }

@@ -4,7 +4,7 @@ use core::cell::Cell;
 use core::ops::Range;
 
 use crate::Logit;
-use crate::blocks::{BLOCK, GROUP, for_each_block, prefetch_group_to_read};
+use crate::blocks::{BLOCK, GROUP, for_each_block, prefetch_group};
 use crate::scratch::with_scratch;
 use crate::simd::Simd;
 use crate::weights::{Factor, summarize};
@@ -217,7 +217,7 @@ pub(crate) fn summarize_row<S: Simd, L: Logit, const TWICE: bool>(
                 scratch,
                 #[inline(always)]
                 |group| {
-                    prefetch_group_to_read::<TWICE, _, _>(simd, row, start + group * GROUP);
+                    prefetch_group::<TWICE, _, _>(simd, row, start + group * GROUP, simd.ahead());
                 },
                 |_, _| (),
             );

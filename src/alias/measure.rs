@@ -1,7 +1,7 @@
 //! Weights to masses: the integers that columns are filled with.
 
 use super::ROUND;
-use crate::blocks::{GROUP, for_each_block, prefetch_group_to_read};
+use crate::blocks::{GROUP, for_each_block, prefetch_group};
 use crate::sample::sum_block;
 use crate::simd::{LANES, Simd, WIDTH};
 
@@ -102,7 +102,7 @@ pub(super) fn sum_row<S: Simd>(simd: S, row: &[f32]) -> f64 {
                 simd,
                 block,
                 #[inline(always)]
-                |group| prefetch_group_to_read::<false, _, _>(simd, row, start + group * GROUP),
+                |group| prefetch_group::<false, _, _>(simd, row, start + group * GROUP, simd.ahead()),
             );
         },
     );

@@ -7,7 +7,7 @@ use crate::argmax::greatest;
 use crate::batch::diagnose;
 use crate::blocks::{BLOCK, GROUP, for_each_block, groups, prefetch_group};
 use crate::sample::diagnose_weights;
-use crate::simd::{Simd, dispatch};
+use crate::simd::{AHEAD, Simd, dispatch};
 use crate::summary::Total;
 use crate::weights::Factor;
 use crate::{Level, Logit, RowError, Rows, Temperature};
@@ -49,7 +49,7 @@ impl Cdf {
                     weights,
                     #[inline(always)]
                     |group| {
-                        prefetch_group::<false, _, _>(simd, row, start + group * GROUP);
+                        prefetch_group::<false, _, _>(simd, row, start + group * GROUP, AHEAD);
                     },
                 ));
             },

@@ -74,8 +74,7 @@ impl Tree {
 
     /// A new mass for the leaf that was found last, and for all that it is a part of.
     #[inline(always)]
-    pub(super) fn change(&mut self, leaf: usize, mass: f64) {
-        let (mut place, mut mass) = (leaf, mass);
+    pub(super) fn change(&mut self, mut place: usize, mut mass: f64) {
         for level in &mut self.levels[..self.height] {
             level.nodes.as_flattened_mut()[place] = mass;
             mass = level.found.whole(mass);

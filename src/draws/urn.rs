@@ -17,7 +17,7 @@ use super::source::{LaneSums, Source};
 use super::tree::Tree;
 use crate::Logit;
 use crate::blocks::{BLOCK, GROUP, for_each_block, groups, groups_mut, padded, prefetch_group, with_block};
-use crate::simd::{LANES, Simd, WIDTH};
+use crate::simd::{AHEAD, LANES, Simd, WIDTH};
 use crate::summary::{Reference, Summary};
 use crate::weights::Factor;
 
@@ -96,7 +96,7 @@ impl Urn {
                     &mut self.lane_sums[start / BLOCK],
                     #[inline(always)]
                     |group| {
-                        prefetch_group::<false, _, _>(simd, row, start + group * GROUP);
+                        prefetch_group::<false, _, _>(simd, row, start + group * GROUP, AHEAD);
                     },
                 ));
             },

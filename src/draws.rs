@@ -1,7 +1,7 @@
 //! Many tokens from one row.
 //!
 //! ```text
-//! build.rs, cdf.rs, search.rs   the cumulative distribution as a table, and its searches
+//! build.rs, cdf.rs, prefixes.rs the cumulative distribution as a table, and its searches
 //! guide.rs                      a shortcut through it
 //! choice.rs                     this table, or that of alias.rs
 //! many.rs                       batches, and counts
@@ -15,7 +15,7 @@ pub(crate) mod choice;
 mod guide;
 pub(crate) mod many;
 mod part;
-mod search;
+mod prefixes;
 mod source;
 mod tree;
 mod urn;

@@ -53,6 +53,7 @@ mod batch;
 mod blocks;
 mod draws;
 mod error;
+mod inversion;
 mod key;
 mod log_softmax;
 mod output;

@@ -4,22 +4,21 @@
 //! one pass over the row:  a summary per block                        (weights.rs)
 //! S      = the sum of all blocks, in f64, in index order
 //! target = u S
-//! block  = the first whose prefix exceeds the target
-//! its weights again; vector = the first whose prefix exceeds the remainder
-//! token  = the first of the vector whose prefix exceeds the remainder
+//! block  = the first through which the sum exceeds the target
+//! its weights again; group, vector and lane in whose interval the target lies        (inversion.rs)
 //! ```
 //!
-//! Every step moves on only where a prefix grew, so a token of weight 0 cannot be drawn, and the token
-//! never goes down when u goes up. Where rounding carries the remainder past the end of a step, the step
-//! takes its last part that weighs something.
+//! Every step moves on only where a sum grew, so a token of weight 0 cannot be drawn, and the token
+//! never goes down when u goes up.
 
 use core::f64::consts::LN_2;
 
 use crate::argmax::greatest;
 use crate::batch::{Batch, check_uniforms, diagnose};
 use crate::blocks::{BLOCK, GROUP, for_each_block, groups, prefetch_group, with_block};
+use crate::inversion::{GROUPS, Groups, LaneSums, Vectors, find_lanes, sum_lanes};
 use crate::simd::{LANES, Simd, dispatch};
-use crate::summary::{Summary, Total, summarize_row, with_summaries};
+use crate::summary::{Found, Summary, Total, summarize_row, with_summaries};
 use crate::weights::{Factor, weigh_block};
 use crate::{Error, Level, Logit, RowError, Rows, Temperature};
 
@@ -160,15 +159,26 @@ fn sample_row<S: Simd, L: Logit>(
     let mut weights = [0.0; BLOCK];
     summarize_row::<_, _, false>(simd, row, factor, &mut weights, summaries);
     let total = Total::of(summaries, factor)?;
-    let (block, fraction) = total.find(summaries, uniform * total.sum, factor)?;
-    let start = block * BLOCK;
+    let target = uniform * total.sum;
+    let block = total.find(summaries, target, factor)?;
+    let (start, mut lane_sums) = (block.index * BLOCK, LaneSums::default());
     with_block(
         &row[start..],
         L::NEG_INFINITY,
         #[inline(always)]
-        |logits| weigh_block(simd, logits, factor, &mut weights, |_| ()),
+        |logits| {
+            weigh_block(
+                simd,
+                logits,
+                factor,
+                &mut weights,
+                |_| (),
+                #[inline(always)]
+                |group, lanes| simd.store(lanes, lane_sums[group].as_mut_array()),
+            )
+        },
     );
-    let token = start + find_in_block(simd, &weights, fraction)?;
+    let token = start + find_in_block(simd, &weights, &sum_lanes(simd, &lane_sums), &block, target);
     let height = total.reference.height(f64::from(row[token].to_f32()), factor);
     let logprob = (height * LN_2 - libm::log(total.sum)) as f32;
     Some(Draw { token: token as u32, logprob: if 0.0 < logprob { 0.0 } else { logprob } })
@@ -195,14 +205,15 @@ fn sample_weights<S: Simd>(simd: S, row: &[f32], uniform: f64, summaries: &mut V
     // (All blocks have the same reference, whatever the factor.)
     let factor = &Factor::new(1.0);
     let total = Total::of(summaries, factor)?;
-    let (block, fraction) = total.find(summaries, uniform * total.sum, factor)?;
-    let start = block * BLOCK;
+    let target = uniform * total.sum;
+    let block = total.find(summaries, target, factor)?;
+    let start = block.index * BLOCK;
     let within = with_block(
         &row[start..],
         0.0,
         #[inline(always)]
-        |weights| find_in_block(simd, weights, fraction),
-    )?;
+        |weights| find_in_block(simd, weights, &sum_groups(simd, weights), &block, target),
+    );
     let token = start + within;
     let logprob = libm::log(f64::from(row[token]) / total.sum) as f32;
     Some(Draw { token: token as u32, logprob })
@@ -224,33 +235,33 @@ pub(crate) fn sum_block<S: Simd>(simd: S, block: &[f32; BLOCK], mut each: impl F
     simd.reduce_add_wide(sum)
 }
 
-/// The token of a block at which `fraction` of the block's weight is exceeded.
+/// The sums of the groups, in f64: weights may be as large as f32 can hold.
 #[inline(always)]
-fn find_in_block<S: Simd>(simd: S, weights: &[f32; BLOCK], fraction: f64) -> Option<usize> {
-    let (vectors, _) = weights.as_chunks::<LANES>();
-    let mut sums = [0.0; BLOCK / LANES];
-    for (sums, vectors) in sums.as_chunks_mut().0.iter_mut().zip(vectors.as_chunks().0) {
-        *sums = simd.reduce_add_eight(vectors);
+pub(crate) fn sum_groups<S: Simd>(simd: S, block: &[f32; BLOCK]) -> [f64; GROUPS] {
+    let mut sums = [0.0; GROUPS];
+    for (sum, group) in sums.iter_mut().zip(groups(block)) {
+        let mut lanes = simd.widen(simd.splat(0.0));
+        for vector in group {
+            lanes = simd.add_wide(lanes, simd.widen(simd.load(vector)));
+        }
+        *sum = simd.reduce_add_wide(lanes);
     }
-    let target = fraction * sums.iter().sum::<f64>();
-    let (vector, before) = first_above(sums.into_iter(), target)?;
-    let (lane, _) = first_above(vectors[vector].iter().map(|&w| f64::from(w)), target - before)?;
-    Some(vector * LANES + lane)
+    sums
 }
 
-/// The first part whose prefix exceeds the target, and the prefix before it; if rounding lets none exceed
-/// it, the last part that is not 0.
+/// The token of a target that lies in a block.
 #[inline(always)]
-fn first_above(parts: impl Iterator<Item = f64>, target: f64) -> Option<(usize, f64)> {
-    let (mut prefix, mut last) = (0.0, None);
-    for (index, part) in parts.enumerate() {
-        if part > 0.0 {
-            last = Some((index, prefix));
-            prefix += part;
-            if prefix > target {
-                break;
-            }
-        }
-    }
-    last
+fn find_in_block<S: Simd>(
+    simd: S,
+    weights: &[f32; BLOCK],
+    sums: &[f64; GROUPS],
+    block: &Found,
+    target: f64,
+) -> usize {
+    let intervals = Groups::new(sums, block.before, block.mass);
+    let (group, within) = intervals.find(target);
+    let weights = &groups(weights)[group];
+    let (vector, within) = Vectors::new(simd, weights, intervals.mass(group)).find(simd, within);
+    let [lane] = find_lanes(simd, [&weights[vector]], &[within]);
+    group * GROUP + vector * LANES + lane as usize
 }

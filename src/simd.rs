@@ -146,8 +146,8 @@ pub trait Simd: Copy + Send + Sync {
 
     /// [`Simd::reduce_add_wide`] of each of the vectors.
     #[inline(always)]
-    fn reduce_add_eight(self, vectors: &[[f32; LANES]; 8]) -> [f64; 8] {
-        let mut sums = [0.0; 8];
+    fn reduce_add_four(self, vectors: &[[f32; LANES]; 4]) -> [f64; 4] {
+        let mut sums = [0.0; 4];
         for (sum, vector) in sums.iter_mut().zip(vectors) {
             *sum = self.reduce_add_wide(self.widen(self.load(vector)));
         }

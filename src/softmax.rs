@@ -198,6 +198,7 @@ fn weigh_row<S: Simd, L: Logit, const TWICE: bool>(
                     simd.prefetch_output(ahead.as_flattened(), group * GROUP + line * LANES);
                 }
             },
+            |_, _| (),
         ));
         outs = ahead;
     }
@@ -212,6 +213,6 @@ fn weigh_row<S: Simd, L: Logit, const TWICE: bool>(
 #[inline(always)]
 fn weigh_tail<S: Simd, L: Logit>(simd: S, tail: &[L], factor: &Factor) -> (Summary, [f32; BLOCK]) {
     let mut weights = [0.0; BLOCK];
-    let summary = weigh_block(simd, &padded(tail, L::NEG_INFINITY), factor, &mut weights, |_| ());
+    let summary = weigh_block(simd, &padded(tail, L::NEG_INFINITY), factor, &mut weights, |_| (), |_, _| ());
     (summary, weights)
 }

@@ -120,19 +120,25 @@ impl Total {
         (total.sum > 0.0 && total.sum < f64::INFINITY).then_some(total)
     }
 
-    /// The first block through which the sum exceeds a target, and how much of the block lies below that. (There
-    /// is one: u times the sum rounds to less than the sum for every f64 u below 1.)
-    pub(crate) fn find(&self, blocks: &[Summary], target: f64, factor: &Factor) -> Option<(usize, f64)> {
+    /// The first block through which the sum exceeds a target. (There is one: u times the sum rounds to less than the
+    /// sum for every f64 u below 1.)
+    pub(crate) fn find(&self, blocks: &[Summary], target: f64, factor: &Factor) -> Option<Found> {
         let index = blocks.partition_point(|block| block.through <= target);
         let before = index.checked_sub(1).map_or(0.0, |before| blocks[before].through);
-        let fraction = (target - before) / self.mass(blocks.get(index)?, factor);
-        Some((index, fraction.min(1.0)))
+        Some(Found { index, before, mass: self.mass(blocks.get(index)?, factor) })
     }
 
     /// The sum of a block, relative to the row's reference.
     pub(crate) fn mass(&self, block: &Summary, factor: &Factor) -> f64 {
         self.reference.mass_of(block, factor)
     }
+}
+
+/// A block that a target lies in: its interval of the row's sum.
+pub(crate) struct Found {
+    pub(crate) index: usize,
+    pub(crate) before: f64,
+    pub(crate) mass: f64,
 }
 
 /// What weights must be multiplied by to be probabilities: in two steps where that is below the normal

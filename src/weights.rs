@@ -70,8 +70,8 @@ impl Factor {
     }
 }
 
-/// The weights of one block, and its summary. `each` is called with the number of each group that is weighed; if
-/// the block is done again, it is called again.
+/// The weights of one block, and its summary. `each` is called with the number of each group that is weighed, `keep` with
+/// that and the sums of its lanes; if the block is done again, they are called again, and the last ones count.
 #[inline(always)]
 pub(crate) fn weigh_block<S: Simd, L: Logit>(
     simd: S,
@@ -79,13 +79,13 @@ pub(crate) fn weigh_block<S: Simd, L: Logit>(
     factor: &Factor,
     weights: &mut [f32; BLOCK],
     each: impl FnMut(usize),
+    keep: impl FnMut(usize, S::V),
 ) -> Summary {
-    weigh_and_sum::<S, L, true>(simd, block, factor, weights, each, |_, _| ())
+    weigh_and_sum::<S, L, true>(simd, block, factor, weights, each, keep)
 }
 
-/// [`weigh_block`], for the summary alone. `keep` is called with the number of each group and the sums of its lanes; if the
-/// block is done again, again: the last ones count. What is left in `scratch` may be anything: weights that fit the
-/// registers are not stored. (Stores hold up a row from memory: 1.1 x.)
+/// [`weigh_block`], for the summary alone. What is left in `scratch` may be anything: weights that fit the registers are
+/// not stored. (Stores hold up a row from memory: 1.1 x.)
 #[inline(always)]
 pub(crate) fn summarize<S: Simd, L: Logit>(
     simd: S,

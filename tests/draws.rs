@@ -199,10 +199,16 @@ fn pytorch_more_than_2_to_the_24_equal_categories() {
 }
 
 /// Each row has its own outcome; keys and uniforms, batches and single tables give the same tokens, in any
-/// pool.
+/// pool; with more draws than groups in a row, and with fewer.
 #[test]
 fn batches() {
-    let (rows, vocab, draws) = (9, 70_000, 37);
+    for draws in [37, 600] {
+        batches_of(draws);
+    }
+}
+
+fn batches_of(draws: usize) {
+    let (rows, vocab) = (9, 70_000);
     let (data, t, keys, errors) = nine_rows(vocab);
     let logits = Rows::new(&data, vocab).expect("rows");
     let mut uniforms = vec![0.0; rows * draws];
@@ -226,7 +232,17 @@ fn batches() {
     let probs = Rows::new(&weights, vocab).expect("rows");
     let failed = sample_many_from_probs(probs, Uniforms::Keys(&keys), &mut tokens).expect("shapes fit");
     assert_eq!(failed.iter().map(RowError::row).collect::<Vec<_>>(), [1, 4]);
-    assert_eq!(tokens[draws..2 * draws], [u32::MAX; 37]);
+    for (row, tokens) in tokens.chunks(draws).enumerate() {
+        let expected = Cdf::from_probs(probs, row).map_or_else(
+            |_| vec![u32::MAX; draws],
+            |cdf| {
+                let mut expected = vec![0; draws];
+                cdf.draw_keyed(keys[row], &mut expected).expect("a table");
+                expected
+            },
+        );
+        assert_eq!(tokens, expected, "{row}");
+    }
 }
 
 #[test]

@@ -1,19 +1,16 @@
 //! The pass over a row that makes a [`Cdf`] of it.
 
-use super::cdf::{Block, Cdf, VECTORS};
-use super::search::accumulate_vectors;
+use super::cdf::Cdf;
 use super::source::{Softmax, Source, Weights};
 use crate::argmax::greatest;
 use crate::batch::diagnose;
 use crate::blocks::{BLOCK, GROUP, for_each_block, groups, prefetch_group};
+use crate::inversion::{GROUPS, Groups, LaneSums, Vectors};
 use crate::sample::diagnose_weights;
 use crate::simd::{AHEAD, Simd, dispatch};
 use crate::summary::Total;
 use crate::weights::Factor;
 use crate::{Level, Logit, RowError, Rows, Temperature};
-
-/// Blocks whose vectors are summed together.
-const TOGETHER: usize = 4;
 
 impl Cdf {
     /// False if the row cannot be served.
@@ -37,63 +34,69 @@ impl Cdf {
     #[inline(always)]
     fn build_from<S: Simd, L: Logit>(&mut self, simd: S, source: impl Source<L>, row: &[L]) -> bool {
         self.reset(row.len());
+        let mut lane_sums = LaneSums::default();
         for_each_block(
             row,
             source.nothing(),
             #[inline(always)]
             |start, block| {
-                let weights = &mut self.weights[start / BLOCK];
                 self.summaries.push(source.weigh(
                     simd,
                     block,
-                    weights,
+                    &mut self.weights[start / BLOCK],
+                    &mut lane_sums,
                     #[inline(always)]
                     |group| {
                         prefetch_group::<false, _, _>(simd, row, start + group * GROUP, AHEAD);
                     },
                 ));
+                self.group_sums.push(source.sums(simd, block, &lane_sums));
             },
         );
-        self.sum_vectors(simd);
         self.accumulate(&source.factor())
     }
 
     fn reset(&mut self, len: usize) {
-        let blocks = len.div_ceil(BLOCK).next_multiple_of(TOGETHER);
+        let blocks = len.div_ceil(BLOCK);
         self.first = 0;
         self.guide.clear();
         self.summaries.clear();
-        self.blocks.resize(blocks, Block::default());
+        self.group_sums.clear();
         self.weights.resize(blocks, [0.0; BLOCK]);
+        self.vectors.resize(blocks * GROUPS, Vectors::default());
+        self.summed.clear();
+        self.summed.resize(blocks * GROUPS, false);
     }
 
-    /// The prefixes of the vectors, a few blocks at a time. (The blocks beyond the row are never drawn from.)
-    #[inline(always)]
-    fn sum_vectors<S: Simd>(&mut self, simd: S) {
-        for (blocks, weights) in
-            self.blocks.as_chunks_mut().0.iter_mut().zip(self.weights.as_chunks::<TOGETHER>().0)
-        {
-            let mut sums = [[0.0; VECTORS]; TOGETHER];
-            for (sums, weights) in sums.iter_mut().zip(weights) {
-                for (sums, vectors) in sums.as_chunks_mut().0.iter_mut().zip(groups(weights)) {
-                    *sums = simd.reduce_add_eight(vectors);
-                }
-            }
-            accumulate_vectors(blocks, &sums);
-        }
-    }
-
-    /// The prefixes of the blocks. False if the row cannot be served.
+    /// The prefixes of the blocks, and their groups. False if the row cannot be served.
     fn accumulate(&mut self, factor: &Factor) -> bool {
         let Some(total) = Total::of(&mut self.summaries, factor) else { return false };
         self.sum = total.sum;
+        self.groups.clear();
         let mut before = 0.0;
-        for (block, summary) in self.blocks.iter_mut().zip(&self.summaries) {
-            (block.before, block.mass) = (before, total.mass(summary, factor));
+        for (summary, sums) in self.summaries.iter().zip(&self.group_sums) {
+            self.groups.push(Groups::new(sums, before, total.mass(summary, factor)));
             before = summary.through;
         }
-        self.prefixes.fill(self.blocks[..self.summaries.len()].iter().map(|block| block.before), self.sum);
+        self.prefixes.fill(self.groups.iter().map(Groups::start), self.sum);
         true
+    }
+
+    /// The vectors of all groups.
+    pub(super) fn sum_vectors(&mut self) {
+        dispatch!(self.level, simd => {
+            for group in 0..self.vectors.len() {
+                self.sum_vectors_of(simd, group);
+            }
+        });
+        self.summed.fill(true);
+    }
+
+    #[inline(always)]
+    pub(super) fn sum_vectors_of<S: Simd>(&mut self, simd: S, group: usize) {
+        let (block, within) = (group / GROUPS, group % GROUPS);
+        let weights = &groups(&self.weights[block])[within];
+        self.vectors[group] = Vectors::new(simd, weights, self.groups[block].mass(within));
     }
 }
 
@@ -109,9 +112,22 @@ impl Level {
         row: usize,
         temperature: Temperature,
     ) -> Result<(), RowError> {
+        self.build_cdf(cdf, logits, row, &temperature)?;
+        cdf.sum_vectors();
+        Ok(())
+    }
+
+    /// The same, but for the vectors.
+    pub(super) fn build_cdf<L: Logit>(
+        self,
+        cdf: &mut Cdf,
+        logits: Rows<'_, L>,
+        row: usize,
+        temperature: &Temperature,
+    ) -> Result<(), RowError> {
         let logits = logits.row(row);
         cdf.level = self;
-        let served = dispatch!(self, simd => cdf.build(simd, logits, &temperature));
+        let served = dispatch!(self, simd => cdf.build(simd, logits, temperature));
         cdf.vocab = if served { logits.len() } else { 0 };
         if served { Ok(()) } else { Err(diagnose(row, logits)) }
     }
@@ -121,6 +137,18 @@ impl Level {
     /// # Errors
     /// As there.
     pub fn rebuild_cdf_from_probs(self, cdf: &mut Cdf, probs: Rows<'_>, row: usize) -> Result<(), RowError> {
+        self.build_cdf_from_probs(cdf, probs, row)?;
+        cdf.sum_vectors();
+        Ok(())
+    }
+
+    /// The same, but for the vectors.
+    pub(super) fn build_cdf_from_probs(
+        self,
+        cdf: &mut Cdf,
+        probs: Rows<'_>,
+        row: usize,
+    ) -> Result<(), RowError> {
         let probs = probs.row(row);
         cdf.level = self;
         let served = dispatch!(self, simd => cdf.build_from(simd, Weights, probs));

@@ -8,7 +8,7 @@ use crate::{AliasTable, Error, Key, Logit, RowError, Rows, Temperature};
 /// | draws from one row | use | which takes, at 128,256 tokens |
 /// |---|---|---|
 /// | one | [`sample`](crate::sample): no table | 21 us |
-/// | fewer than vocab / 7 | [`Cdf`]: quick to build, three searches per draw | 40 us, then 12 ns each (46 ns one by one) |
+/// | fewer than vocab / 7 | [`Cdf`]: quick to build, four searches per draw | 40 us, then 12 ns each (46 ns one by one) |
 /// | more | [`AliasTable`]: slow to build, one look per draw | 0.24 ms, then 3 ns each |
 /// | more than 3 vocab, each to be the token that `sample` gives | [`Cdf`] with [`Cdf::add_guide`] | 1.5 ms, then 7 ns each |
 /// | distinct tokens | [`sample_without_replacement`](crate::sample_without_replacement) | 32 us for 64, where `sample` takes 22 us |

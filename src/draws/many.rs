@@ -3,8 +3,9 @@
 use core::cell::Cell;
 
 use super::Uniforms;
-use super::cdf::Cdf;
+use super::cdf::{Cdf, for_uniforms};
 use crate::batch::{Temperatures, for_each_draws};
+use crate::blocks::GROUP;
 use crate::key::to_uniform;
 use crate::scratch::with_scratch;
 use crate::{Error, Key, Level, Logit, RowError, Rows, Temperature};
@@ -14,7 +15,8 @@ use crate::{Error, Key, Level, Logit, RowError, Rows, Temperature};
 /// - `logits`: rows x vocab. `temperatures`: one for all rows, or one per row.
 /// - `uniforms`: one per draw (rows x draws), or a key per row. `tokens`: rows x draws.
 /// - Each token is the one that [`sample`](crate::sample) draws from its row with its uniform.
-/// - Cost: a [`Cdf`] per row (less than two passes), then three searches per draw. From vocab / 7 draws per row on,
+/// - Cost: the pass that makes a [`Cdf`], per row (what that keeps of a group of 128, only where tokens are drawn from, if
+///   there are fewer draws than groups), then four searches per draw. From vocab / 7 draws per row on,
 ///   [`sample_many_by_alias`](crate::sample_many_by_alias) takes less.
 /// - Memory: each thread keeps its `Cdf` for the next call.
 ///
@@ -180,7 +182,7 @@ impl Level {
     ) -> Result<Vec<RowError>, Error> {
         let temperatures = Temperatures::new(logits.rows(), temperatures)?;
         draw_rows(logits.rows(), logits.vocab(), uniforms, tokens, |cdf, row| {
-            self.rebuild_cdf(cdf, logits, row, *temperatures.at(row))
+            self.build_cdf(cdf, logits, row, temperatures.at(row))
         })
     }
 
@@ -195,7 +197,7 @@ impl Level {
         tokens: &mut [u32],
     ) -> Result<Vec<RowError>, Error> {
         draw_rows(probs.rows(), probs.vocab(), uniforms, tokens, |cdf, row| {
-            self.rebuild_cdf_from_probs(cdf, probs, row)
+            self.build_cdf_from_probs(cdf, probs, row)
         })
     }
 }
@@ -205,7 +207,7 @@ fn draw_rows(
     vocab: usize,
     uniforms: Uniforms<'_>,
     tokens: &mut [u32],
-    rebuild: impl Fn(&mut Cdf, usize) -> Result<(), RowError> + Sync,
+    build: impl Fn(&mut Cdf, usize) -> Result<(), RowError> + Sync,
 ) -> Result<Vec<RowError>, Error> {
     thread_local! {
         static CDF: Cell<Cdf> = Cell::default();
@@ -213,10 +215,16 @@ fn draw_rows(
     let draws = uniforms.draws(rows, tokens.len())?;
     Ok(for_each_draws(tokens, draws, vocab, |row, tokens| {
         with_scratch(&CDF, |cdf| {
-            rebuild(cdf, row)?;
+            build(cdf, row)?;
+            // (Where most groups are drawn from, it is faster to go through all of them.)
+            if draws > vocab / GROUP {
+                cdf.sum_vectors();
+            }
             match uniforms {
-                Uniforms::Given(uniforms) => cdf.search(&uniforms[row * draws..][..draws], tokens),
-                Uniforms::Keys(keys) => cdf.search_keyed(keys[row], tokens),
+                Uniforms::Given(uniforms) => cdf.find_lazily(&uniforms[row * draws..][..draws], tokens),
+                Uniforms::Keys(keys) => {
+                    for_uniforms(keys[row], tokens, |uniforms, tokens| cdf.find_lazily(uniforms, tokens));
+                }
             }
             Ok(())
         })

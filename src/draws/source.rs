@@ -1,14 +1,12 @@
 //! Rows of logits or of weights, for what draws from either.
 
 use crate::Logit;
-use crate::blocks::{BLOCK, GROUP, Group, groups};
-use crate::sample::sum_block;
-use crate::simd::{Line, Simd};
+use crate::blocks::{BLOCK, Group};
+use crate::inversion::{GROUPS, LaneSums, sum_lanes};
+use crate::sample::{sum_block, sum_groups};
+use crate::simd::Simd;
 use crate::summary::{Reference, Summary};
 use crate::weights::{Factor, TRUSTED, summarize, weigh_block, weigh_group};
-
-/// The sums of the groups of a block, lane by lane: what a pass keeps, for [`Source::sums`].
-pub(super) type LaneSums = [Line; BLOCK / GROUP];
 
 /// Where the weights of a row of `L` come from.
 pub(super) trait Source<L: Logit>: Copy {
@@ -18,15 +16,17 @@ pub(super) trait Source<L: Logit>: Copy {
     fn factor(self) -> Factor;
     /// What has a lower sum may get a better reference by being weighed again.
     fn low(self) -> f64;
-    /// The weights of a block, and its summary. `each` is called with the number of each group, perhaps twice.
+    /// The weights of a block, its summary, and what [`Source::sums`] will want to know. `each` is called with the number
+    /// of each group, perhaps twice.
     fn weigh<S: Simd>(
         self,
         simd: S,
         block: &[L; BLOCK],
         weights: &mut [f32; BLOCK],
+        lane_sums: &mut LaneSums,
         each: impl FnMut(usize),
     ) -> Summary;
-    /// The summary alone, and what [`Source::sums`] will want to know. `scratch` is left with anything.
+    /// [`Source::weigh`], for the summary and the sums alone. `scratch` is left with anything.
     fn summarize<S: Simd>(
         self,
         simd: S,
@@ -36,7 +36,7 @@ pub(super) trait Source<L: Logit>: Copy {
         each: impl FnMut(usize),
     ) -> Summary;
     /// The sums of the groups of a block.
-    fn sums<S: Simd>(self, simd: S, block: &[L; BLOCK], lane_sums: &LaneSums) -> [f64; BLOCK / GROUP];
+    fn sums<S: Simd>(self, simd: S, block: &[L; BLOCK], lane_sums: &LaneSums) -> [f64; GROUPS];
     /// The weights of a group, for a reference.
     fn weigh_group<S: Simd>(self, simd: S, group: &Group<L>, reference: Reference, weights: &mut Group<f32>);
 }
@@ -64,9 +64,18 @@ impl<L: Logit> Source<L> for Softmax {
         simd: S,
         block: &[L; BLOCK],
         weights: &mut [f32; BLOCK],
+        lane_sums: &mut LaneSums,
         each: impl FnMut(usize),
     ) -> Summary {
-        weigh_block(simd, block, &self.0, weights, each)
+        weigh_block(
+            simd,
+            block,
+            &self.0,
+            weights,
+            each,
+            #[inline(always)]
+            |group, lanes| simd.store(lanes, lane_sums[group].as_mut_array()),
+        )
     }
 
     #[inline(always)]
@@ -90,12 +99,8 @@ impl<L: Logit> Source<L> for Softmax {
     }
 
     #[inline(always)]
-    fn sums<S: Simd>(self, simd: S, _: &[L; BLOCK], lane_sums: &LaneSums) -> [f64; BLOCK / GROUP] {
-        let mut sums = [0.0; BLOCK / GROUP];
-        for (sum, lanes) in sums.iter_mut().zip(lane_sums) {
-            *sum = simd.reduce_add_wide(simd.widen(simd.load(lanes.as_array())));
-        }
-        sums
+    fn sums<S: Simd>(self, simd: S, _: &[L; BLOCK], lane_sums: &LaneSums) -> [f64; GROUPS] {
+        sum_lanes(simd, lane_sums)
     }
 
     #[inline(always)]
@@ -128,6 +133,7 @@ impl Source<f32> for Weights {
         simd: S,
         block: &[f32; BLOCK],
         weights: &mut [f32; BLOCK],
+        _: &mut LaneSums,
         each: impl FnMut(usize),
     ) -> Summary {
         *weights = *block;
@@ -146,14 +152,9 @@ impl Source<f32> for Weights {
         Summary { sum: sum_block(simd, block, each), ..Summary::default() }
     }
 
-    /// (From the weights: they may be as large as f32 can hold, so their sums are f64.)
     #[inline(always)]
-    fn sums<S: Simd>(self, simd: S, block: &[f32; BLOCK], _: &LaneSums) -> [f64; BLOCK / GROUP] {
-        let mut sums = [0.0; BLOCK / GROUP];
-        for (sum, group) in sums.iter_mut().zip(groups(block)) {
-            *sum = simd.reduce_add_eight(group).iter().sum();
-        }
-        sums
+    fn sums<S: Simd>(self, simd: S, block: &[f32; BLOCK], _: &LaneSums) -> [f64; GROUPS] {
+        sum_groups(simd, block)
     }
 
     #[inline(always)]

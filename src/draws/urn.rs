@@ -13,10 +13,11 @@
 use core::mem::replace;
 
 use super::part::find;
-use super::source::{LaneSums, Source};
+use super::source::Source;
 use super::tree::Tree;
 use crate::Logit;
 use crate::blocks::{BLOCK, GROUP, for_each_block, groups, groups_mut, padded, prefetch_group, with_block};
+use crate::inversion::{GROUPS, LaneSums, sum_vectors};
 use crate::simd::{AHEAD, LANES, Simd, WIDTH};
 use crate::summary::{Reference, Summary};
 use crate::weights::Factor;
@@ -38,12 +39,12 @@ pub(super) struct Urn {
 /// A block that has been drawn from: what is left of it.
 #[derive(Clone, Debug)]
 struct Block {
-    group_sums: [f64; BLOCK / GROUP],
+    group_sums: [f64; GROUPS],
     /// Valid in the groups that are `weighed`.
-    vector_sums: [[f64; WIDTH]; BLOCK / GROUP],
+    vector_sums: [[f64; WIDTH]; GROUPS],
     /// Of its tokens; valid in the groups that are `weighed`.
     weights: [f32; BLOCK],
-    weighed: [bool; BLOCK / GROUP],
+    weighed: [bool; GROUPS],
     /// A bit per token.
     taken: [u64; BLOCK / 64],
 }
@@ -147,7 +148,7 @@ impl Urn {
                     source.weigh_group(simd, &groups(logits)[group.index], summary.reference, weights);
                 },
             );
-            *vector_sums = simd.reduce_add_eight(weights);
+            *vector_sums = sum_vectors(simd, weights);
         }
         let vector = find(vector_sums, |sum| fraction * sum);
         let lane = find(&weights[vector.index].map(f64::from), |_| vector.within);
@@ -171,10 +172,10 @@ impl Urn {
 
 impl Block {
     const EMPTY: Self = Self {
-        group_sums: [0.0; BLOCK / GROUP],
-        vector_sums: [[0.0; WIDTH]; BLOCK / GROUP],
+        group_sums: [0.0; GROUPS],
+        vector_sums: [[0.0; WIDTH]; GROUPS],
         weights: [0.0; BLOCK],
-        weighed: [false; BLOCK / GROUP],
+        weighed: [false; GROUPS],
         taken: [0; BLOCK / 64],
     };
 
@@ -194,10 +195,10 @@ impl Block {
         simd.vectorize(
             #[inline(always)]
             || {
-                let summary = source.weigh(simd, &rest, &mut self.weights, |_| ());
+                let summary = source.weigh(simd, &rest, &mut self.weights, &mut LaneSums::default(), |_| ());
                 let sums = self.group_sums.iter_mut().zip(&mut self.vector_sums);
                 for ((group, vectors), weights) in sums.zip(groups(&self.weights)) {
-                    *vectors = simd.reduce_add_eight(weights);
+                    *vectors = sum_vectors(simd, weights);
                     *group = vectors.iter().sum();
                 }
                 summary

@@ -1,9 +1,14 @@
 //! The numerical contract, one logit at a time: what every level must give, to the bit.
 
+mod sampling;
+
 use core::f64::consts::{LN_2, LOG2_E};
+
+pub use sampling::{distribution, sample, sample_from_probs};
 
 const BLOCK: usize = 512;
 const LANES: usize = 16;
+const GROUP: usize = 8 * LANES;
 /// What is added to round to an integer, and subtracted again.
 const ROUND: f32 = 12_583_038.0;
 
@@ -73,13 +78,16 @@ fn pairwise<T: Copy + core::ops::Add<Output = T>>(mut values: Vec<T>) -> T {
     values[0]
 }
 
-/// In each lane, eight vectors pairwise in f32, then the four groups in f64; then the lanes.
+/// In each lane, eight vectors pairwise in f32.
+fn lane_sums(group: &[f32]) -> Vec<f64> {
+    let lane = |lane: usize| group.iter().skip(lane).step_by(LANES).copied().collect();
+    (0..LANES).map(|l| f64::from(pairwise::<f32>(lane(l)))).collect()
+}
+
+/// In each lane, the four groups in f64; then the lanes.
 fn sum(weights: &[f32]) -> f64 {
-    let group = |group: &[f32], lane: usize| {
-        f64::from(pairwise(group.iter().skip(lane).step_by(LANES).copied().collect::<Vec<f32>>()))
-    };
-    let lane_sum = |lane: usize| weights.chunks(8 * LANES).map(|weights| group(weights, lane)).sum::<f64>();
-    pairwise((0..LANES).map(lane_sum).collect())
+    let groups: Vec<Vec<f64>> = weights.chunks(GROUP).map(lane_sums).collect();
+    pairwise((0..LANES).map(|lane| groups.iter().map(|lanes| lanes[lane]).sum()).collect())
 }
 
 fn summarize(block: &[f32], factor: Factor) -> Block {
@@ -230,83 +238,4 @@ pub fn log_sum_exp(row: &[f32], temperature: f32) -> Option<f64> {
     let total = total(&blocks(row, temperature), factor)?;
     let height = f64::from(total.offset) * factor.exact + f64::from(total.exponent);
     Some(height * LN_2 + libm::log(total.sum))
-}
-
-/// The token drawn, and its log-probability.
-#[must_use]
-pub fn sample(row: &[f32], temperature: f32, uniform: f64) -> Option<(u32, f32)> {
-    if greedy(temperature) {
-        return Some((argmax(row)? as u32, 0.0));
-    }
-    let (factor, blocks) = (factor(temperature), blocks(row, temperature));
-    let total = total(&blocks, factor)?;
-    let masses: Vec<f64> = blocks.iter().map(|b| b.sum * relative(b, &total, factor)).collect();
-    let (index, below) = find(&masses, uniform * total.sum)?;
-    let fraction = ((uniform * total.sum - below) / masses[index]).min(1.0);
-    let (start, block) = (index * BLOCK, blocks[index]);
-    let logits = &row[start..row.len().min(start + BLOCK)];
-    let token = start + find_in_block(&weights(logits, factor, block.exponent, block.offset), fraction)?;
-    let height = (f64::from(row[token]) - f64::from(total.offset)) * factor.exact - f64::from(total.exponent);
-    Some((token as u32, at_most_0((height * LN_2 - libm::log(total.sum)) as f32)))
-}
-
-/// The probability of each token under [`sample`]: its share of its vector, times the vector's of its
-/// block, times the block's of the row. (The three steps of the search, but for their rounding in f64.)
-#[must_use]
-pub fn distribution(row: &[f32], temperature: f32) -> Option<Vec<f64>> {
-    if greedy(temperature) {
-        return Some(one_hot(row, 1.0, 0.0)?.into_iter().map(f64::from).collect());
-    }
-    let (factor, blocks) = (factor(temperature), blocks(row, temperature));
-    let total = total(&blocks, factor)?;
-    let probabilities = row.chunks(BLOCK).zip(&blocks).flat_map(|(logits, block)| {
-        let share = block.sum * relative(block, &total, factor) / total.sum;
-        let weights = weights(logits, factor, block.exponent, block.offset);
-        let sum: f64 = weights.iter().map(|&w| f64::from(w)).sum();
-        let scale = if share > 0.0 { share / sum } else { 0.0 };
-        weights.into_iter().take(logits.len()).map(move |w| f64::from(w) * scale)
-    });
-    Some(probabilities.collect())
-}
-
-/// [`sample`], from weights: `None` if one is negative, infinite or NaN, or if all are 0.
-#[must_use]
-pub fn sample_from_probs(weights: &[f32], uniform: f64) -> Option<(u32, f32)> {
-    if weights.iter().any(|w| !(0.0..f32::INFINITY).contains(w)) {
-        return None;
-    }
-    let block = |block: &[f32]| {
-        let lane = |lane: usize| block.iter().skip(lane).step_by(LANES).map(|&w| f64::from(w)).sum();
-        pairwise((0..LANES).map(lane).collect::<Vec<f64>>())
-    };
-    let masses: Vec<f64> = weights.chunks(BLOCK).map(block).collect();
-    let sum: f64 = masses.iter().sum();
-    let (index, below) = find(&masses, uniform * sum)?;
-    let fraction = ((uniform * sum - below) / masses[index]).min(1.0);
-    let mut block = weights[index * BLOCK..].to_vec();
-    block.resize(block.len().max(BLOCK), 0.0);
-    let token = index * BLOCK + find_in_block(&block[..BLOCK], fraction)?;
-    Some((token as u32, libm::log(f64::from(weights[token]) / sum) as f32))
-}
-
-/// The first part whose prefix exceeds the target, else the last that is not 0; and the prefix before it.
-fn find(parts: &[f64], target: f64) -> Option<(usize, f64)> {
-    let (mut prefix, mut found) = (0.0, None);
-    for (index, &part) in parts.iter().enumerate() {
-        if part > 0.0 && prefix <= target {
-            found = Some((index, prefix));
-            prefix += part;
-        }
-    }
-    found
-}
-
-/// First the vector, then the lane.
-fn find_in_block(weights: &[f32], fraction: f64) -> Option<usize> {
-    let wide: Vec<f64> = weights.iter().map(|&w| f64::from(w)).collect();
-    let vectors: Vec<f64> = wide.chunks(LANES).map(|vector| pairwise(vector.to_vec())).collect();
-    let target = fraction * vectors.iter().sum::<f64>();
-    let (vector, below) = find(&vectors, target)?;
-    let (lane, _) = find(&wide[vector * LANES..][..LANES], target - below)?;
-    Some(vector * LANES + lane)
 }

@@ -147,7 +147,7 @@ impl Simd for Avx2 {
             let pair = _mm_add_pd(halves[0], halves[1]);
             _mm_cvtsd_f64(_mm_add_sd(pair, _mm_unpackhi_pd(pair, pair)))
         }
-        fn reduce_add_eight(vectors: &[[f32; LANES]; 8]) -> [f64; 8] { reduce_add_eight(vectors) }
+        fn reduce_add_four(vectors: &[[f32; LANES]; 4]) -> [f64; 4] { reduce_add_four(vectors) }
         fn count_not_above(sorted: &[f64], x: f64) -> usize {
             // (What is not above x compares as -1.)
             let (mut counts, x) = (_mm256_setzero_si256(), _mm256_set1_pd(x));
@@ -206,22 +206,17 @@ pub(super) fn prefetch<const HINT: i32, T>(data: &[T], index: usize) {
 /// [`Simd::reduce_add_eight`]: AVX-512 takes it too.
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
-pub(super) fn reduce_add_eight(vectors: &[[f32; LANES]; 8]) -> [f64; 8] {
-    let mut sums = [0.0; 8];
-    for (sums, vectors) in sums.as_chunks_mut::<4>().0.iter_mut().zip(vectors.as_chunks::<4>().0) {
-        let mut v = [_mm256_setzero_pd(); 4];
-        for (v, vector) in v.iter_mut().zip(vectors) {
-            let [a, b, c, d]: [__m128; 4] = bytemuck::must_cast(*vector);
-            let even = _mm256_add_pd(_mm256_cvtps_pd(a), _mm256_cvtps_pd(c));
-            let odd = _mm256_add_pd(_mm256_cvtps_pd(b), _mm256_cvtps_pd(d));
-            *v = _mm256_add_pd(even, odd);
-        }
-        // Two vectors become one, then two of those: the sums come out in order.
-        let (even, odd) = (fold_halves(v[0], v[2]), fold_halves(v[1], v[3]));
-        let four = _mm256_add_pd(_mm256_unpacklo_pd(even, odd), _mm256_unpackhi_pd(even, odd));
-        *sums = bytemuck::must_cast(four);
+pub(super) fn reduce_add_four(vectors: &[[f32; LANES]; 4]) -> [f64; 4] {
+    let mut v = [_mm256_setzero_pd(); 4];
+    for (v, vector) in v.iter_mut().zip(vectors) {
+        let [a, b, c, d]: [__m128; 4] = bytemuck::must_cast(*vector);
+        let even = _mm256_add_pd(_mm256_cvtps_pd(a), _mm256_cvtps_pd(c));
+        let odd = _mm256_add_pd(_mm256_cvtps_pd(b), _mm256_cvtps_pd(d));
+        *v = _mm256_add_pd(even, odd);
     }
-    sums
+    // Two vectors become one, then two of those: the sums come out in order.
+    let (even, odd) = (fold_halves(v[0], v[2]), fold_halves(v[1], v[3]));
+    bytemuck::must_cast(_mm256_add_pd(_mm256_unpacklo_pd(even, odd), _mm256_unpackhi_pd(even, odd)))
 }
 
 /// The lower and the upper half of each added.

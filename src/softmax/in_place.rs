@@ -136,6 +136,7 @@ fn weigh_row_in_place<S: Simd, const FROM_MEMORY: bool>(
                     copy_group(simd, ahead, next, group);
                 }
             },
+            |_, _| (),
         );
         if summary.sum.is_nan() {
             *block = *this;

@@ -1,0 +1,230 @@
+//! Inside a block, from a target to its token: the group, the vector, the lane in whose interval it lies.
+//!
+//! ```text
+//! group   in the units of the row's sum: no division per draw
+//! vector  of the group, with what is left of the target, scaled to the sum of the vectors, in f64
+//! lane    of the vector, in f64
+//! ```
+//!
+//! Groups have the sums that the pass took: pairwise in f32, of eight weights in each lane. What that rounds falls on all
+//! tokens of the group alike.
+//!
+//! A part is passed over only where its sum grew, and the last in which a sum grows has no end. So a token of weight 0
+//! is never drawn, and the token never goes down when the target goes up.
+
+use crate::blocks::{BLOCK, GROUP, Group};
+use crate::simd::{LANES, Line, Simd, WIDTH};
+
+/// Groups of a block.
+pub(crate) const GROUPS: usize = BLOCK / GROUP;
+
+/// The sums of the groups of a block, lane by lane: what a pass keeps.
+pub(crate) type LaneSums = [Line; GROUPS];
+
+/// Their sums.
+#[inline(always)]
+pub(crate) fn sum_lanes<S: Simd>(simd: S, lane_sums: &LaneSums) -> [f64; GROUPS] {
+    simd.reduce_add_four(bytemuck::must_cast_ref(lane_sums))
+}
+
+/// The sums of the vectors of a group.
+#[inline(always)]
+pub(crate) fn sum_vectors<S: Simd>(simd: S, weights: &Group<f32>) -> [f64; WIDTH] {
+    let mut sums = [0.0; WIDTH];
+    for (sums, vectors) in sums.as_chunks_mut().0.iter_mut().zip(weights.as_chunks().0) {
+        *sums = simd.reduce_add_four(vectors);
+    }
+    sums
+}
+
+/// The groups of a block, as intervals of the row's sum.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(align(64))]
+pub(crate) struct Groups {
+    /// Infinite after the last in which the sum grows.
+    starts: [f64; GROUPS],
+    masses: [f64; GROUPS],
+}
+
+impl Groups {
+    /// From their sums, in the units of the block; of the block, what lies before it, and its mass. (If that is 0, nothing
+    /// will be looked for in here.)
+    #[inline(always)]
+    pub(crate) fn new(sums: &[f64; GROUPS], before: f64, mass: f64) -> Self {
+        let (prefixes, total) = prefixes(sums);
+        let scale = mass / total;
+        let mut starts = prefixes.map(|prefix| before + prefix * scale);
+        starts[0] = before;
+        Self { starts, masses: sums.map(|sum| sum * scale) }
+    }
+
+    /// The group of a target that is not below the block's start, and what of the target is left in it.
+    #[inline(always)]
+    pub(crate) fn find(&self, target: f64) -> (usize, f64) {
+        let mut group = 0;
+        for start in &self.starts[1..] {
+            group += usize::from(*start <= target);
+        }
+        (group, target - self.starts[group])
+    }
+
+    /// The first, which is the block's.
+    pub(crate) const fn start(&self) -> f64 {
+        self.starts[0]
+    }
+
+    pub(crate) const fn mass(&self, group: usize) -> f64 {
+        self.masses[group]
+    }
+}
+
+/// The vectors of a group, as intervals of their sum.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Vectors {
+    /// Infinite after the last in which the sum grows.
+    starts: [f64; WIDTH],
+    /// Their sum, over the mass of the group. (Finite: where a mass is subnormal, nothing may become of a target of 0
+    /// but 0.)
+    scale: f64,
+}
+
+impl Vectors {
+    #[inline(always)]
+    pub(crate) fn new<S: Simd>(simd: S, weights: &Group<f32>, mass: f64) -> Self {
+        let (starts, total) = prefixes(&sum_vectors(simd, weights));
+        Self { starts, scale: (total / mass).min(f64::MAX) }
+    }
+
+    /// The vector of what is left of a target, and what of it is left in there.
+    #[inline(always)]
+    pub(crate) fn find<S: Simd>(&self, simd: S, within: f64) -> (usize, f64) {
+        let target = within * self.scale;
+        let vector = simd.count_not_above(&self.starts, target) - 1;
+        (vector, target - self.starts[vector])
+    }
+}
+
+/// The sum before each part, infinite after the last in which it grows; and the sum of all.
+#[inline(always)]
+fn prefixes<const N: usize>(parts: &[f64; N]) -> ([f64; N], f64) {
+    let (mut before, mut total) = ([0.0; N], 0.0);
+    for i in 0..N {
+        before[i] = total;
+        total += parts[i];
+    }
+    // (They never fall: mostly one comparison says that none is the sum of all.)
+    if before[N - 1] == total {
+        end(&mut before, total);
+    }
+    (before, total)
+}
+
+#[cold]
+fn end(before: &mut [f64], total: f64) {
+    before[1..].iter_mut().filter(|before| **before == total).for_each(|before| *before = f64::INFINITY);
+}
+
+/// Of each vector of weights, the lane at which the running sum exceeds its target; if rounding lets none exceed
+/// it, the last lane that is not 0.
+#[inline(always)]
+pub(crate) fn find_lanes<S: Simd, const N: usize>(
+    simd: S,
+    weights: [&[f32; LANES]; N],
+    targets: &[f64; N],
+) -> [u32; N] {
+    let (mut sums, mut lanes) = ([0.0; N], [0; N]);
+    for weights in transpose(simd, &weights) {
+        for i in 0..N {
+            sums[i] += f64::from(weights[i]);
+            lanes[i] += u32::from(sums[i] <= targets[i]);
+        }
+    }
+    if lanes.iter().fold(0, |most, lane| most.max(*lane)) == LANES as u32 {
+        mend(&mut lanes, &weights);
+    }
+    lanes
+}
+
+#[cold]
+fn mend(lanes: &mut [u32], weights: &[&[f32; LANES]]) {
+    for (lane, weights) in lanes.iter_mut().zip(weights) {
+        if *lane == LANES as u32 {
+            *lane = weights.iter().rposition(|w| *w > 0.0).unwrap_or_default() as u32;
+        }
+    }
+}
+
+/// The first lanes of all the vectors, their second ones, and so on.
+#[inline(always)]
+fn transpose<S: Simd, const N: usize>(simd: S, vectors: &[&[f32; LANES]; N]) -> [[f32; N]; LANES] {
+    let mut lanes = [[0.0; N]; LANES];
+    if let Some(sixteen) = vectors.first_chunk() {
+        for (lanes, all) in lanes.iter_mut().zip(simd.transpose(sixteen)) {
+            lanes.copy_from_slice(&all[..N]);
+        }
+    } else {
+        for (i, vector) in vectors.iter().enumerate() {
+            lanes.iter_mut().zip(*vector).for_each(|(lane, &x)| lane[i] = x);
+        }
+    }
+    lanes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Level;
+    use crate::simd::dispatch;
+
+    const TARGETS: [f64; 6] = [0.0, 0.9, 1.0, 2.9, 3.0, 4.0];
+    const PARTS: [u32; 6] = [3, 3, 5, 5, 5, 5];
+
+    /// Rounding may carry a target to the end of its part, and beyond.
+    #[test]
+    fn targets_beyond_the_end_find_the_last_that_is_not_0() {
+        let mut weights = [0.0; LANES];
+        (weights[3], weights[5]) = (1.0, 2.0);
+        let mut group = [[0.0; LANES]; WIDTH];
+        (group[3][7], group[5][0]) = (1.0, 2.0);
+        for level in Level::available() {
+            let vectors = dispatch!(level, simd => Vectors::new(simd, &group, 3.0));
+            let found = TARGETS.map(|t| dispatch!(level, simd => vectors.find(simd, t)));
+            assert_eq!(found.map(|(vector, _)| vector as u32), PARTS, "{level}");
+            assert_eq!(found.map(|(_, within)| within), [0.0, 0.9, 0.0, 2.9 - 1.0, 2.0, 3.0], "{level}");
+            let lanes = dispatch!(level, simd => find_lanes(simd, [&weights; 6], &TARGETS));
+            assert_eq!(lanes, PARTS, "{level}");
+            let all = core::array::from_fn(|i| TARGETS[i % 6]);
+            let lanes = dispatch!(level, simd => find_lanes(simd, [&weights; LANES], &all));
+            assert_eq!(lanes, core::array::from_fn(|i| PARTS[i % 6]), "{level}");
+        }
+    }
+
+    /// Groups without weight, at both ends and between; a mass in other units than the sums.
+    #[test]
+    fn groups_of_sum_0_are_passed_over() {
+        let (weighty, targets) = ([1.0, 3.0], [10.0, 10.25, 10.5, 11.0, 12.0, 15.0]);
+        for [first, second] in [[0, 1], [0, 3], [1, 3], [2, 3]] {
+            let mut sums = [0.0; GROUPS];
+            (sums[first], sums[second]) = (weighty[0], weighty[1]);
+            let groups = Groups::new(&sums, 10.0, 2.0);
+            let found =
+                [(first, 0.0), (first, 0.25), (second, 0.0), (second, 0.5), (second, 1.5), (second, 4.5)];
+            assert_eq!(targets.map(|target| groups.find(target)), found);
+            assert_eq!([groups.mass(first), groups.mass(second)], [0.5, 1.5]);
+        }
+    }
+
+    /// A row may be so much heavier than one of its blocks that the mass of that is subnormal, or 0 for a group.
+    #[test]
+    fn targets_of_tiny_masses_stay_numbers() {
+        let mut group = [[0.0; LANES]; WIDTH];
+        group[2][1] = 1.0;
+        for level in Level::available() {
+            for mass in [f64::from_bits(1), 0.0] {
+                let vectors = dispatch!(level, simd => Vectors::new(simd, &group, mass));
+                let (vector, within) = dispatch!(level, simd => vectors.find(simd, 0.0));
+                assert_eq!((vector, within), (2, 0.0), "{level}");
+            }
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! The part of the contract that draws.
+
+use core::f64::consts::LN_2;
+
+use super::{
+    BLOCK, GROUP, LANES, argmax, at_most_0, blocks, factor, greedy, lane_sums, one_hot, pairwise, relative,
+    total, weights,
+};
+
+/// The token drawn, and its log-probability.
+#[must_use]
+pub fn sample(row: &[f32], temperature: f32, uniform: f64) -> Option<(u32, f32)> {
+    if greedy(temperature) {
+        return Some((argmax(row)? as u32, 0.0));
+    }
+    let (factor, blocks) = (factor(temperature), blocks(row, temperature));
+    let total = total(&blocks, factor)?;
+    let masses: Vec<f64> = blocks.iter().map(|b| b.sum * relative(b, &total, factor)).collect();
+    let target = uniform * total.sum;
+    let (index, below) = find(&masses, target)?;
+    let (start, block) = (index * BLOCK, blocks[index]);
+    let logits = &row[start..row.len().min(start + BLOCK)];
+    let weights = weights(logits, factor, block.exponent, block.offset);
+    let token = start + find_in_block(&weights, &group_sums(&weights), target, below, masses[index])?;
+    let height = (f64::from(row[token]) - f64::from(total.offset)) * factor.exact - f64::from(total.exponent);
+    Some((token as u32, at_most_0((height * LN_2 - libm::log(total.sum)) as f32)))
+}
+
+/// The probability of each token under [`sample`]: its share of its vector, times the vector's of its group, the
+/// group's of its block and the block's of the row. (The four steps of the search, but for their rounding in f64.)
+#[must_use]
+pub fn distribution(row: &[f32], temperature: f32) -> Option<Vec<f64>> {
+    if greedy(temperature) {
+        return Some(one_hot(row, 1.0, 0.0)?.into_iter().map(f64::from).collect());
+    }
+    let (factor, blocks) = (factor(temperature), blocks(row, temperature));
+    let total = total(&blocks, factor)?;
+    let probabilities = row.chunks(BLOCK).zip(&blocks).flat_map(|(logits, block)| {
+        let scale = relative(block, &total, factor) / total.sum;
+        let weights = weights(logits, factor, block.exponent, block.offset);
+        let sums = group_sums(&weights);
+        let within = weights.chunks(GROUP).zip(sums).flat_map(|(group, mass)| {
+            let sum: f64 = group.iter().map(|&w| f64::from(w)).sum();
+            let scale = if mass > 0.0 { mass / sum * scale } else { 0.0 };
+            group.iter().map(move |&w| f64::from(w) * scale)
+        });
+        within.take(logits.len()).collect::<Vec<f64>>()
+    });
+    Some(probabilities.collect())
+}
+
+/// [`sample`], from weights: `None` if one is negative, infinite or NaN, or if all are 0.
+#[must_use]
+pub fn sample_from_probs(weights: &[f32], uniform: f64) -> Option<(u32, f32)> {
+    if weights.iter().any(|w| !(0.0..f32::INFINITY).contains(w)) {
+        return None;
+    }
+    let sum_lanes = |part: &[f32]| {
+        let lane = |lane: usize| part.iter().skip(lane).step_by(LANES).map(|&w| f64::from(w)).sum();
+        pairwise((0..LANES).map(lane).collect::<Vec<f64>>())
+    };
+    let masses: Vec<f64> = weights.chunks(BLOCK).map(sum_lanes).collect();
+    let sum: f64 = masses.iter().sum();
+    let (index, below) = find(&masses, uniform * sum)?;
+    let mut block = weights[index * BLOCK..].to_vec();
+    block.resize(block.len().max(BLOCK), 0.0);
+    let block = &block[..BLOCK];
+    let sums: Vec<f64> = block.chunks(GROUP).map(sum_lanes).collect();
+    let token = index * BLOCK + find_in_block(block, &sums, uniform * sum, below, masses[index])?;
+    Some((token as u32, libm::log(f64::from(weights[token]) / sum) as f32))
+}
+
+/// The first part whose prefix exceeds the target, else the last that is not 0; and the prefix before it.
+fn find(parts: &[f64], target: f64) -> Option<(usize, f64)> {
+    let (mut prefix, mut found) = (0.0, None);
+    for (index, &part) in parts.iter().enumerate() {
+        if part > 0.0 && prefix <= target {
+            found = Some((index, prefix));
+            prefix += part;
+        }
+    }
+    found
+}
+
+fn vector_sums(group: &[f32]) -> Vec<f64> {
+    group.chunks(LANES).map(|vector| pairwise(vector.iter().map(|&w| f64::from(w)).collect())).collect()
+}
+
+/// The last part that begins at or below the target and after which the sum still grows, and its beginning: the sum of
+/// those before it, as `start` makes it.
+fn last_begun(parts: &[f64], target: f64, start: impl Fn(f64) -> f64) -> (usize, f64) {
+    let (mut prefix, mut found) = (0.0, (0, start(0.0)));
+    let total: f64 = parts.iter().sum();
+    for (index, part) in parts.iter().enumerate() {
+        if start(prefix) <= target && prefix < total {
+            found = (index, start(prefix));
+        }
+        prefix += part;
+    }
+    found
+}
+
+/// Of each group, its lanes.
+fn group_sums(weights: &[f32]) -> Vec<f64> {
+    weights.chunks(GROUP).map(|group| pairwise(lane_sums(group))).collect()
+}
+
+/// First the group, in the units of the row; then the vector, in those of its own sum; then the lane.
+fn find_in_block(weights: &[f32], sums: &[f64], target: f64, before: f64, mass: f64) -> Option<usize> {
+    let scale = mass / sums.iter().sum::<f64>();
+    let (group, start) = last_begun(sums, target, |prefix| before + prefix * scale);
+    let weights = &weights[group * GROUP..][..GROUP];
+    let vectors = vector_sums(weights);
+    let target = (target - start) * (vectors.iter().sum::<f64>() / (sums[group] * scale)).min(f64::MAX);
+    let (vector, start) = last_begun(&vectors, target, |prefix| prefix);
+    let wide: Vec<f64> = weights[vector * LANES..][..LANES].iter().map(|&w| f64::from(w)).collect();
+    let (lane, _) = find(&wide, target - start)?;
+    Some(group * GROUP + vector * LANES + lane)
+}

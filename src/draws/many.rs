@@ -15,8 +15,8 @@ use crate::{Error, Key, Level, Logit, RowError, Rows, Temperature};
 /// - `logits`: rows x vocab. `temperatures`: one for all rows, or one per row.
 /// - `uniforms`: one per draw (rows x draws), or a key per row. `tokens`: rows x draws.
 /// - Each token is the one that [`sample`](crate::sample) draws from its row with its uniform.
-/// - Cost: the pass that makes a [`Cdf`], per row (what that keeps of a group of 128, only where tokens are drawn from, if
-///   there are fewer draws than groups), then four searches per draw. From vocab / 7 draws per row on,
+/// - Cost: the pass that makes a [`Cdf`], per row (what that keeps of a group of 128, only where tokens are drawn from, up to
+///   three draws per group), then four searches per draw. From vocab / 7 draws per row on,
 ///   [`sample_many_by_alias`](crate::sample_many_by_alias) takes less.
 /// - Memory: each thread keeps its `Cdf` for the next call.
 ///
@@ -202,6 +202,10 @@ impl Level {
     }
 }
 
+/// Draws per group up to which it is faster to finish groups where they are drawn from, than all of them at once. Measured
+/// on a Zen 4 at 2,048 to 128,256 tokens, Gaussian logits of deviation 3, T = 0.8: with two 0.95 x, with four 0.99-1.02 x.
+const LAZY: usize = 3;
+
 fn draw_rows(
     rows: usize,
     vocab: usize,
@@ -216,8 +220,7 @@ fn draw_rows(
     Ok(for_each_draws(tokens, draws, vocab, |row, tokens| {
         with_scratch(&CDF, |cdf| {
             build(cdf, row)?;
-            // (Where most groups are drawn from, it is faster to go through all of them.)
-            if draws > vocab / GROUP {
+            if draws / LAZY > vocab / GROUP {
                 cdf.sum_vectors();
             }
             match uniforms {

@@ -11,6 +11,9 @@ pub(crate) const BLOCK: usize = 512;
 /// Logits in flight.
 pub(crate) const GROUP: usize = WIDTH * LANES;
 
+/// Groups of a block.
+pub(crate) const GROUPS: usize = BLOCK / GROUP;
+
 /// The bytes of a page.
 pub(crate) const PAGE: usize = 4096;
 

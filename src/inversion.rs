@@ -12,11 +12,8 @@
 //! A part is passed over only where its sum grew, and the last in which a sum grows has no end. So a token of weight 0
 //! is never drawn, and the token never goes down when the target goes up.
 
-use crate::blocks::{BLOCK, GROUP, Group};
+use crate::blocks::{GROUPS, Group};
 use crate::simd::{LANES, Line, Simd, WIDTH};
-
-/// Groups of a block.
-pub(crate) const GROUPS: usize = BLOCK / GROUP;
 
 /// The sums of the groups of a block, lane by lane: what a pass keeps.
 pub(crate) type LaneSums = [Line; GROUPS];
@@ -202,10 +199,10 @@ mod tests {
     /// Groups without weight, at both ends and between; a mass in other units than the sums.
     #[test]
     fn groups_of_sum_0_are_passed_over() {
-        let (weighty, targets) = ([1.0, 3.0], [10.0, 10.25, 10.5, 11.0, 12.0, 15.0]);
+        let targets = [10.0, 10.25, 10.5, 11.0, 12.0, 15.0];
         for [first, second] in [[0, 1], [0, 3], [1, 3], [2, 3]] {
             let mut sums = [0.0; GROUPS];
-            (sums[first], sums[second]) = (weighty[0], weighty[1]);
+            (sums[first], sums[second]) = (1.0, 3.0);
             let groups = Groups::new(&sums, 10.0, 2.0);
             let found =
                 [(first, 0.0), (first, 0.25), (second, 0.0), (second, 0.5), (second, 1.5), (second, 4.5)];

@@ -15,8 +15,8 @@ use core::f64::consts::LN_2;
 
 use crate::argmax::greatest;
 use crate::batch::{Batch, check_uniforms, diagnose};
-use crate::blocks::{BLOCK, GROUP, for_each_block, groups, prefetch_group, with_block};
-use crate::inversion::{GROUPS, Groups, LaneSums, Vectors, find_lanes, sum_lanes};
+use crate::blocks::{BLOCK, GROUP, GROUPS, for_each_block, groups, prefetch_group, with_block};
+use crate::inversion::{Groups, LaneSums, Vectors, find_lanes, sum_lanes};
 use crate::simd::{LANES, Simd, dispatch};
 use crate::summary::{Found, Summary, Total, summarize_row, with_summaries};
 use crate::weights::{Factor, weigh_block};

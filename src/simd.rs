@@ -168,20 +168,16 @@ pub trait Simd: Copy + Send + Sync {
         x
     }
 
-    /// How many of the numbers, which never fall and come in eights, are not above x.
+    /// How many of the numbers, which never fall, are not above x.
     #[inline(always)]
-    fn count_not_above(self, sorted: &[f64], x: f64) -> usize {
-        let mut total = 0;
-        for eight in sorted.as_chunks::<WIDTH>().0 {
-            let (mut count, mut half) = (0, WIDTH / 2);
-            while half > 0 {
-                let middle = count + half;
-                count = select_unpredictable(eight[middle - 1] <= x, middle, count);
-                half /= 2;
-            }
-            total += count + usize::from(eight[count] <= x);
+    fn count_not_above(self, sorted: &[f64; WIDTH], x: f64) -> usize {
+        let (mut count, mut half) = (0, WIDTH / 2);
+        while half > 0 {
+            let middle = count + half;
+            count = select_unpredictable(sorted[middle - 1] <= x, middle, count);
+            half /= 2;
         }
-        total
+        count + usize::from(sorted[count] <= x)
     }
 
     /// The first lanes of all the vectors, their second ones, and so on.

@@ -15,8 +15,8 @@ use core::mem::replace;
 use super::guide::Guide;
 use super::prefixes::Prefixes;
 use crate::batch::{check_length, check_range};
-use crate::blocks::BLOCK;
-use crate::inversion::{GROUPS, Groups, Vectors, find_lanes};
+use crate::blocks::{BLOCK, GROUPS};
+use crate::inversion::{Groups, Vectors, find_lanes};
 use crate::key::to_uniform;
 use crate::simd::{LANES, Simd, WIDTH, dispatch};
 use crate::summary::Summary;
@@ -155,7 +155,7 @@ impl Cdf {
     /// [`Error::Vocab`] if the table is empty.
     pub fn draw_keyed(&self, key: Key, tokens: &mut [u32]) -> Result<(), Error> {
         self.check(&[])?;
-        self.search_keyed(key, tokens);
+        for_uniforms(key, tokens, |uniforms, tokens| self.search(uniforms, tokens));
         Ok(())
     }
 
@@ -165,11 +165,6 @@ impl Cdf {
             return Err(Error::Vocab { vocab: 0 });
         }
         check_range(uniforms)
-    }
-
-    /// The tokens of a key's uniforms.
-    fn search_keyed(&self, key: Key, tokens: &mut [u32]) {
-        for_uniforms(key, tokens, |uniforms, tokens| self.search(uniforms, tokens));
     }
 
     /// The tokens of uniforms that are in range.

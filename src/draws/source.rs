@@ -1,8 +1,8 @@
 //! Rows of logits or of weights, for what draws from either.
 
 use crate::Logit;
-use crate::blocks::{BLOCK, Group};
-use crate::inversion::{GROUPS, LaneSums, sum_lanes};
+use crate::blocks::{BLOCK, GROUPS, Group};
+use crate::inversion::{LaneSums, sum_lanes};
 use crate::sample::{sum_block, sum_groups};
 use crate::simd::Simd;
 use crate::summary::{Reference, Summary};

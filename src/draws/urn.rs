@@ -16,8 +16,10 @@ use super::part::find;
 use super::source::Source;
 use super::tree::Tree;
 use crate::Logit;
-use crate::blocks::{BLOCK, GROUP, for_each_block, groups, groups_mut, padded, prefetch_group, with_block};
-use crate::inversion::{GROUPS, LaneSums, sum_vectors};
+use crate::blocks::{
+    BLOCK, GROUP, GROUPS, for_each_block, groups, groups_mut, padded, prefetch_group, with_block,
+};
+use crate::inversion::{LaneSums, sum_vectors};
 use crate::simd::{AHEAD, LANES, Simd, WIDTH};
 use crate::summary::{Reference, Summary};
 use crate::weights::Factor;

@@ -182,7 +182,7 @@ impl Simd for Avx512 {
             _mm_cvtsd_f64(_mm_add_sd(pair, _mm_unpackhi_pd(pair, pair)))
         }
         // (Half as wide as it could be: on a Zen 4, widening sixteen lanes by two instructions takes longer than by four.
-        // Measured: 8.7 against 12.9 ns.)
+        // Measured, for eight vectors: 8.7 against 12.9 ns.)
         fn reduce_add_four(vectors: &[[f32; LANES]; 4]) -> [f64; 4] { reduce_add_four(vectors) }
         fn prefix_sums(x: [f64; WIDTH]) -> [f64; WIDTH] {
             let x = bytemuck::must_cast(x);
@@ -190,12 +190,8 @@ impl Simd for Avx512 {
             let x = _mm512_add_pd(x, shifted::<6>(x));
             bytemuck::must_cast(_mm512_add_pd(x, shifted::<4>(x)))
         }
-        fn count_not_above(sorted: &[f64], x: f64) -> usize {
-            let (mut count, x) = (0, _mm512_set1_pd(x));
-            for eight in sorted.as_chunks::<WIDTH>().0 {
-                count += _mm512_cmp_pd_mask::<_CMP_LE_OQ>(bytemuck::must_cast(*eight), x).count_ones();
-            }
-            count as usize
+        fn count_not_above(sorted: &[f64; WIDTH], x: f64) -> usize {
+            _mm512_cmp_pd_mask::<_CMP_LE_OQ>(bytemuck::must_cast(*sorted), _mm512_set1_pd(x)).count_ones() as usize
         }
         fn transpose(vectors: &[&[f32; LANES]; LANES]) -> [[f32; LANES]; LANES] {
             let mut lanes = [[0.0; LANES]; LANES];

@@ -1,6 +1,6 @@
-//! Load, with faults: many threads draw from random mixed batches in which one row in a hundred is poisoned, and
-//! each outcome is compared with that of its row alone, on a level chosen at random. Fails if one differs, or if
-//! memory grows.
+//! Load, with faults: many threads draw from random mixed batches in which one row in a hundred is poisoned,
+//! and each outcome is compared with that of its row alone, on a level chosen at random. Fails if one
+//! differs, or if memory grows.
 //!
 //! ```text
 //! cargo run --release --example soak -- --seconds 600 --threads 8

@@ -7,9 +7,9 @@
 //! ```
 //!
 //! The columns are filled in two sweeps over the tokens, the light ones (below the capacity) and the heavy
-//! ones: the heavy one at hand fills up light ones, until it has itself become light and the next heavy
-//! one fills it up. The largest of them comes last and gives what rounding took: so all comes out even. (The integers
-//! are f64, which hold them and their sums exactly.)
+//! ones: the heavy one at hand fills up light ones, until it has itself become light and the next heavy one
+//! fills it up. The largest of them comes last and gives what rounding took: so all comes out even. (The
+//! integers are f64, which hold them and their sums exactly.)
 //!
 //! (Walker, "An efficient method for generating discrete random variables with general distributions",
 //! 1977; the sweeps: Hübschle-Schneider and Sanders, "Parallel weighted random sampling", 2019.)
@@ -27,9 +27,9 @@ use crate::{Error, Key, Level, Logit, RowError, Rows, Temperature};
 
 /// A row made ready for very many draws, each from one random word in constant time.
 ///
-/// - The distribution is that of [`softmax`](crate::softmax), or of the weights given, to 2^(b - 50) in
-///   total variation, b being the bits of a token number (2e-10 at 151,936 tokens). Probabilities are
-///   multiples of 2^(b - 51) / vocab: a token of less (of 2^-50, where vocab is just above a power of two) may not be
+/// - The distribution is that of [`softmax`](crate::softmax), or of the weights given, to 2^(b - 50) in total
+///   variation, b being the bits of a token number (2e-10 at 151,936 tokens). Probabilities are multiples of
+///   2^(b - 51) / vocab: a token of less (of 2^-50, where vocab is just above a power of two) may not be
 ///   drawn at all, and one whose weight is 0 never is.
 /// - A random word w draws from column floor(w vocab / 2^64); the 64 bits below decide between the
 ///   column's own token and its alias. So the map from words to tokens is *not* that of
@@ -196,5 +196,6 @@ impl Scale {
     }
 }
 
-/// Added to a number of size 2^51 or less, it rounds to an integer, which then stands in the lowest bits. (1.5 x 2^52)
+/// Added to a number of size 2^51 or less, it rounds to an integer, which then stands in the lowest bits.
+/// (1.5 x 2^52)
 const ROUND: f64 = 6_755_399_441_055_744.0;

@@ -50,9 +50,10 @@ impl Level {
 /// A NaN gets lost in a maximum, so the logits are added up as well: the sum keeps it. (It may also overflow;
 /// then the row is looked through.)
 ///
-/// (One line per block is asked for ahead, so that its page is known when the row gets there: within a page the CPU's own
-/// prefetchers keep up, since so little is computed. On an Intel Granite Rapids, asking for none takes 1.27 x the time from
-/// memory; on a Zen 4, asking for every line 1.45 x that of asking for none, while one per block makes no difference.)
+/// (One line per block is asked for ahead, so that its page is known when the row gets there: within a page
+/// the CPU's own prefetchers keep up, since so little is computed. On an Intel Granite Rapids, asking for
+/// none takes 1.27 x the time from memory; on a Zen 4, asking for every line 1.45 x that of asking for none,
+/// while one per block makes no difference.)
 #[inline(always)]
 pub(crate) fn greatest<S: Simd, L: Logit>(simd: S, row: &[L]) -> Option<(usize, f32)> {
     let mut lanes = Lanes::new(simd);
@@ -86,8 +87,8 @@ fn first_not_below<S: Simd, L: Logit>(simd: S, row: &[L], x: f32) -> Option<usiz
     Some(vectors.len() * LANES + tail.iter().position(|logit| logit.to_f32() >= x)?)
 }
 
-/// Maxima in flight, and sums: enough to hide their latency, and few enough for the registers of AVX2 (where four sums
-/// were spilled, the row took four times as long).
+/// Maxima in flight, and sums: enough to hide their latency, and few enough for the registers of AVX2 (where
+/// four sums were spilled, the row took four times as long).
 const MAXIMA: usize = 4;
 const SUMS: usize = 2;
 

@@ -51,8 +51,8 @@ impl<'a, L: Logit> Batch<'a, L> {
         Ok(())
     }
 
-    /// Writes a row for each row. The kernel is told whether to write past the caches; where it says false, the row is filled
-    /// with NaN and reported.
+    /// Writes a row for each row. The kernel is told whether to write past the caches; where it says false,
+    /// the row is filled with NaN and reported.
     pub(crate) fn map_rows(
         self,
         level: Level,
@@ -82,21 +82,23 @@ pub(crate) fn for_each_row(
     for_each_part(rows.data_mut(), (stride, vocab), vocab, f32::NAN, kernel)
 }
 
-/// Writes so many tokens for each row. A row that fails has `u32::MAX` instead; the failures are returned in order.
+/// Writes so many tokens for each row. A row that fails has `u32::MAX` instead; the failures are returned in
+/// order.
 pub(crate) fn for_each_draws(
     tokens: &mut [u32],
     draws: usize,
     vocab: usize,
     kernel: impl Fn(usize, &mut [u32]) -> Result<(), RowError> + Sync,
 ) -> Vec<RowError> {
-    /// In logits. (One takes 0.1 to 0.2 ns; a draw 3 ns from an alias table, 12 ns from a `Cdf`, 200 ns without replacement.)
+    /// In logits. (One takes 0.1 to 0.2 ns; a draw 3 ns from an alias table, 12 ns from a `Cdf`, 200 ns
+    /// without replacement.)
     const DRAW: usize = 32;
     let logits = vocab.saturating_add(draws.saturating_mul(DRAW));
     for_each_part(tokens, (draws, draws), logits, u32::MAX, kernel)
 }
 
-/// Calls `kernel` with the beginning (of `len` items) of each chunk of `stride` items. Where it fails, that is
-/// filled with `failure`; the failures are returned in order.
+/// Calls `kernel` with the beginning (of `len` items) of each chunk of `stride` items. Where it fails, that
+/// is filled with `failure`; the failures are returned in order.
 fn for_each_part<T: Copy + Send + Sync>(
     data: &mut [T],
     (stride, len): (usize, usize),
@@ -148,8 +150,8 @@ pub(crate) fn check_range(uniforms: &[f64]) -> Result<(), Error> {
     }
 }
 
-/// Below this many logits a batch stays on the caller's thread: waking another takes longer. (Measured on two cores
-/// with AVX-512: sharing 4 x 128256 takes 0.7 to 0.9 x the time, 3 x 128256 up to 1.4 x.)
+/// Below this many logits a batch stays on the caller's thread: waking another takes longer. (Measured on two
+/// cores with AVX-512: sharing 4 x 128256 takes 0.7 to 0.9 x the time, 3 x 128256 up to 1.4 x.)
 #[cfg(all(feature = "rayon", not(target_family = "wasm")))]
 const WORTH_SHARING: usize = 500_000;
 

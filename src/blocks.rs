@@ -17,8 +17,8 @@ pub(crate) const GROUPS: usize = BLOCK / GROUP;
 /// The bytes of a page.
 pub(crate) const PAGE: usize = 4096;
 
-/// Calls `kernel` with each block of a row and its start; the last one is filled up with `filler`. (There is one call,
-/// so that the kernel is compiled once.)
+/// Calls `kernel` with each block of a row and its start; the last one is filled up with `filler`. (There is
+/// one call, so that the kernel is compiled once.)
 #[inline(always)]
 pub(crate) fn for_each_block<L: Logit>(row: &[L], filler: L, mut kernel: impl FnMut(usize, &[L; BLOCK])) {
     let mut room = [filler; BLOCK];
@@ -58,8 +58,9 @@ pub(crate) fn padded<L: Logit, const N: usize>(part: &[L], filler: L) -> [L; N] 
 /// Eight vectors.
 pub(crate) type Group<L> = [[L; LANES]; WIDTH];
 
-/// A block, in groups. (`black_box` keeps loops over them loops: unrolled over all of its 32 vectors, a pass has
-/// so many different loads that the L1 prefetcher loses track, and reads from L2 at two thirds of the speed.)
+/// A block, in groups. (`black_box` keeps loops over them loops: unrolled over all of its 32 vectors, a pass
+/// has so many different loads that the L1 prefetcher loses track, and reads from L2 at two thirds of the
+/// speed.)
 #[inline(always)]
 pub(crate) fn groups<L: Logit>(block: &[L; BLOCK]) -> &[Group<L>] {
     black_box(block.as_chunks().0.as_chunks().0)
@@ -70,9 +71,9 @@ pub(crate) fn groups_mut(block: &mut [f32; BLOCK]) -> &mut [Group<f32>] {
     block.as_chunks_mut().0.as_chunks_mut().0
 }
 
-/// Where in a group the cache line lies that is asked for a page early, so that the page table has been read when the others
-/// are. (On an Intel Granite Rapids, `sample` of 256 rows then takes 0.88 x the time. On a Zen 3, 1.03 x; it would be 1.13 x
-/// for the first line of each group.)
+/// Where in a group the cache line lies that is asked for a page early, so that the page table has been read
+/// when the others are. (On an Intel Granite Rapids, `sample` of 256 rows then takes 0.88 x the time. On a
+/// Zen 3, 1.03 x; it would be 1.13 x for the first line of each group.)
 const EARLY: usize = GROUP / 8 * 5;
 
 /// The numbers of a cache line.
@@ -95,17 +96,19 @@ pub(crate) fn prefetch_lines_and_page<const LEN: usize, S: Simd, T>(simd: S, dat
     simd.prefetch(data, start + EARLY + PAGE / size_of::<T>());
 }
 
-/// Asks for what a pass will read, at a group: near ahead; or, where a row is `TWICE` passed over and comes from memory,
-/// at an even pace: the second pass, which has its row in the caches, asks for a quarter of the next row, and the first
-/// pass for the rest of its own. (Not where [`Simd::reads_ahead`]: there the second pass asks for nothing.)
+/// Asks for what a pass will read, at a group: near ahead; or, where a row is `TWICE` passed over and comes
+/// from memory, at an even pace: the second pass, which has its row in the caches, asks for a quarter of the
+/// next row, and the first pass for the rest of its own. (Not where [`Simd::reads_ahead`]: there the second
+/// pass asks for nothing.)
 ///
-/// (256 rows of 131072, on an Intel Emerald Rapids: `softmax_in_place` takes 0.89 x the time of asking near ahead alone,
-/// `softmax` 0.91 x and `log_softmax` 0.89 x that of asking for all of the next row in the second pass. An eighth or a
-/// half serves as well.)
+/// (256 rows of 131072, on an Intel Emerald Rapids: `softmax_in_place` takes 0.89 x the time of asking near
+/// ahead alone, `softmax` 0.91 x and `log_softmax` 0.89 x that of asking for all of the next row in the
+/// second pass. An eighth or a half serves as well.)
 ///
-/// Near is [`AHEAD`](crate::simd::AHEAD), or [`Simd::ahead`] in a pass that stores no weights. (Where that is 0, this asks for what was just
-/// loaded, which costs nothing; a branch per group in its place takes 1.01 x the time in L2.) One of the lines is asked
-/// for still a page further, and not again: in L2, one more takes 1.02 x the time.
+/// Near is [`AHEAD`](crate::simd::AHEAD), or [`Simd::ahead`] in a pass that stores no weights. (Where that is
+/// 0, this asks for what was just loaded, which costs nothing; a branch per group in its place takes 1.01 x
+/// the time in L2.) One of the lines is asked for still a page further, and not again: in L2, one more takes
+/// 1.02 x the time.
 #[inline(always)]
 pub(crate) fn prefetch_group<const TWICE: bool, S: Simd, T>(simd: S, row: &[T], start: usize, ahead: usize) {
     if TWICE && !simd.reads_ahead() {
@@ -117,7 +120,8 @@ pub(crate) fn prefetch_group<const TWICE: bool, S: Simd, T>(simd: S, row: &[T], 
     }
 }
 
-/// [`prefetch_group`] in the second of two passes, at a vector: once per group. (If rows do not lie side by side, for nothing.)
+/// [`prefetch_group`] in the second of two passes, at a vector: once per group. (If rows do not lie side by
+/// side, for nothing.)
 #[inline(always)]
 pub(crate) fn prefetch_in_second_pass<S: Simd, T>(simd: S, row: &[T], index: usize) {
     if (index / LANES).is_multiple_of(WIDTH) && !simd.reads_ahead() {

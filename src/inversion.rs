@@ -6,11 +6,11 @@
 //! lane    of the vector, in f64
 //! ```
 //!
-//! Groups have the sums that the pass took: pairwise in f32, of eight weights in each lane. What that rounds falls on all
-//! tokens of the group alike.
+//! Groups have the sums that the pass took: pairwise in f32, of eight weights in each lane. What that rounds
+//! falls on all tokens of the group alike.
 //!
-//! A part is passed over only where its sum grew, and the last in which a sum grows has no end. So a token of weight 0
-//! is never drawn, and the token never goes down when the target goes up.
+//! A part is passed over only where its sum grew, and the last in which a sum grows has no end. So a token of
+//! weight 0 is never drawn, and the token never goes down when the target goes up.
 
 use crate::blocks::{GROUPS, Group};
 use crate::simd::{LANES, Line, Simd, WIDTH};
@@ -44,8 +44,8 @@ pub(crate) struct Groups {
 }
 
 impl Groups {
-    /// From their sums, in the units of the block; of the block, what lies before it, and its mass. (If that is 0, nothing
-    /// will be looked for in here.)
+    /// From their sums, in the units of the block; of the block, what lies before it, and its mass. (If that
+    /// is 0, nothing will be looked for in here.)
     #[inline(always)]
     pub(crate) fn new(sums: &[f64; GROUPS], before: f64, mass: f64) -> Self {
         let (prefixes, total) = prefixes(sums);
@@ -80,8 +80,8 @@ impl Groups {
 pub(crate) struct Vectors {
     /// Infinite after the last in which the sum grows.
     starts: [f64; WIDTH],
-    /// Their sum, over the mass of the group. (Finite: where a mass is subnormal, nothing may become of a target of 0
-    /// but 0.)
+    /// Their sum, over the mass of the group. (Finite: where a mass is subnormal, nothing may become of a
+    /// target of 0 but 0.)
     scale: f64,
 }
 
@@ -121,8 +121,8 @@ fn end(before: &mut [f64], total: f64) {
     before[1..].iter_mut().filter(|before| **before == total).for_each(|before| *before = f64::INFINITY);
 }
 
-/// Of each vector of weights, the lane at which the running sum exceeds its target; if rounding lets none exceed
-/// it, the last lane that is not 0.
+/// Of each vector of weights, the lane at which the running sum exceeds its target; if rounding lets none
+/// exceed it, the last lane that is not 0.
 #[inline(always)]
 pub(crate) fn find_lanes<S: Simd, const N: usize>(
     simd: S,
@@ -211,7 +211,8 @@ mod tests {
         }
     }
 
-    /// A row may be so much heavier than one of its blocks that the mass of that is subnormal, or 0 for a group.
+    /// A row may be so much heavier than one of its blocks that the mass of that is subnormal, or 0 for a
+    /// group.
     #[test]
     fn targets_of_tiny_masses_stay_numbers() {
         let mut group = [[0.0; LANES]; WIDTH];

@@ -1,5 +1,5 @@
-//! Batches of logits to tokens on CPUs: temperature, softmax and multinomial sampling with SIMD, reading each logit once,
-//! with the same bits on every instruction set.
+//! Batches of logits to tokens on CPUs: temperature, softmax and multinomial sampling with SIMD, reading each
+//! logit once, with the same bits on every instruction set.
 //!
 //! ```text
 //! logits [rows x vocab]  ->  temperature  ->  weights 2^(x log2(e)/T)  ->  one uniform  ->  token
@@ -25,18 +25,21 @@
 //! | probabilities, or their logarithms | [`softmax`], [`softmax_in_place`], [`log_softmax`], [`log_sum_exp`] |
 //! | the largest logit; x/T alone | [`argmax`], [`scale`] |
 //!
-//! For many tokens from a single row there are tables to keep, [`Cdf`] and [`AliasTable`] ([`Draws`] picks one), and
-//! [`draw_counts`].
+//! For many tokens from a single row there are tables to keep, [`Cdf`] and [`AliasTable`] ([`Draws`] picks
+//! one), and [`draw_counts`].
 //!
-//! - **What goes in**: [`Rows`], at any stride, of `f32` or (with the feature `half`) `f16` and `bf16`; a [`Temperature`] from 0
-//!   to infinity; uniforms in [0, 1), of your own or from a [`Key`]. A logit of -inf masks its token.
-//! - **What comes out** is a pure function of a row's logits, temperature and uniform, to the bit: not of the batch, the number
-//!   of threads, the [`Level`] (the instruction set, chosen at run time), the build or the platform.
-//! - **What can fail**: a call whose lengths do not fit, with an [`Error`], before anything is written; or a single row (NaN, +inf,
-//!   or nothing but -inf), with a [`RowError`], while all others are served. No data makes it panic.
+//! - **What goes in**: [`Rows`], at any stride, of `f32` or (with the feature `half`) `f16` and `bf16`; a
+//!   [`Temperature`] from 0 to infinity; uniforms in [0, 1), of your own or from a [`Key`]. A logit of -inf
+//!   masks its token.
+//! - **What comes out** is a pure function of a row's logits, temperature and uniform, to the bit: not of the
+//!   batch, the number of threads, the [`Level`] (the instruction set, chosen at run time), the build or the
+//!   platform.
+//! - **What can fail**: a call whose lengths do not fit, with an [`Error`], before anything is written; or a
+//!   single row (NaN, +inf, or nothing but -inf), with a [`RowError`], while all others are served. No data
+//!   makes it panic.
 //!
-//! The README says more of the limits of these promises, and when not to use this crate; its `docs/numerics.md`, how exact the
-//! results are, and why.
+//! The README says more of the limits of these promises, and when not to use this crate; its
+//! `docs/numerics.md`, how exact the results are, and why.
 //!
 //! | feature | default | what it adds |
 //! |---|---|---|

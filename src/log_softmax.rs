@@ -16,12 +16,12 @@ use crate::{Error, Level, Logit, RowError, Rows, RowsMut, Temperature};
 
 /// The natural logarithms of the probabilities of each row: x/T - ln(sum of e^(x/T)).
 ///
-/// - Shapes, failures and errors as [`crate::softmax`]. A masked token has -inf. At T = 0 the greedy token has 0
-///   and all others -inf.
-/// - Within 2^-22 (relative) + 2^-21 of the exact value, however small the probability is. (Where that lies below
-///   `f32::MIN`, -inf.)
-/// - Cost: one pass that reads, one that reads (from cache) and writes: past the caches, where `logprobs` takes 32 MiB or
-///   more in rows of 1024 or more.
+/// - Shapes, failures and errors as [`crate::softmax`]. A masked token has -inf. At T = 0 the greedy token
+///   has 0 and all others -inf.
+/// - Within 2^-22 (relative) + 2^-21 of the exact value, however small the probability is. (Where that lies
+///   below `f32::MIN`, -inf.)
+/// - Cost: one pass that reads, one that reads (from cache) and writes: past the caches, where `logprobs`
+///   takes 32 MiB or more in rows of 1024 or more.
 ///
 /// # Errors
 /// As [`crate::softmax`].
@@ -44,9 +44,10 @@ pub fn log_softmax<L: Logit>(
 
 /// ln(sum of e^(x/T)) of each row.
 ///
-/// - `logits`: rows x vocab. `temperatures`: one for all rows, or one per row. `sums`: an outcome per row,
-///   in f64, within 2^-21 + 2^-50 of its size: `f64::from(x) / T - sum` is a log-probability, as good as f64 has room for
-///   beside x/T. (At very low temperatures that is little; the bound of [`log_softmax`] holds at all.)
+/// - `logits`: rows x vocab. `temperatures`: one for all rows, or one per row. `sums`: an outcome per row, in
+///   f64, within 2^-21 + 2^-50 of its size: `f64::from(x) / T - sum` is a log-probability, as good as f64 has
+///   room for beside x/T. (At very low temperatures that is little; the bound of [`log_softmax`] holds at
+///   all.)
 /// - At T = 0 it is the limit: +-inf, or 0 if the largest logit is 0. (A sum over k tokens that are all 0
 ///   would tend to ln k; greedy has one winner.)
 /// - Cost: one pass that reads.

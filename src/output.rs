@@ -4,13 +4,14 @@ use crate::blocks::padded;
 use crate::simd::{LANES, Line, Simd};
 use crate::{Logit, RowsMut};
 
-/// An output of so many bytes is written past the caches: more than a batch can hope to find of them. (For 256 rows of
-/// 128256, on one thread of an Intel Granite Rapids, `softmax` takes 0.65 x the time, `log_softmax` and `scale` 0.55 x; for 70
-/// rows, 0.98 to 1.13 x.)
+/// An output of so many bytes is written past the caches: more than a batch can hope to find of them. (For
+/// 256 rows of 128256, on one thread of an Intel Granite Rapids, `softmax` takes 0.65 x the time,
+/// `log_softmax` and `scale` 0.55 x; for 70 rows, 0.98 to 1.13 x.)
 const LARGE: usize = 32 << 20;
 
-/// A row of so many is cut where the output's cache lines begin, so that no store straddles two. (`log_softmax` of 131072
-/// in L2: 0.94 x.) In a shorter one, the partial vectors at both ends, and a fence per row, take longer than they save.
+/// A row of so many is cut where the output's cache lines begin, so that no store straddles two.
+/// (`log_softmax` of 131072 in L2: 0.94 x.) In a shorter one, the partial vectors at both ends, and a fence
+/// per row, take longer than they save.
 const LONG: usize = 1024;
 
 /// Whether an output is to be written past the caches.
@@ -19,11 +20,11 @@ pub(crate) fn past_caches(out: &RowsMut<'_>) -> bool {
     bytes >= LARGE && out.vocab() >= LONG
 }
 
-/// Writes the kernel's results for the vectors of a row, each of which begins at the index it is told. (Who asks for it to
-/// be written past the caches, lets [`Simd::settle`] follow: `batch.rs`.)
+/// Writes the kernel's results for the vectors of a row, each of which begins at the index it is told. (Who
+/// asks for it to be written past the caches, lets [`Simd::settle`] follow: `batch.rs`.)
 ///
-/// The vectors may begin anywhere, so the kernel must treat all lanes alike. The first and the last of them, filled up
-/// with -inf, come after all others.
+/// The vectors may begin anywhere, so the kernel must treat all lanes alike. The first and the last of them,
+/// filled up with -inf, come after all others.
 #[inline(always)]
 pub(crate) fn map_vectors<S: Simd, L: Logit>(
     simd: S,

@@ -36,9 +36,9 @@ pub struct Draw {
 /// - `logits`: rows x vocab. `temperatures`: one for all rows, or one per row.
 /// - `uniforms`: one per row, in [0, 1): from [`crate::Key::uniform`], or any generator of yours.
 /// - `draws`: an outcome per row.
-/// - The token is a pure function of the row's logits, temperature and uniform. The distance (total variation) of its
-///   distribution from the exact softmax is below 1e-7 for realistic rows, and below 2.6e-7 for any. A masked token
-///   (-inf) is never drawn.
+/// - The token is a pure function of the row's logits, temperature and uniform. The distance (total
+///   variation) of its distribution from the exact softmax is below 1e-7 for realistic rows, and below 2.6e-7
+///   for any. A masked token (-inf) is never drawn.
 /// - Cost: every logit is read once, and one block of 512 twice. Probabilities are not stored.
 ///
 /// A row with a NaN or +inf, or all -inf, has a [`RowError`] as its outcome; all others are drawn as if it
@@ -219,8 +219,8 @@ fn sample_weights<S: Simd>(simd: S, row: &[f32], uniform: f64, summaries: &mut V
     Some(Draw { token: token as u32, logprob })
 }
 
-/// The sum in f64, or NaN if a weight is negative or NaN, or infinite if one is. `each` is called with the number of
-/// each group.
+/// The sum in f64, or NaN if a weight is negative or NaN, or infinite if one is. `each` is called with the
+/// number of each group.
 #[inline(always)]
 pub(crate) fn sum_block<S: Simd>(simd: S, block: &[f32; BLOCK], mut each: impl FnMut(usize)) -> f64 {
     let (zero, nan) = (simd.splat(0.0), simd.splat(f32::NAN));

@@ -3,8 +3,8 @@
 use std::cell::Cell;
 use std::thread::LocalKey;
 
-/// Lends the thread's own, with whatever the last borrower left in it, so that only a longer row than any before
-/// allocates. (Where the thread is ending, and may have dropped it, it is new.)
+/// Lends the thread's own, with whatever the last borrower left in it, so that only a longer row than any
+/// before allocates. (Where the thread is ending, and may have dropped it, it is new.)
 pub(crate) fn with_scratch<T: Default, R>(
     kept: &'static LocalKey<Cell<T>>,
     kernel: impl FnOnce(&mut T) -> R,

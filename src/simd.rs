@@ -25,20 +25,20 @@ pub(crate) use level::{Isa, dispatch};
 /// Where lanes are summed, element i of a row belongs to lane i mod 16, on every level.
 pub(crate) const LANES: usize = 16;
 
-/// Vectors of a group. AVX-512 computes them side by side, which hides the latency of a fused multiply-add. Measured on
-/// Zen 5, 131072 logits in L2: 4 vectors 11.6 us, 8 vectors 10.8 us, 16 vectors spill.
+/// Vectors of a group. AVX-512 computes them side by side, which hides the latency of a fused multiply-add.
+/// Measured on Zen 5, 131072 logits in L2: 4 vectors 11.6 us, 8 vectors 10.8 us, 16 vectors spill.
 pub(crate) const WIDTH: usize = 8;
 
-/// Logits ahead of the one at hand whose cache line is asked for. Measured on rows from memory: 4096 to 32768 do not
-/// differ beyond the noise.
+/// Logits ahead of the one at hand whose cache line is asked for. Measured on rows from memory: 4096 to 32768
+/// do not differ beyond the noise.
 pub(crate) const AHEAD: usize = 4096;
 
 /// Sixteen f32 at a multiple of 64 bytes, a cache line of their own: what [`Simd::stream`] writes.
 pub(crate) type Line = wide::f32x16;
 const _: () = assert!(size_of::<Line>() == 64 && align_of::<Line>() == 64);
 
-/// Arithmetic on sixteen lanes. Every implementation gives the same bits, except for those of a NaN; and for the sign of a
-/// zero, on which no result of a kernel may depend.
+/// Arithmetic on sixteen lanes. Every implementation gives the same bits, except for those of a NaN; and for
+/// the sign of a zero, on which no result of a kernel may depend.
 pub trait Simd: Copy + Send + Sync {
     /// Sixteen f32.
     type V: Copy;
@@ -47,15 +47,17 @@ pub trait Simd: Copy + Send + Sync {
 
     /// Runs a kernel with this level's instructions.
     fn vectorize<R>(self, kernel: impl FnOnce() -> R) -> R;
-    /// Asks for the cache line of `row[index]`, which may lie beyond the row, to come to the second-level cache: from there
-    /// the CPU's own prefetcher takes it, and the first level is left to what is at work. A hint.
+    /// Asks for the cache line of `row[index]`, which may lie beyond the row, to come to the second-level
+    /// cache: from there the CPU's own prefetcher takes it, and the first level is left to what is at work. A
+    /// hint.
     fn prefetch<T>(self, row: &[T], index: usize);
-    /// Asks for the cache line of `out[index]`, soon to be written, to come to the first-level cache: what is only written,
-    /// no prefetcher brings there. A hint. (`softmax` in L2, on an Intel Granite Rapids: 0.93 x the time of
-    /// [`Simd::prefetch`].)
+    /// Asks for the cache line of `out[index]`, soon to be written, to come to the first-level cache: what is
+    /// only written, no prefetcher brings there. A hint. (`softmax` in L2, on an Intel Granite Rapids: 0.93 x
+    /// the time of [`Simd::prefetch`].)
     fn prefetch_output(self, out: &[f32], index: usize);
 
-    /// How far ahead, in logits, a pass that stores no weights asks for what it reads: 0 where [`Simd::reads_ahead`].
+    /// How far ahead, in logits, a pass that stores no weights asks for what it reads: 0 where
+    /// [`Simd::reads_ahead`].
     #[inline(always)]
     fn ahead(self) -> usize {
         AHEAD
@@ -73,9 +75,10 @@ pub trait Simd: Copy + Send + Sync {
     /// Whether the registers hold a group of vectors, and what is computed of it.
     const HOLDS_GROUP: bool = false;
 
-    /// out = 2^(x (hi + lo) - e), for the vectors x of a group: all at once, or one after the other. And `meanwhile`, which may
-    /// ask for what is needed next: where all are loaded at once, after that. (Loads wait behind prefetches: `sample` of
-    /// 256 rows takes 0.96 x the time of asking first, on an Intel Emerald Rapids.)
+    /// out = 2^(x (hi + lo) - e), for the vectors x of a group: all at once, or one after the other. And
+    /// `meanwhile`, which may ask for what is needed next: where all are loaded at once, after that. (Loads
+    /// wait behind prefetches: `sample` of 256 rows takes 0.96 x the time of asking first, on an Intel
+    /// Emerald Rapids.)
     #[inline(always)]
     fn exp2_of_product<T>(
         self,
@@ -100,7 +103,8 @@ pub trait Simd: Copy + Send + Sync {
         v
     }
 
-    /// x, or `zero` if it is below that, or `infinite` if above, where [`Simd::exp2i`] needs it. A NaN stays one.
+    /// x, or `zero` if it is below that, or `infinite` if above, where [`Simd::exp2i`] needs it. A NaN stays
+    /// one.
     #[inline(always)]
     fn bound(self, x: Self::V, _zero: Self::V, _infinite: Self::V) -> Self::V {
         x
@@ -132,9 +136,9 @@ pub trait Simd: Copy + Send + Sync {
     fn select_lt(self, a: Self::V, b: Self::V, yes: Self::V, no: Self::V) -> Self::V;
     /// A bit for each lane: 1 where a >= b.
     fn lanes_not_below(self, a: Self::V, b: Self::V) -> u32;
-    /// p / [`Simd::UNIT`] x 2^k, for p about [`Simd::UNIT`] and k + [`exp2::ROUND`]: 0 below [`exp2::LOWEST`], above 2^127 or
-    /// infinite where k > 127. A NaN in p stays one, but for x = -inf, which has none where [`Simd::bound`] does
-    /// something, and a k below [`exp2::LOWEST`] where it does not.
+    /// p / [`Simd::UNIT`] x 2^k, for p about [`Simd::UNIT`] and k + [`exp2::ROUND`]: 0 below
+    /// [`exp2::LOWEST`], above 2^127 or infinite where k > 127. A NaN in p stays one, but for x = -inf, which
+    /// has none where [`Simd::bound`] does something, and a k below [`exp2::LOWEST`] where it does not.
     fn exp2i(self, p: Self::V, k: Self::V) -> Self::V;
 
     /// [`Simd::max`] over the lanes, l with l + 8, + 4, + 2, + 1.

@@ -8,8 +8,9 @@
 //!
 //! The temperature is inside the exponential: it costs no pass.
 //!
-//! The weights wait for S where they do the least harm: in the output, if that stays in the caches; else in a scratch
-//! row that does. A large batch so touches the memory twice, once to read and once to write around the caches.
+//! The weights wait for S where they do the least harm: in the output, if that stays in the caches; else in a
+//! scratch row that does. A large batch so touches the memory twice, once to read and once to write around
+//! the caches.
 
 mod in_place;
 
@@ -34,12 +35,12 @@ pub use in_place::softmax_in_place;
 ///   `logits`.
 /// - Every probability above 2^-100 is within 6 x 2^-23 (relative) of the exact one. A masked token (-inf)
 ///   has exactly 0. At T = 0 the greedy token has 1 and all others 0.
-/// - Cost: one pass that reads the logits and writes weights, one that scales these in cache. Where `probs` takes 32 MiB
-///   or more in rows of 1024 or more, the weights are kept in a row of memory per thread, and `probs` is written once,
-///   past the caches.
+/// - Cost: one pass that reads the logits and writes weights, one that scales these in cache. Where `probs`
+///   takes 32 MiB or more in rows of 1024 or more, the weights are kept in a row of memory per thread, and
+///   `probs` is written once, past the caches.
 ///
-/// Returns the rows that could not be served (a NaN or +inf, or all -inf), in order; they are filled with NaN. (A call that
-/// ends with `?;` drops that list.)
+/// Returns the rows that could not be served (a NaN or +inf, or all -inf), in order; they are filled with
+/// NaN. (A call that ends with `?;` drops that list.)
 ///
 /// # Errors
 /// [`Error::Length`] if the number of temperatures or the shape of `probs` does not fit.
@@ -91,8 +92,8 @@ impl Level {
 
 /// Lends the thread's scratch row, as long as the output.
 ///
-/// It begins half a page from where the output does: a load waits for a store before it that has the same place in its
-/// page. (And where the output's cache lines begin, so do its own.)
+/// It begins half a page from where the output does: a load waits for a store before it that has the same
+/// place in its page. (And where the output's cache lines begin, so do its own.)
 fn with_weights<R>(out: &mut [f32], kernel: impl FnOnce(&mut [f32], &mut [f32]) -> R) -> R {
     const IN_PAGE: usize = PAGE / size_of::<f32>();
     thread_local! {

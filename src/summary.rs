@@ -109,8 +109,8 @@ pub(crate) struct Total {
 }
 
 impl Total {
-    /// Folds the blocks in index order. `None` unless the sum is above 0 and finite: if a logit is NaN or +inf, or
-    /// all are -inf, or if a weight is negative or not finite, or all are 0.
+    /// Folds the blocks in index order. `None` unless the sum is above 0 and finite: if a logit is NaN or
+    /// +inf, or all are -inf, or if a weight is negative or not finite, or all are 0.
     pub(crate) fn of(blocks: &mut [Summary], factor: &Factor) -> Option<Self> {
         let mut total = Self { sum: 0.0, reference: Reference::highest(blocks, factor)? };
         for block in blocks {
@@ -120,8 +120,8 @@ impl Total {
         (total.sum > 0.0 && total.sum < f64::INFINITY).then_some(total)
     }
 
-    /// The first block through which the sum exceeds a target. (There is one: u times the sum rounds to less than the
-    /// sum for every f64 u below 1.)
+    /// The first block through which the sum exceeds a target. (There is one: u times the sum rounds to less
+    /// than the sum for every f64 u below 1.)
     pub(crate) fn find(&self, blocks: &[Summary], target: f64, factor: &Factor) -> Option<Found> {
         let index = blocks.partition_point(|block| block.through <= target);
         let before = index.checked_sub(1).map_or(0.0, |before| blocks[before].through);

@@ -104,10 +104,11 @@ impl TryFrom<f32> for Temperature {
 /// - Each quotient is correctly rounded (IEEE division in f32), so it may overflow to +-inf where the true
 ///   quotient is too large. A masked logit (-inf) stays -inf, at T = inf too, where all others become 0.
 /// - At T = 0 the greedy token gets 0 and all others -inf.
-/// - Cost: one pass that reads and writes (at T = 0, one more that reads). Where `scaled` takes 32 MiB or more in rows
-///   of 1024 or more, it is written past the caches.
+/// - Cost: one pass that reads and writes (at T = 0, one more that reads). Where `scaled` takes 32 MiB or
+///   more in rows of 1024 or more, it is written past the caches.
 ///
-/// Returns the rows that could not be served (a NaN or +inf, or all -inf), in order; they are filled with NaN.
+/// Returns the rows that could not be served (a NaN or +inf, or all -inf), in order; they are filled with
+/// NaN.
 ///
 /// # Errors
 /// [`Error::Length`] if the number of temperatures or the shape of `scaled` does not fit.

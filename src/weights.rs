@@ -15,9 +15,10 @@
 //! the summary is (sum of w, E). A block whose sum leaves the trusted range (its first sixteen are masked, or
 //! far below its maximum) is done again with E from its own maximum.
 //!
-//! References are powers of two, so the summaries of blocks combine exactly. Where |E| would reach 2^14, x * lo
-//! would carry t out of the polynomial's range: such a block weighs d = x - maximum instead, which is exact for every
-//! logit that matters there (Sterbenz: the others are not within a factor of two of it, 2^13 powers of two away).
+//! References are powers of two, so the summaries of blocks combine exactly. Where |E| would reach 2^14, x *
+//! lo would carry t out of the polynomial's range: such a block weighs d = x - maximum instead, which is
+//! exact for every logit that matters there (Sterbenz: the others are not within a factor of two of it, 2^13
+//! powers of two away).
 //!
 //! A block's summary depends on the block and T alone.
 
@@ -28,12 +29,13 @@ use crate::blocks::{BLOCK, Group, groups, groups_mut};
 use crate::simd::{LANES, Product, Simd, WIDTH};
 use crate::summary::{Reference, Summary};
 
-/// Where the largest of the first sixteen logits lies in this range, in powers of two, a block is weighed as it
-/// is: high enough that weights which matter do not count as 0, low enough that none is likely to overflow.
+/// Where the largest of the first sixteen logits lies in this range, in powers of two, a block is weighed as
+/// it is: high enough that weights which matter do not count as 0, low enough that none is likely to
+/// overflow.
 const LIKELY: Range<f64> = -24.0..90.0;
 
-/// A sum of weights serves if it is in this range: weights that count as 0 are less than 2^-101 of it, and none
-/// has overflowed.
+/// A sum of weights serves if it is in this range: weights that count as 0 are less than 2^-101 of it, and
+/// none has overflowed.
 pub(crate) const TRUSTED: Range<f64> = 1.0 / (1_u128 << 24) as f64..(1_u128 << 100) as f64;
 
 /// Below this size of E, x * lo leaves t within 2^-10 of [-1/2, 1/2].
@@ -70,8 +72,9 @@ impl Factor {
     }
 }
 
-/// The weights of one block, and its summary. `each` is called with the number of each group that is weighed, `keep` with
-/// that and the sums of its lanes; if the block is done again, they are called again, and the last ones count.
+/// The weights of one block, and its summary. `each` is called with the number of each group that is weighed,
+/// `keep` with that and the sums of its lanes; if the block is done again, they are called again, and the
+/// last ones count.
 #[inline(always)]
 pub(crate) fn weigh_block<S: Simd, L: Logit>(
     simd: S,
@@ -84,8 +87,8 @@ pub(crate) fn weigh_block<S: Simd, L: Logit>(
     weigh_and_sum::<S, L, true>(simd, block, factor, weights, each, keep)
 }
 
-/// [`weigh_block`], for the summary alone. What is left in `scratch` may be anything: weights that fit the registers are
-/// not stored. (Stores hold up a row from memory: 1.1 x.)
+/// [`weigh_block`], for the summary alone. What is left in `scratch` may be anything: weights that fit the
+/// registers are not stored. (Stores hold up a row from memory: 1.1 x.)
 #[inline(always)]
 pub(crate) fn summarize<S: Simd, L: Logit>(
     simd: S,
@@ -138,8 +141,8 @@ fn weigh_and_sum<S: Simd, L: Logit, const KEEP: bool>(
 
 /// The reference that suits the maximum of a block.
 ///
-/// (Out of line, as is [`weigh_shifted`]: both are rare. Not `#[cold]`: LLVM would leave the vector operations as
-/// calls. Neither returns a summary, so none is put together in memory.)
+/// (Out of line, as is [`weigh_shifted`]: both are rare. Not `#[cold]`: LLVM would leave the vector
+/// operations as calls. Neither returns a summary, so none is put together in memory.)
 #[inline(never)]
 fn highest<S: Simd, L: Logit>(simd: S, block: &[L; BLOCK], factor: &Factor) -> Reference {
     simd.vectorize(
@@ -187,11 +190,11 @@ fn maximum<S: Simd, L: Logit>(simd: S, block: &[L; BLOCK]) -> f32 {
     simd.reduce_max(reduce(max, |a, b| simd.max(a, b)))
 }
 
-/// The weights of one block, for a reference, and their sum: eight vectors pairwise in f32, so that no weight takes
-/// part in more than three rounded additions; from there in f64. `keep` gets these vectors.
+/// The weights of one block, for a reference, and their sum: eight vectors pairwise in f32, so that no weight
+/// takes part in more than three rounded additions; from there in f64. `keep` gets these vectors.
 ///
-/// (Where a group does not fit the registers, the sum is taken from memory when the block is done: group by group, each
-/// would wait for its own stores. Measured on AVX2: 32 against 38 us for a row of 131072.)
+/// (Where a group does not fit the registers, the sum is taken from memory when the block is done: group by
+/// group, each would wait for its own stores. Measured on AVX2: 32 against 38 us for a row of 131072.)
 #[inline(always)]
 fn weigh<S: Simd, L: Logit, const SHIFTED: bool, const KEEP: bool>(
     simd: S,

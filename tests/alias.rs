@@ -214,7 +214,8 @@ fn calls_that_do_not_fit() {
     assert_eq!(sample_many_by_alias(none, &t, Words::Keys(&[]), &mut []), Ok(vec![]));
 }
 
-/// Logits from -700 to 0, and rounded sums in f32 that would swallow a tail: a thousandth of all, in a million parts.
+/// Logits from -700 to 0, and rounded sums in f32 that would swallow a tail: a thousandth of all, in a
+/// million parts.
 #[test]
 fn pytorch_tail_is_not_swallowed() {
     let falling: Vec<f32> = (0..2000).map(|i| -0.35 * i as f32).collect();

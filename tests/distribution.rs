@@ -100,7 +100,8 @@ fn ends_of_the_uniforms_never_draw_a_masked_token() {
     }
 }
 
-/// Where the sums are exact, so are the borders: an interval begins with its border, and ends before the next.
+/// Where the sums are exact, so are the borders: an interval begins with its border, and ends before the
+/// next.
 #[test]
 fn a_uniform_on_a_border_draws_the_token_that_begins_there() {
     const VOCAB: usize = 2048;

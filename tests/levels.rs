@@ -62,7 +62,8 @@ fn special_values_in_the_tail() {
     }
 }
 
-/// log2(e)/T is 1.5 (and 0.25) but for 2^-25, so that the power of two of such logits is rounded from the middle.
+/// log2(e)/T is 1.5 (and 0.25) but for 2^-25, so that the power of two of such logits is rounded from the
+/// middle.
 #[test]
 fn powers_of_two_between_two_integers() {
     let levels = levels();

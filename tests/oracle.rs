@@ -121,7 +121,8 @@ fn logarithms_at_the_end_of_f32() {
     }
 }
 
-/// Where a shrunk logit's power of two rounds to 2^14, its block was weighed relative to an offset that was not shrunk.
+/// Where a shrunk logit's power of two rounds to 2^14, its block was weighed relative to an offset that was
+/// not shrunk.
 #[test]
 fn largest_logits_whose_power_of_two_rounds_to_the_limit() {
     let limit = 0x78b8_ab77;

@@ -72,8 +72,8 @@ fn in_pool<R: Send>(_threads: usize, f: impl FnOnce() -> R + Send) -> R {
     f()
 }
 
-/// An output beyond the caches is written past them, in lines of 64 bytes: the same bits, whatever the rows' first
-/// and last lines are.
+/// An output beyond the caches is written past them, in lines of 64 bytes: the same bits, whatever the rows'
+/// first and last lines are.
 #[test]
 fn results_of_a_batch_beyond_the_caches() {
     let (rows, vocab) = (9, 1_000_003);
@@ -138,8 +138,8 @@ mod ending_threads {
         static LATE: Late = const { Late(Cell::new(None)) };
     }
 
-    /// Tokens, and the bits of probabilities, by all functions that keep memory in their thread. (But for the scratch row of
-    /// a large softmax.)
+    /// Tokens, and the bits of probabilities, by all functions that keep memory in their thread. (But for the
+    /// scratch row of a large softmax.)
     fn by_every_way() -> Vec<u32> {
         let (row, t, keys) = (gaussian(1000, 3.0, 1), [Temperature::ONE], [Key { seed: 1, position: 2 }]);
         let logits = Rows::new(&row, row.len()).expect("a row");

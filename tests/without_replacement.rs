@@ -152,7 +152,8 @@ fn all_weights_of_several_blocks() {
     assert_eq!(draw_from_probs(&weights, &uniforms), Ok(expected.collect()));
 }
 
-/// A token of 2^-33 of its group, whose sum is f32: less of it than is lost in rounding. It is still the last.
+/// A token of 2^-33 of its group, whose sum is f32: less of it than is lost in rounding. It is still the
+/// last.
 #[test]
 fn light_tokens_at_the_end_of_a_group() {
     for seed in 0..20 {
@@ -184,8 +185,8 @@ fn pytorch_zero_weight_is_never_chosen() {
     assert_eq!(tokens, [0, 1]);
 }
 
-/// The first token is that of `sample` (unless the uniform lies within rounding of its interval's end), and more draws do
-/// not change those before.
+/// The first token is that of `sample` (unless the uniform lies within rounding of its interval's end), and
+/// more draws do not change those before.
 #[test]
 fn first_tokens_do_not_depend_on_the_number() {
     let row = gaussian(5000, 3.0, 2);

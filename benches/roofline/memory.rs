@@ -63,9 +63,10 @@ macro_rules! for_each_cpu {
     };
 }
 
-/// Asks for the lines of the chunk `AHEAD` of this one, and for one of them a page earlier than for the rest: by then the
-/// page table has been read. (Reading 256 rows on an Intel Granite Rapids: 0.92 x the time. On a Zen 3, where reading is
-/// fastest without asking at all: 1.04-1.14 x, or 1.08-1.19 x if it is the first line.)
+/// Asks for the lines of the chunk `AHEAD` of this one, and for one of them a page earlier than for the rest:
+/// by then the page table has been read. (Reading 256 rows on an Intel Granite Rapids: 0.92 x the time. On a
+/// Zen 3, where reading is fastest without asking at all: 1.04-1.14 x, or 1.08-1.19 x if it is the first
+/// line.)
 #[inline(always)]
 fn prefetch(chunk: &[f32; 128]) {
     for line in 0..8 {

@@ -47,8 +47,8 @@ impl Buffers {
         self.uniforms.len()
     }
 
-    /// The output and what the operation reads, whatever its type, as f32, which is what the references take; and how
-    /// many of these a row to read has.
+    /// The output and what the operation reads, whatever its type, as f32, which is what the references take;
+    /// and how many of these a row to read has.
     pub(crate) fn of(&mut self, input: Input) -> (&mut [f32], &[f32], usize) {
         let read = match input {
             Input::Logits => &self.logits,

@@ -17,7 +17,8 @@ impl Medians {
     }
 }
 
-/// Each turn is so many calls; they end when the time is over. `on_rows` lets a reference work on the buffers.
+/// Each turn is so many calls; they end when the time is over. `on_rows` lets a reference work on the
+/// buffers.
 pub(crate) fn take_turns<B>(
     buffers: &mut B,
     references: &[Reference],

@@ -90,8 +90,8 @@ impl Pour<'_> {
         }
     }
 
-    /// What light ones lack, through each part of a block; before it they lacked `used`. (All sums are exact, so in
-    /// any order.)
+    /// What light ones lack, through each part of a block; before it they lacked `used`. (All sums are exact,
+    /// so in any order.)
     #[inline(always)]
     fn sum_lacking<S: Simd>(
         &self,
@@ -120,8 +120,8 @@ impl Pour<'_> {
         used
     }
 
-    /// The next columns, as if the heavy one at hand filled them all. (Those of heavy ones are overwritten in the
-    /// end.)
+    /// The next columns, as if the heavy one at hand filled them all. (Those of heavy ones are overwritten in
+    /// the end.)
     #[inline(always)]
     fn fill(&self, masses: &[f64], columns: &mut [u64]) {
         if let (Some(masses), Some(columns)) =
@@ -133,8 +133,8 @@ impl Pour<'_> {
         }
     }
 
-    /// The heavy one at hand becomes light itself in the next part, and the next fills it up, and so on. Through this
-    /// part, light ones lack `used`.
+    /// The heavy one at hand becomes light itself in the next part, and the next fills it up, and so on.
+    /// Through this part, light ones lack `used`.
     #[inline(never)]
     fn change<S: Simd>(&mut self, simd: S, used: f64, masses: &[f64], columns: &mut [u64]) {
         simd.vectorize(

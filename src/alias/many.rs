@@ -34,16 +34,16 @@ impl Words<'_> {
 /// - `words`: one per draw (rows x draws), or a key per row. `tokens`: rows x draws.
 /// - Each token is the one that the row's own [`AliasTable`] draws for its word: not that of
 ///   [`sample_many`](crate::sample_many).
-/// - Cost: a table per row, then one look per draw. [`Draws`](crate::Draws) says from how many draws on that is less
-///   than the cost of [`sample_many`](crate::sample_many).
+/// - Cost: a table per row, then one look per draw. [`Draws`](crate::Draws) says from how many draws on that
+///   is less than the cost of [`sample_many`](crate::sample_many).
 /// - Memory: each thread keeps its table for the next call.
 ///
 /// Returns the rows that could not be served (a NaN or +inf, or all -inf), in order; their tokens are
 /// `u32::MAX`. For no draws no row is looked at.
 ///
 /// # Errors
-/// [`Error::Length`] if the number of temperatures, words, keys or tokens does not fit. Nothing has been written
-/// then.
+/// [`Error::Length`] if the number of temperatures, words, keys or tokens does not fit. Nothing has been
+/// written then.
 ///
 /// ```
 /// use kelvin::{Key, Rows, Temperature, Words, sample_many_by_alias};

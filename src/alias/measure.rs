@@ -44,7 +44,8 @@ impl Measure {
         lacking
     }
 
-    /// The heavy tokens of a row, the largest of them last: it takes up what rounding left of all. Returns how many.
+    /// The heavy tokens of a row, the largest of them last: it takes up what rounding left of all. Returns
+    /// how many.
     #[inline(always)]
     pub(super) fn collect<S: Simd>(self, simd: S, weights: &[f32], heavy: &mut [Heavy]) -> usize {
         let least = simd.splat(self.least_heavy());

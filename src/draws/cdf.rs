@@ -7,8 +7,8 @@
 //! weights:   as the build pass computed them     one f32 per token
 //! ```
 //!
-//! A draw is four searches without a scan, those of `sample` (inversion.rs): so it is the same token, for every
-//! uniform.
+//! A draw is four searches without a scan, those of `sample` (inversion.rs): so it is the same token, for
+//! every uniform.
 
 use core::mem::replace;
 
@@ -30,10 +30,10 @@ const TOGETHER: usize = 32;
 /// A uniform draws exactly the token that [`sample`](crate::sample) (or
 /// [`sample_from_probs`](crate::sample_from_probs)) draws for it, on every level.
 ///
-/// - Build: one pass over the row, 1.6 to 1.9 times the time of one `sample`, by the CPU. Rebuilding allocates
-///   nothing unless the row is longer than any before.
-/// - A draw: four searches (blocks, groups, vectors, lanes); nothing is scanned. Sixteen or more at a time take a quarter
-///   of the time each.
+/// - Build: one pass over the row, 1.6 to 1.9 times the time of one `sample`, by the CPU. Rebuilding
+///   allocates nothing unless the row is longer than any before.
+/// - A draw: four searches (blocks, groups, vectors, lanes); nothing is scanned. Sixteen or more at a time
+///   take a quarter of the time each.
 /// - Memory: 4.9 bytes per token. The row itself is not kept.
 /// - Draws run on the level that the table was built on.
 ///
@@ -189,8 +189,9 @@ impl Cdf {
         });
     }
 
-    /// The same, in a table whose vectors are not summed: it is done where tokens are drawn from. (1000 draws come from a
-    /// third of the groups of 128,256 Gaussian logits, and take 0.88 x the time, the table included.)
+    /// The same, in a table whose vectors are not summed: it is done where tokens are drawn from. (1000 draws
+    /// come from a third of the groups of 128,256 Gaussian logits, and take 0.88 x the time, the table
+    /// included.)
     pub(super) fn find_lazily(&mut self, uniforms: &[f64], tokens: &mut [u32]) {
         let (chunks, rest) = uniforms.as_chunks::<LANES>();
         let (out_chunks, out_rest) = tokens.as_chunks_mut();
@@ -208,8 +209,8 @@ impl Cdf {
         });
     }
 
-    /// The vectors of groups that nothing was drawn from so far. (They are listed first: a branch for each draw could not be
-    /// foreseen.)
+    /// The vectors of groups that nothing was drawn from so far. (They are listed first: a branch for each
+    /// draw could not be foreseen.)
     #[inline(always)]
     fn sum_new<S: Simd, const N: usize>(&mut self, simd: S, places: &Places<N>) {
         let (mut new, mut count) = ([0; N], 0);

@@ -14,13 +14,14 @@ use crate::{AliasTable, Error, Key, Logit, RowError, Rows, Temperature};
 /// | distinct tokens | [`sample_without_replacement`](crate::sample_without_replacement) | 32 us for 64, where `sample` takes 22 us |
 /// | counts alone | [`draw_counts`](crate::draw_counts), which picks a guide itself | as the Cdf |
 ///
-/// Measured on a core of an Intel Emerald Rapids (AVX-512) that had other work beside, Gaussian logits of deviation 3,
-/// T = 0.8 (distinct tokens: on a quiet Zen 4). So the alias table overtakes the Cdf at about 19,000 draws, and a guide
-/// never overtakes the alias table: it is for those who need the map of `sample`.
+/// Measured on a core of an Intel Emerald Rapids (AVX-512) that had other work beside, Gaussian logits of
+/// deviation 3, T = 0.8 (distinct tokens: on a quiet Zen 4). So the alias table overtakes the Cdf at about
+/// 19,000 draws, and a guide never overtakes the alias table: it is for those who need the map of `sample`.
 ///
-/// Sorted uniforms have no path of their own, though one merge would serve them all: a search takes 11 ns, while sorting
-/// takes 10 to 20 ns per uniform, making them sorted (by exponential spacings) 5 ns, and an exchangeable order of the
-/// tokens would then take a shuffle. Uniforms that are sorted already go through the same searches, at 9 to 11 ns.
+/// Sorted uniforms have no path of their own, though one merge would serve them all: a search takes 11 ns,
+/// while sorting takes 10 to 20 ns per uniform, making them sorted (by exponential spacings) 5 ns, and an
+/// exchangeable order of the tokens would then take a shuffle. Uniforms that are sorted already go through
+/// the same searches, at 9 to 11 ns.
 ///
 /// The two tables map words to tokens differently. So the tokens that a key draws depend on the number of
 /// draws that the table was made for; who wants them not to uses either table by name.

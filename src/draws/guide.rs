@@ -55,8 +55,8 @@ impl Guide {
 }
 
 impl Cdf {
-    /// Adds a guide table: draws get faster, and stay the same. It pays from about three times as many draws as
-    /// there are tokens; 4 to 8 bytes per token.
+    /// Adds a guide table: draws get faster, and stay the same. It pays from about three times as many draws
+    /// as there are tokens; 4 to 8 bytes per token.
     pub fn add_guide(&mut self) {
         if self.vocab() > 0 && self.guide.is_empty() {
             let mut guide = core::mem::take(&mut self.guide);

@@ -15,8 +15,8 @@ use crate::{Error, Key, Level, Logit, RowError, Rows, Temperature};
 /// - `logits`: rows x vocab. `temperatures`: one for all rows, or one per row.
 /// - `uniforms`: one per draw (rows x draws), or a key per row. `tokens`: rows x draws.
 /// - Each token is the one that [`sample`](crate::sample) draws from its row with its uniform.
-/// - Cost: the pass that makes a [`Cdf`], per row (what that keeps of a group of 128, only where tokens are drawn from, up to
-///   three draws per group), then four searches per draw. From vocab / 7 draws per row on,
+/// - Cost: the pass that makes a [`Cdf`], per row (what that keeps of a group of 128, only where tokens are
+///   drawn from, up to three draws per group), then four searches per draw. From vocab / 7 draws per row on,
 ///   [`sample_many_by_alias`](crate::sample_many_by_alias) takes less.
 /// - Memory: each thread keeps its `Cdf` for the next call.
 ///
@@ -73,8 +73,8 @@ pub fn sample_many_from_probs(
 /// How often each token is drawn, in so many draws with a key: the tokens that were, in order of their
 /// number, each with its count.
 ///
-/// - The draws are those of [`sample_many`] with this key; they are not stored. For uniforms of yours there is
-///   [`Cdf::counts_of`].
+/// - The draws are those of [`sample_many`] with this key; they are not stored. For uniforms of yours there
+///   is [`Cdf::counts_of`].
 /// - Memory: 8 bytes per token of the vocabulary for the counts, and a [`Cdf`] with its guide.
 ///
 /// # Errors
@@ -127,8 +127,8 @@ impl Cdf {
         self.count(next)
     }
 
-    /// How often each token is drawn by the uniforms: by [`Cdf::draw_many`]. The tokens that were drawn, in order
-    /// of their number.
+    /// How often each token is drawn by the uniforms: by [`Cdf::draw_many`]. The tokens that were drawn, in
+    /// order of their number.
     ///
     /// # Errors
     /// [`Error::Uniform`] if one lies outside [0, 1); [`Error::Vocab`] if the table is empty.
@@ -202,8 +202,9 @@ impl Level {
     }
 }
 
-/// Draws per group up to which it is faster to finish groups where they are drawn from, than all of them at once. Measured
-/// on a Zen 4 at 2,048 to 128,256 tokens, Gaussian logits of deviation 3, T = 0.8: with two 0.95 x, with four 0.99-1.02 x.
+/// Draws per group up to which it is faster to finish groups where they are drawn from, than all of them at
+/// once. Measured on a Zen 4 at 2,048 to 128,256 tokens, Gaussian logits of deviation 3, T = 0.8: with two
+/// 0.95 x, with four 0.99-1.02 x.
 const LAZY: usize = 3;
 
 fn draw_rows(

@@ -18,11 +18,11 @@ impl Part {
     }
 }
 
-/// The part at which the target is exceeded, which `target` makes of the sum of all; if rounding lets none exceed it, the
-/// last part that is not 0.
+/// The part at which the target is exceeded, which `target` makes of the sum of all; if rounding lets none
+/// exceed it, the last part that is not 0.
 ///
-/// No branch depends on the target. And what lies after a part is summed while the target is searched for: so the whole
-/// without it is known at once.
+/// No branch depends on the target. And what lies after a part is summed while the target is searched for: so
+/// the whole without it is known at once.
 #[inline(always)]
 pub(super) fn find<const N: usize>(parts: &[f64; N], target: impl FnOnce(f64) -> f64) -> Part {
     let (mut before, mut through, mut after) = ([0.0; N], [0.0; N], [0.0; N]);

@@ -10,8 +10,8 @@ const CELLS: usize = 4;
 pub(super) struct Prefixes {
     /// Before each part; one more, above every target, ends them.
     before: Vec<f64>,
-    /// A part that no uniform in each cell lies before. The uniforms of a cell are those nearest to a multiple of
-    /// the width: the last cell is half as wide as the others, as is the first.
+    /// A part that no uniform in each cell lies before. The uniforms of a cell are those nearest to a
+    /// multiple of the width: the last cell is half as wide as the others, as is the first.
     cells: Vec<u32>,
 }
 
@@ -59,8 +59,8 @@ impl Prefixes {
     }
 }
 
-/// The nearest integer to a number from 0 to 2^32, the even one of two. (Added to 2^52, it stands in the lowest
-/// bits.)
+/// The nearest integer to a number from 0 to 2^32, the even one of two. (Added to 2^52, it stands in the
+/// lowest bits.)
 #[inline(always)]
 fn nearest(x: f64) -> u32 {
     (x + (1_u64 << 52) as f64).to_bits() as u32

@@ -16,8 +16,8 @@ pub(super) trait Source<L: Logit>: Copy {
     fn factor(self) -> Factor;
     /// What has a lower sum may get a better reference by being weighed again.
     fn low(self) -> f64;
-    /// The weights of a block, its summary, and what [`Source::sums`] will want to know. `each` is called with the number
-    /// of each group, perhaps twice.
+    /// The weights of a block, its summary, and what [`Source::sums`] will want to know. `each` is called
+    /// with the number of each group, perhaps twice.
     fn weigh<S: Simd>(
         self,
         simd: S,

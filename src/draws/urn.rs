@@ -7,8 +7,8 @@
 //! ```
 //!
 //! A removed weight is never subtracted: what is left is what lies before it and what lies after, so nothing
-//! cancels, however little that is. A block left far below its reference gets a new one, and so does the row: the
-//! tokens drawn last are as exact as the first.
+//! cancels, however little that is. A block left far below its reference gets a new one, and so does the row:
+//! the tokens drawn last are as exact as the first.
 
 use core::mem::replace;
 
@@ -106,8 +106,8 @@ impl Urn {
         );
     }
 
-    /// The tree, relative to the highest reference, which is returned; `None` if there is nothing to draw, or if the row
-    /// cannot be served.
+    /// The tree, relative to the highest reference, which is returned; `None` if there is nothing to draw, or
+    /// if the row cannot be served.
     fn rebuild_tree(&mut self, factor: &Factor) -> Option<Reference> {
         let top = Reference::highest(&self.summaries, factor)?;
         self.tree.fill(self.summaries.iter().map(|summary| top.mass_of(summary, factor)));
@@ -181,8 +181,8 @@ impl Block {
         taken: [0; BLOCK / 64],
     };
 
-    /// What is left of a block, with a reference that suits it. (A function of its own: where a kernel gets too long,
-    /// LLVM leaves its operations as calls.)
+    /// What is left of a block, with a reference that suits it. (A function of its own: where a kernel gets
+    /// too long, LLVM leaves its operations as calls.)
     #[inline(never)]
     fn weigh<S: Simd, L: Logit>(&mut self, simd: S, source: impl Source<L>, part: &[L]) -> Summary {
         let mut rest: [L; BLOCK] = padded(part, source.nothing());

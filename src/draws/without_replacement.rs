@@ -18,14 +18,15 @@ use crate::{Error, Level, Logit, RowError, Rows, Temperature};
 /// - `uniforms`: one per draw (rows x k), or a key per row.
 /// - `tokens`: rows x k, in the order they are drawn. The first j of them do not depend on k.
 /// - At T = 0 there is one token to draw.
-/// - Cost: one pass over the row, then per draw a group of 128 logits, the first time it is drawn from, and a walk down
-///   and up a tree of the blocks of 512: 64 tokens of 128,256 take 1.5 times the time of one `sample`, on a Zen 4.
-///   Where what is left falls below 2^-500 of what there was (at very low temperatures), the tree is built anew.
+/// - Cost: one pass over the row, then per draw a group of 128 logits, the first time it is drawn from, and a
+///   walk down and up a tree of the blocks of 512: 64 tokens of 128,256 take 1.5 times the time of one
+///   `sample`, on a Zen 4. Where what is left falls below 2^-500 of what there was (at very low
+///   temperatures), the tree is built anew.
 /// - Memory: each thread keeps the tree and the weights of what was drawn from for the next call.
 ///
 /// Returns the rows that could not be served, in order; their tokens are `u32::MAX`. Beside those that
-/// `sample` refuses, these are the rows with fewer than k tokens that are not masked, however improbable these are (at T = 0,
-/// with k above 1). For k = 0 no row is looked at.
+/// `sample` refuses, these are the rows with fewer than k tokens that are not masked, however improbable
+/// these are (at T = 0, with k above 1). For k = 0 no row is looked at.
 ///
 /// # Errors
 /// [`Error::Length`] if the number of temperatures, uniforms, keys or tokens does not fit;

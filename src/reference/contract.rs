@@ -200,8 +200,8 @@ pub fn softmax(row: &[f32], temperature: f32) -> Option<Vec<f32>> {
     Some(probs.collect())
 }
 
-/// A log-probability: rounding may have carried it above 0. -0.0 stays what it is, as it does in a minimum, which
-/// a compiler may make of this.
+/// A log-probability: rounding may have carried it above 0. -0.0 stays what it is, as it does in a minimum,
+/// which a compiler may make of this.
 fn at_most_0(logprob: f32) -> f32 {
     if 0.0 < logprob { 0.0 } else { logprob }
 }

@@ -78,8 +78,8 @@ impl Simd for Avx2 {
                 NONE, NONE, 0, 1, NONE, NONE, 2, 3, NONE, NONE, 4, 5, NONE, NONE, 6, 7, //
                 NONE, NONE, 8, 9, NONE, NONE, 10, 11, NONE, NONE, 12, 13, NONE, NONE, 14, 15,
             );
-            // (Both halves of a register get the same eight numbers, so one permutation widens them: 0.94 x the time of a
-            // conversion and a shift, for `sample` of a row in L2.)
+            // (Both halves of a register get the same eight numbers, so one permutation widens them: 0.94 x
+            // the time of a conversion and a shift, for `sample` of a row in L2.)
             let [low, high]: [__m128i; 2] = bytemuck::must_cast(*x);
             [
                 _mm256_castsi256_ps(_mm256_shuffle_epi8(_mm256_broadcastsi128_si256(low), index)),
@@ -90,7 +90,8 @@ impl Simd for Avx2 {
         fn stream(v: V, out: &mut Line) {
             let halves: &mut [[f32; 8]; 2] = bytemuck::must_cast_mut(out);
             for (half, v) in halves.iter_mut().zip(v) {
-                // SAFETY: half a line is 32 bytes at a multiple of 32, and ours to write. (As in `avx512.rs`.)
+                // SAFETY: half a line is 32 bytes at a multiple of 32, and ours to write. (As in
+                // `avx512.rs`.)
                 unsafe { _mm256_stream_ps(half.as_mut_ptr(), v) }
             }
         }
@@ -187,15 +188,16 @@ impl Simd for Avx2 {
     }
 }
 
-/// Eight lanes of [`Simd::exp2i`]: the lowest bits of k + [`ROUND`](super::exp2::ROUND), shifted into the exponent, are
-/// 2^(k - 1), or 0 at `bound`'s lower end, or infinite at its upper one.
+/// Eight lanes of [`Simd::exp2i`]: the lowest bits of k + [`ROUND`](super::exp2::ROUND), shifted into the
+/// exponent, are 2^(k - 1), or 0 at `bound`'s lower end, or infinite at its upper one.
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
 fn exp2i(p: __m256, k: __m256) -> __m256 {
     _mm256_mul_ps(p, _mm256_castsi256_ps(_mm256_slli_epi32::<23>(_mm256_castps_si256(k))))
 }
 
-/// Asks for the cache line of `data[index]`, in the way of the hint: for AVX-512, too. (It wants no more than SSE.)
+/// Asks for the cache line of `data[index]`, in the way of the hint: for AVX-512, too. (It wants no more than
+/// SSE.)
 #[inline(always)]
 pub(super) fn prefetch<const HINT: i32, T>(data: &[T], index: usize) {
     let line = data.as_ptr().wrapping_add(index).cast::<i8>();
@@ -203,7 +205,7 @@ pub(super) fn prefetch<const HINT: i32, T>(data: &[T], index: usize) {
     unsafe { _mm_prefetch::<HINT>(line) }
 }
 
-/// [`Simd::reduce_add_eight`]: AVX-512 takes it too.
+/// [`Simd::reduce_add_four`]: AVX-512 takes it too.
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
 pub(super) fn reduce_add_four(vectors: &[[f32; LANES]; 4]) -> [f64; 4] {

@@ -66,9 +66,9 @@ impl Simd for Avx512 {
         prefetch::<_MM_HINT_T1, T>(row, index);
     }
 
-    /// (256 rows of 128256, on a Zen 4, as against asking as elsewhere: `sample`, `log_sum_exp` and `log_softmax` take
-    /// 0.82 x the time, `sample_from_probs` 0.85 x, `scale` 0.67 x, `softmax` 0.83-0.95 x, in place 0.92-0.99 x. 256 ahead
-    /// is as good as 0; 512 takes 1.8 x the time, 1024 and more 1.2 x.)
+    /// (256 rows of 128256, on a Zen 4, as against asking as elsewhere: `sample`, `log_sum_exp` and
+    /// `log_softmax` take 0.82 x the time, `sample_from_probs` 0.85 x, `scale` 0.67 x, `softmax` 0.83-0.95 x,
+    /// in place 0.92-0.99 x. 256 ahead is as good as 0; 512 takes 1.8 x the time, 1024 and more 1.2 x.)
     #[inline(always)]
     fn ahead(self) -> usize {
         self.ahead
@@ -124,8 +124,8 @@ impl Simd for Avx512 {
             ];
             let (x, index) = (_mm512_zextsi256_si512(bytemuck::must_cast(*x)), bytemuck::must_cast::<_, __m512i>(INDEX));
             let wide: __m512;
-            // SAFETY: of AVX512BW, and it works on registers alone. (Of the intrinsic, LLVM makes two instructions: `sample`
-            // of a row in L2 then takes 1.04 x the time.)
+            // SAFETY: of AVX512BW, and it works on registers alone. (Of the intrinsic, LLVM makes two
+            // instructions: `sample` of a row in L2 then takes 1.04 x the time.)
             unsafe {
                 core::arch::asm!(
                     "vpermw {}, {}, {}",
@@ -139,8 +139,8 @@ impl Simd for Avx512 {
         }
         fn store(v: __m512, out: &mut [f32; LANES]) { *out = bytemuck::must_cast(v) }
         fn stream(v: __m512, out: &mut Line) {
-            // SAFETY: a line is 64 bytes at a multiple of 64, and ours to write. (Before anybody reads it, `settle`
-            // orders the stores: `batch.rs` sees to it, which alone decides on this.)
+            // SAFETY: a line is 64 bytes at a multiple of 64, and ours to write. (Before anybody reads it,
+            // `settle` orders the stores: `batch.rs` sees to it, which alone decides on this.)
             unsafe { _mm512_stream_ps(bytemuck::must_cast_mut::<_, [f32; LANES]>(out).as_mut_ptr(), v) }
         }
         fn settle() { _mm_sfence() }
@@ -156,7 +156,8 @@ impl Simd for Avx512 {
         }
         fn lanes_not_below(a: __m512, b: __m512) -> u32 { u32::from(_mm512_cmp_ps_mask::<_CMP_GE_OQ>(a, b)) }
         fn exp2i(p: __m512, k: __m512) -> __m512 {
-            // (Compared without `ROUND`: scalef needs that difference anyway, and k need not be kept beside it.)
+            // (Compared without `ROUND`: scalef needs that difference anyway, and k need not be kept beside
+            // it.)
             let k = _mm512_sub_ps(k, _mm512_set1_ps(ROUND));
             let normal = _mm512_cmp_ps_mask::<_CMP_NLT_UQ>(k, _mm512_set1_ps(LOWEST - ROUND));
             _mm512_maskz_scalef_ps(normal, p, k)
@@ -181,8 +182,8 @@ impl Simd for Avx512 {
             let pair = _mm_add_pd(quarters[0], quarters[1]);
             _mm_cvtsd_f64(_mm_add_sd(pair, _mm_unpackhi_pd(pair, pair)))
         }
-        // (Half as wide as it could be: on a Zen 4, widening sixteen lanes by two instructions takes longer than by four.
-        // Measured, for eight vectors: 8.7 against 12.9 ns.)
+        // (Half as wide as it could be: on a Zen 4, widening sixteen lanes by two instructions takes longer
+        // than by four. Measured, for eight vectors: 8.7 against 12.9 ns.)
         fn reduce_add_four(vectors: &[[f32; LANES]; 4]) -> [f64; 4] { reduce_add_four(vectors) }
         fn prefix_sums(x: [f64; WIDTH]) -> [f64; WIDTH] {
             let x = bytemuck::must_cast(x);

@@ -100,8 +100,9 @@ fn share_out_in_place<S: Simd>(simd: S, factor: &Factor, row: &mut [f32], summar
 
 /// The weights of a row over its logits, and a summary for each block.
 ///
-/// A block may have to be weighed twice, so its logits are copied: while the block before it is weighed, which
-/// hides it. False if a logit is NaN or +inf: its block is then as it was, and what was written before is finite.
+/// A block may have to be weighed twice, so its logits are copied: while the block before it is weighed,
+/// which hides it. False if a logit is NaN or +inf: its block is then as it was, and what was written before
+/// is finite.
 #[inline(always)]
 fn weigh_row_in_place<S: Simd, const FROM_MEMORY: bool>(
     simd: S,
@@ -125,7 +126,8 @@ fn weigh_row_in_place<S: Simd, const FROM_MEMORY: bool>(
             |group| {
                 let (start, ahead_of_block) = (group * GROUP, ahead.as_flattened());
                 if FROM_MEMORY && !simd.reads_ahead() {
-                    // (As `prefetch_group`, though this block is being written. To the line: 24 left out take 1.03 x.)
+                    // (As `prefetch_group`, though this block is being written. To the line: 24 left out take
+                    // 1.03 x.)
                     let quarter = (ahead_of_block.len() + BLOCK - start) / 4;
                     let start = (start + quarter).saturating_sub(BLOCK);
                     prefetch_lines_and_page::<{ GROUP / 4 * 3 }, _, _>(simd, ahead_of_block, start);

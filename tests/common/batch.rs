@@ -1,5 +1,6 @@
 //! A whole batch on every level, in a thread pool, with gaps between its rows: each row must come out as the
-//! contract says it does alone. So neighbours, their order and number, strides, threads and levels change nothing.
+//! contract says it does alone. So neighbours, their order and number, strides, threads and levels change
+//! nothing.
 
 use super::case::{Case, Row};
 use kelvin::reference::contract;

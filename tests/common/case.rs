@@ -1,5 +1,5 @@
-//! Bytes to batches: any shape, any bits, with a bias to the edges. What a fuzzer turns, and what the seeds in
-//! `tests/corpus` are written in: a change here takes their meaning away.
+//! Bytes to batches: any shape, any bits, with a bias to the edges. What a fuzzer turns, and what the seeds
+//! in `tests/corpus` are written in: a change here takes their meaning away.
 
 use super::{SPECIAL, TEMPERATURES};
 

@@ -116,7 +116,8 @@ fn check_shortage(row: &Row, wanted: usize) {
     }
 }
 
-/// Its distribution is the weights', to what its thresholds resolve; no column answers with a token of weight 0.
+/// Its distribution is the weights', to what its thresholds resolve; no column answers with a token of weight
+/// 0.
 fn check_table(table: &AliasTable, weights: &[f32], uniform: f64) {
     let sum: f64 = weights.iter().map(|&w| f64::from(w)).sum();
     let bits = usize::BITS - (weights.len() - 1).leading_zeros();

@@ -46,7 +46,8 @@ pub fn levels() -> Vec<Level> {
     levels
 }
 
-/// All of them; with `KELVIN_TEST_QUICK` (for emulators), every n-th: as many kinds of checks, with fewer inputs.
+/// All of them; with `KELVIN_TEST_QUICK` (for emulators), every n-th: as many kinds of checks, with fewer
+/// inputs.
 pub fn thinned<T>(all: impl IntoIterator<Item = T>, n: usize) -> impl Iterator<Item = T> {
     let quick = std::env::var_os("KELVIN_TEST_QUICK").is_some();
     all.into_iter().step_by(if quick { n } else { 1 })

@@ -1,4 +1,5 @@
-//! What must hold for any input: the fuzz targets, each a function of its bytes. `tests/corpus.rs` runs the same.
+//! What must hold for any input: the fuzz targets, each a function of its bytes. `tests/corpus.rs` runs the
+//! same.
 
 use super::batch::{Batch, Expected, expect};
 use super::case::{Case, Row};
@@ -23,7 +24,8 @@ pub const TARGETS: [(&str, Property); 6] = [
     ("alias", alias),
 ];
 
-/// Relative error of a probability above 2^-100 (`check::values`), and so the most by which a prefix of them is off.
+/// Relative error of a probability above 2^-100 (`check::values`), and so the most by which a prefix of them
+/// is off.
 const RELATIVE: f64 = 6.0 * f32::EPSILON as f64;
 
 /// All that writes rows or sums them: the bits of the contract, near the truth.
@@ -37,7 +39,8 @@ pub fn softmax(bytes: &[u8]) {
     }
 }
 
-/// All that draws: the bits of the contract, the token of the true distribution, never one of weight 0, monotone.
+/// All that draws: the bits of the contract, the token of the true distribution, never one of weight 0,
+/// monotone.
 pub fn sample(bytes: &[u8]) {
     let case = Case::decode(bytes);
     let batch = Batch::new(&case, |x| x);
@@ -132,8 +135,8 @@ pub fn in_interval(probs: &[f64], token: usize, u: f64) -> bool {
 }
 
 /// Whether a weight above 0 may still be a share of 0 in f64. A weight is at least 2^-125 of its block's
-/// reference, which is at least 2^-1022 of the row's: two factors whose product f64 need not hold. (A share that
-/// is 0 since the weight is has a logarithm between those of the two, or none.)
+/// reference, which is at least 2^-1022 of the row's: two factors whose product f64 need not hold. (A share
+/// that is 0 since the weight is has a logarithm between those of the two, or none.)
 fn in_a_far_block(log: f64) -> bool {
     let power = log / core::f64::consts::LN_2;
     (-1022.0 - 125.0 - 32.0..-1022.0).contains(&power)

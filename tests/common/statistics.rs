@@ -34,8 +34,9 @@ pub fn assert_fits(counts: &[u32], exact: &[f64], draws: usize, context: &str) {
     assert!(statistic < critical, "{context}: {statistic} >= {critical}");
 }
 
-/// The largest difference of the cumulative distributions below the bound that a right sampler exceeds once in
-/// a million seeds: sqrt(ln(2 / 10^-6) / (2 n)) (Dvoretzky, Kiefer and Wolfowitz, with Massart's constant).
+/// The largest difference of the cumulative distributions below the bound that a right sampler exceeds once
+/// in a million seeds: sqrt(ln(2 / 10^-6) / (2 n)) (Dvoretzky, Kiefer and Wolfowitz, with Massart's
+/// constant).
 pub fn assert_follows(counts: &[u32], exact: &[f64], draws: usize, context: &str) {
     let (mut below, mut expected, mut distance) = (0.0, 0.0, 0.0_f64);
     for (&count, p) in counts.iter().zip(exact) {

@@ -84,7 +84,8 @@ impl Answer {
         Self { probs: Aligned::new(shape.len()), tokens: vec![] }
     }
 
-    /// Room for an answer, with nothing in it that a peer could have answered; or the rows that it is to change.
+    /// Room for an answer, with nothing in it that a peer could have answered; or the rows that it is to
+    /// change.
     pub fn clear(&mut self, op: Op, batch: &Batch) {
         match op {
             Op::SoftmaxInPlace => self.probs.copy_from_slice(&batch.logits),

@@ -113,7 +113,8 @@ where
     }
 }
 
-/// A softmax of one row where it lies. The row of the next call is what this one leaves: each as long, and as dear.
+/// A softmax of one row where it lies. The row of the next call is what this one leaves: each as long, and as
+/// dear.
 pub fn softmax_in_place_by_row<K>(kernel: K) -> Result<Box<dyn Task>>
 where
     K: Fn(&mut [f32]) -> Result<()> + Sync + 'static,

@@ -1,5 +1,6 @@
-//! Who takes part. Kelvin comes first: the others are compared with it. tract comes last: it returns with the upper
-//! halves of vector registers in use, in which state SSE code is up to 40 x slower, until a kernel clears them.
+//! Who takes part. Kelvin comes first: the others are compared with it. tract comes last: it returns with the
+//! upper halves of vector registers in use, in which state SSE code is up to 40 x slower, until a kernel
+//! clears them.
 
 mod candle;
 mod kelvin;

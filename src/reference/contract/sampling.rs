@@ -26,8 +26,9 @@ pub fn sample(row: &[f32], temperature: f32, uniform: f64) -> Option<(u32, f32)>
     Some((token as u32, at_most_0((height * LN_2 - libm::log(total.sum)) as f32)))
 }
 
-/// The probability of each token under [`sample`]: its share of its vector, times the vector's of its group, the
-/// group's of its block and the block's of the row. (The four steps of the search, but for their rounding in f64.)
+/// The probability of each token under [`sample`]: its share of its vector, times the vector's of its group,
+/// the group's of its block and the block's of the row. (The four steps of the search, but for their rounding
+/// in f64.)
 #[must_use]
 pub fn distribution(row: &[f32], temperature: f32) -> Option<Vec<f64>> {
     if greedy(temperature) {
@@ -86,8 +87,8 @@ fn vector_sums(group: &[f32]) -> Vec<f64> {
     group.chunks(LANES).map(|vector| pairwise(vector.iter().map(|&w| f64::from(w)).collect())).collect()
 }
 
-/// The last part that begins at or below the target and after which the sum still grows, and its beginning: the sum of
-/// those before it, as `start` makes it.
+/// The last part that begins at or below the target and after which the sum still grows, and its beginning:
+/// the sum of those before it, as `start` makes it.
 fn last_begun(parts: &[f64], target: f64, start: impl Fn(f64) -> f64) -> (usize, f64) {
     let (mut prefix, mut found) = (0.0, (0, start(0.0)));
     let total: f64 = parts.iter().sum();

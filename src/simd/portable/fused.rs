@@ -39,16 +39,16 @@ pub(super) fn mul_add(a: f32x16, b: f32x16, c: f32x16) -> f32x16 {
     if doubts.any() { exactly(a, b, c) } else { bytemuck::must_cast(rounded) }
 }
 
-/// Not 0 in a lane whose sum lies on the middle between two f32: where of the bits that f32 has no room for, only the
-/// highest is set.
+/// Not 0 in a lane whose sum lies on the middle between two f32: where of the bits that f32 has no room for,
+/// only the highest is set.
 #[inline(always)]
 fn middle(sum: Wide) -> u32x4 {
     let [[a, _, b, _], [c, _, d, _]]: [[u32; 4]; 2] = bytemuck::must_cast(sum);
     (u32x4::new([a, b, c, d]) & u32x4::splat(0x1fff_ffff)).simd_eq(u32x4::splat(0x1000_0000))
 }
 
-/// Not 0 in a lane that is subnormal, or has become normal by rounding. (If it became 0, the sum was exact: the
-/// product's lowest bit is then no smaller than 2^-198.)
+/// Not 0 in a lane that is subnormal, or has become normal by rounding. (If it became 0, the sum was exact:
+/// the product's lowest bit is then no smaller than 2^-198.)
 #[inline(always)]
 fn subnormal(rounded: f32x4) -> u32x4 {
     let small = rounded.abs().simd_lt(f32x4::splat(2.0 * f32::MIN_POSITIVE));
@@ -90,8 +90,8 @@ pub(super) fn exp2_of_product(x: f32x16, hi: f32, lo: f32) -> (f32x16, f32x16) {
 ///
 /// Where the exponent e of a result is known, a single addition rounds it: beside 1.5 x 2^(e + 29) there is
 /// room for just the 24 bits of an f32. Where it may be one of two, the larger serves from its power of two
-/// on; the coefficient has to fit both. The last result is rounded by its conversion, and so twice, but it never
-/// lands on the middle: the tests go through every t.
+/// on; the coefficient has to fit both. The last result is rounded by its conversion, and so twice, but it
+/// never lands on the middle: the tests go through every t.
 #[inline(always)]
 fn exp2(t: f64x2) -> f64x2 {
     let [c1, c2, c3, c4, c5] = POLYNOMIAL.map(|c| 2.0 * f64::from(c));
@@ -197,8 +197,8 @@ mod tests {
         assert!(twice > 0, "none of these would be wrong if rounded twice");
     }
 
-    /// Products and sums where the sum in f64 is a tie although the exact one is not, for normal and subnormal results,
-    /// whichever of the two is larger.
+    /// Products and sums where the sum in f64 is a tie although the exact one is not, for normal and
+    /// subnormal results, whichever of the two is larger.
     #[test]
     fn products_beside_a_tie_are_rounded_once() {
         let power = |e: u32| 1.0 / (1_u128 << e) as f32;

@@ -1,4 +1,5 @@
-//! The softmax and its draws over all temperatures, ours and those that divide first: `docs/extreme-temperatures.md`.
+//! The softmax and its draws over all temperatures, ours and those that divide first:
+//! `docs/extreme-temperatures.md`.
 //!
 //! `python/extremes.py` does the same for PyTorch, on the rows that this writes.
 

@@ -29,8 +29,8 @@ fn kelvin(logits: &[f32], temperature: f32) -> Result<Outcome> {
     Ok(Outcome { written, drawn })
 }
 
-/// x/T, softmax less the largest, running sums and a uniform of 24 bits, as they are usually written. (But the
-/// total is added up in f64, so that the error which shows in the probabilities is that of the division.)
+/// x/T, softmax less the largest, running sums and a uniform of 24 bits, as they are usually written. (But
+/// the total is added up in f64, so that the error which shows in the probabilities is that of the division.)
 fn divide_first(logits: &[f32], temperature: f32) -> Result<Outcome> {
     let written = divided_softmax(logits, temperature);
     if written.iter().any(|p| p.is_nan()) {

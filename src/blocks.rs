@@ -1,6 +1,7 @@
 //! Rows in blocks of 512 logits, in groups of 128, in vectors of 16.
 
 use core::hint::black_box;
+use core::ops::{Deref, DerefMut};
 
 use crate::Logit;
 use crate::simd::{LANES, Line, Simd, WIDTH};
@@ -16,6 +17,32 @@ pub(crate) const GROUPS: usize = BLOCK / GROUP;
 
 /// The bytes of a page.
 pub(crate) const PAGE: usize = 4096;
+
+/// The weights of a block, where a cache line begins: so no vector straddles two. (`log_sum_exp` in L2 with AVX2,
+/// on a Zen 4: 31 us. Where the stack happened to begin: 31 to 36.)
+#[derive(Clone, Copy, Debug)]
+#[repr(align(64))]
+pub(crate) struct AlignedBlock([f32; BLOCK]);
+
+impl AlignedBlock {
+    pub(crate) const EMPTY: Self = Self([0.0; BLOCK]);
+}
+
+impl Deref for AlignedBlock {
+    type Target = [f32; BLOCK];
+
+    #[inline(always)]
+    fn deref(&self) -> &[f32; BLOCK] {
+        &self.0
+    }
+}
+
+impl DerefMut for AlignedBlock {
+    #[inline(always)]
+    fn deref_mut(&mut self) -> &mut [f32; BLOCK] {
+        &mut self.0
+    }
+}
 
 /// Calls `kernel` with each block of a row and its start; the last one is filled up with `filler`. (There is
 /// one call, so that the kernel is compiled once.)

@@ -7,7 +7,7 @@ use core::f64::consts::LN_2;
 
 use crate::argmax::greatest;
 use crate::batch::{Batch, diagnose};
-use crate::blocks::{BLOCK, prefetch_in_second_pass};
+use crate::blocks::{AlignedBlock, prefetch_in_second_pass};
 use crate::output::map_vectors;
 use crate::simd::{Simd, dispatch};
 use crate::summary::{Summary, Total, summarize_row, with_summaries};
@@ -130,7 +130,8 @@ fn log_softmax_row<S: Simd, L: Logit, const PAST_CACHES: bool>(
     let Some(factor) = temperature.factor() else {
         return greatest(simd, row).is_some_and(|(token, _)| one_hot(out, token, 0.0, f32::NEG_INFINITY));
     };
-    summarize_row::<_, _, PAST_CACHES>(simd, row, factor, &mut [0.0; BLOCK], summaries);
+    let mut scratch = AlignedBlock::EMPTY;
+    summarize_row::<_, _, PAST_CACHES>(simd, row, factor, &mut scratch, summaries);
     let Some(total) = Total::of(summaries, factor) else { return false };
     let half = factor.shrink / 2.0;
     let [slope, slope_lo] = split(factor.exact * LN_2 / f64::from(half)).map(|x| simd.splat(x));
@@ -176,7 +177,8 @@ fn log_sum_exp_row<S: Simd, L: Logit>(
         let (_, max) = greatest(simd, row)?;
         return Some(if max == 0.0 { 0.0 } else { f64::from(max) * f64::INFINITY });
     };
-    summarize_row::<_, _, false>(simd, row, factor, &mut [0.0; BLOCK], summaries);
+    let mut scratch = AlignedBlock::EMPTY;
+    summarize_row::<_, _, false>(simd, row, factor, &mut scratch, summaries);
     let total = Total::of(summaries, factor)?;
     Some(-total.reference.height(0.0, factor) * LN_2 + libm::log(total.sum))
 }

@@ -15,7 +15,7 @@ use core::f64::consts::LN_2;
 
 use crate::argmax::greatest;
 use crate::batch::{Batch, check_uniforms, diagnose};
-use crate::blocks::{BLOCK, GROUP, GROUPS, for_each_block, groups, prefetch_group, with_block};
+use crate::blocks::{AlignedBlock, BLOCK, GROUP, GROUPS, for_each_block, groups, prefetch_group, with_block};
 use crate::inversion::{Groups, LaneSums, Vectors, find_lanes, sum_lanes};
 use crate::simd::{LANES, Simd, dispatch};
 use crate::summary::{Found, Summary, Total, summarize_row, with_summaries};
@@ -156,7 +156,7 @@ fn sample_row<S: Simd, L: Logit>(
     let Some(factor) = temperature.factor() else {
         return greatest(simd, row).map(|(token, _)| Draw { token: token as u32, logprob: 0.0 });
     };
-    let mut weights = [0.0; BLOCK];
+    let mut weights = AlignedBlock::EMPTY;
     summarize_row::<_, _, false>(simd, row, factor, &mut weights, summaries);
     let total = Total::of(summaries, factor)?;
     let target = uniform * total.sum;

@@ -4,10 +4,10 @@ use super::cdf::Cdf;
 use super::source::{Softmax, Source, Weights};
 use crate::argmax::greatest;
 use crate::batch::diagnose;
-use crate::blocks::{BLOCK, GROUP, GROUPS, for_each_block, groups, prefetch_group};
+use crate::blocks::{BLOCK, GROUP, GROUPS, for_each_block, prefetch_group};
 use crate::inversion::{Groups, LaneSums, Vectors};
 use crate::sample::diagnose_weights;
-use crate::simd::{AHEAD, Simd, dispatch};
+use crate::simd::{AHEAD, LANES, Line, Simd, WIDTH, dispatch};
 use crate::summary::Total;
 use crate::weights::Factor;
 use crate::{Level, Logit, RowError, Rows, Temperature};
@@ -34,6 +34,7 @@ impl Cdf {
     #[inline(always)]
     fn build_from<S: Simd, L: Logit>(&mut self, simd: S, source: impl Source<L>, row: &[L]) -> bool {
         self.reset(row.len());
+        let blocks = self.weights.as_chunks_mut::<{ BLOCK / LANES }>().0;
         let mut lane_sums = LaneSums::default();
         for_each_block(
             row,
@@ -43,7 +44,7 @@ impl Cdf {
                 self.summaries.push(source.weigh(
                     simd,
                     block,
-                    &mut self.weights[start / BLOCK],
+                    bytemuck::must_cast_mut(&mut blocks[start / BLOCK]),
                     &mut lane_sums,
                     #[inline(always)]
                     |group| {
@@ -62,7 +63,7 @@ impl Cdf {
         self.guide.clear();
         self.summaries.clear();
         self.group_sums.clear();
-        self.weights.resize(blocks, [0.0; BLOCK]);
+        self.weights.resize(blocks * BLOCK / LANES, Line::ZERO);
         self.vectors.resize(blocks * GROUPS, Vectors::default());
         self.summed.clear();
         self.summed.resize(blocks * GROUPS, false);
@@ -94,9 +95,9 @@ impl Cdf {
 
     #[inline(always)]
     pub(super) fn sum_vectors_of<S: Simd>(&mut self, simd: S, group: usize) {
-        let (block, within) = (group / GROUPS, group % GROUPS);
-        let weights = &groups(&self.weights[block])[within];
-        self.vectors[group] = Vectors::new(simd, weights, self.groups[block].mass(within));
+        let weights: &[Line; WIDTH] = &self.weights.as_chunks().0[group];
+        let mass = self.groups[group / GROUPS].mass(group % GROUPS);
+        self.vectors[group] = Vectors::new(simd, bytemuck::must_cast_ref(weights), mass);
     }
 }
 

@@ -15,10 +15,10 @@ use core::mem::replace;
 use super::guide::Guide;
 use super::prefixes::Prefixes;
 use crate::batch::{check_length, check_range};
-use crate::blocks::{BLOCK, GROUPS};
+use crate::blocks::GROUPS;
 use crate::inversion::{Groups, Vectors, find_lanes};
 use crate::key::to_uniform;
-use crate::simd::{LANES, Simd, WIDTH, dispatch};
+use crate::simd::{LANES, Line, Simd, WIDTH, dispatch};
 use crate::summary::Summary;
 use crate::{Error, Key, Level, Logit, RowError, Rows, Temperature};
 
@@ -68,7 +68,8 @@ pub struct Cdf {
     /// Of each group, where `summed`: everywhere, but in the tables of [`Cdf::find_lazily`].
     pub(super) vectors: Vec<Vectors>,
     pub(super) summed: Vec<bool>,
-    pub(super) weights: Vec<[f32; BLOCK]>,
+    /// In blocks.
+    pub(super) weights: Vec<Line>,
     pub(super) guide: Guide,
     /// What building leaves.
     pub(super) summaries: Vec<Summary>,
@@ -243,12 +244,11 @@ impl Cdf {
     #[inline(always)]
     fn find_tokens<S: Simd, const N: usize>(&self, simd: S, places: &Places<N>) -> [u32; N] {
         let (mut tokens, mut targets, mut weights) = ([self.first; N], [0.0; N], [&[0.0; LANES]; N]);
-        let vectors: &[[f32; LANES]] = self.weights.as_flattened().as_chunks().0;
         for i in 0..N {
             let group = places.groups[i];
             let (vector, within) = self.vectors[group].find(simd, places.within[i]);
             let vector = group * WIDTH + vector;
-            (targets[i], weights[i]) = (within, &vectors[vector]);
+            (targets[i], weights[i]) = (within, self.weights[vector].as_array());
             tokens[i] += (vector * LANES) as u32;
         }
         let lanes = find_lanes(simd, weights, &targets);

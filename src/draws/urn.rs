@@ -17,7 +17,8 @@ use super::source::Source;
 use super::tree::Tree;
 use crate::Logit;
 use crate::blocks::{
-    BLOCK, GROUP, GROUPS, for_each_block, groups, groups_mut, padded, prefetch_group, with_block,
+    AlignedBlock, BLOCK, GROUP, GROUPS, for_each_block, groups, groups_mut, padded, prefetch_group,
+    with_block,
 };
 use crate::inversion::{LaneSums, sum_vectors};
 use crate::simd::{AHEAD, LANES, Simd, WIDTH};
@@ -45,7 +46,7 @@ struct Block {
     /// Valid in the groups that are `weighed`.
     vector_sums: [[f64; WIDTH]; GROUPS],
     /// Of its tokens; valid in the groups that are `weighed`.
-    weights: [f32; BLOCK],
+    weights: AlignedBlock,
     weighed: [bool; GROUPS],
     /// A bit per token.
     taken: [u64; BLOCK / 64],
@@ -86,7 +87,7 @@ impl Urn {
         self.touched.clear();
         self.touched.resize(blocks, false);
         self.summaries.clear();
-        let mut scratch = [0.0; BLOCK];
+        let mut scratch = AlignedBlock::EMPTY;
         for_each_block(
             row,
             source.nothing(),
@@ -176,7 +177,7 @@ impl Block {
     const EMPTY: Self = Self {
         group_sums: [0.0; GROUPS],
         vector_sums: [[0.0; WIDTH]; GROUPS],
-        weights: [0.0; BLOCK],
+        weights: AlignedBlock::EMPTY,
         weighed: [false; GROUPS],
         taken: [0; BLOCK / 64],
     };

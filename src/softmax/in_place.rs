@@ -2,7 +2,9 @@
 
 use crate::argmax::greatest;
 use crate::batch::{Temperatures, diagnose, for_each_row};
-use crate::blocks::{BLOCK, GROUP, Group, groups_mut, prefetch_in_second_pass, prefetch_lines_and_page};
+use crate::blocks::{
+    AlignedBlock, BLOCK, GROUP, Group, groups_mut, prefetch_in_second_pass, prefetch_lines_and_page,
+};
 use crate::output::past_caches;
 use crate::simd::{AHEAD, Simd, dispatch};
 use crate::summary::{Summary, for_each_share, with_summaries};
@@ -111,10 +113,10 @@ fn weigh_row_in_place<S: Simd, const FROM_MEMORY: bool>(
     summaries: &mut Vec<Summary>,
 ) -> bool {
     let (mut blocks, tail) = row.as_chunks_mut::<BLOCK>();
-    let [this, next] = &mut [[0.0; BLOCK]; 2];
+    let [this, next] = &mut [AlignedBlock::EMPTY; 2];
     let (mut this, mut next) = (this, next);
     if let Some(first) = blocks.first() {
-        *this = *first;
+        **this = *first;
     }
     while let [block, ahead @ ..] = blocks {
         let summary = weigh_block(
@@ -141,7 +143,7 @@ fn weigh_row_in_place<S: Simd, const FROM_MEMORY: bool>(
             |_, _| (),
         );
         if summary.sum.is_nan() {
-            *block = *this;
+            *block = **this;
             return false;
         }
         summaries.push(summary);

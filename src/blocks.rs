@@ -18,8 +18,8 @@ pub(crate) const GROUPS: usize = BLOCK / GROUP;
 /// The bytes of a page.
 pub(crate) const PAGE: usize = 4096;
 
-/// The weights of a block, where a cache line begins: so no vector straddles two. (`log_sum_exp` in L2 with AVX2,
-/// on a Zen 4: 31 us. Where the stack happened to begin: 31 to 36.)
+/// The weights of a block, where a cache line begins: so no vector straddles two. (`log_sum_exp` in L2 with
+/// AVX2, on a Zen 4: 31 us. Where the stack happened to begin: 31 to 36.)
 #[derive(Clone, Copy, Debug)]
 #[repr(align(64))]
 pub(crate) struct AlignedBlock([f32; BLOCK]);

@@ -6,7 +6,7 @@ use core::ops::Range;
 use crate::Logit;
 use crate::blocks::{BLOCK, GROUP, for_each_block, prefetch_group};
 use crate::scratch::with_scratch;
-use crate::simd::Simd;
+use crate::simd::{Line, Simd};
 use crate::weights::{Factor, summarize};
 
 /// What the weights of a block are relative to: 2^exponent at logit 0, or 1 at logit `offset`.
@@ -161,13 +161,15 @@ impl Share {
         simd.mul(simd.mul(w, simd.splat(self.share)), simd.splat(self.step))
     }
 
+    /// (In whole cache lines, so that no vector straddles two: on a Zen 4, `softmax` of a row in L2 takes
+    /// 0.93 x the time where the heap begins a large output, 16 bytes after a line.)
     #[inline(always)]
     pub(crate) fn of_all<S: Simd>(self, simd: S, weights: &mut [f32]) {
-        let (vectors, tail) = weights.as_chunks_mut();
-        for vector in vectors {
-            simd.store(self.of(simd, simd.load(vector)), vector);
+        let (head, lines, tail) = bytemuck::pod_align_to_mut::<_, Line>(weights);
+        for line in lines {
+            simd.store(self.of(simd, simd.load(line.as_array())), line.as_mut_array());
         }
-        tail.iter_mut().for_each(|w| *w = *w * self.share * self.step);
+        head.iter_mut().chain(tail).for_each(|w| *w = *w * self.share * self.step);
     }
 }
 

@@ -1,12 +1,14 @@
 //! Softmax where the logits lie.
 
+use bytemuck::pod_align_to;
+
 use crate::argmax::greatest;
 use crate::batch::{Temperatures, diagnose, for_each_row};
 use crate::blocks::{
     AlignedBlock, BLOCK, GROUP, Group, groups_mut, prefetch_in_second_pass, prefetch_lines_and_page,
 };
 use crate::output::past_caches;
-use crate::simd::{AHEAD, Simd, dispatch};
+use crate::simd::{AHEAD, Line, Simd, dispatch};
 use crate::summary::{Summary, for_each_share, with_summaries};
 use crate::temperature::one_hot;
 use crate::weights::{Factor, weigh_block};
@@ -92,9 +94,12 @@ fn share_out_in_place<S: Simd>(simd: S, factor: &Factor, row: &mut [f32], summar
         row.len(),
         #[inline(always)]
         |range, share| {
-            for start in range.clone().step_by(GROUP) {
+            let mut start = range.start;
+            let first_line = start + pod_align_to::<_, Line>(&row[range.clone()]).0.len();
+            for end in (first_line..range.end).step_by(GROUP).skip(1).chain([range.end]) {
                 prefetch_in_second_pass(simd, row, start);
-                share.of_all(simd, &mut row[start..range.end.min(start + GROUP)]);
+                share.of_all(simd, &mut row[start..end]);
+                start = end;
             }
         },
     )

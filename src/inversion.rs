@@ -6,11 +6,11 @@
 //! lane    of the vector, in f64
 //! ```
 //!
-//! Groups have the sums that the pass took: pairwise in f32, of eight weights in each lane. What that rounds
-//! falls on all tokens of the group alike.
+//! Groups have the sums that the pass took: of logits, pairwise in f32, of eight weights in each lane. What
+//! that rounds falls on all tokens of the group alike.
 //!
-//! A part is passed over only where its sum grew, and the last in which a sum grows has no end. So a token of
-//! weight 0 is never drawn, and the token never goes down when the target goes up.
+//! No target lies in a part in which the sum does not grow, and the last in which it does has no end. So a
+//! token of weight 0 is never drawn, and the token never goes down when the target goes up.
 
 use crate::blocks::{GROUPS, Group};
 use crate::simd::{LANES, Line, Simd, WIDTH};

@@ -8,8 +8,8 @@
 //! its weights again; group, vector and lane in whose interval the target lies        (inversion.rs)
 //! ```
 //!
-//! Every step moves on only where a sum grew, so a token of weight 0 cannot be drawn, and the token
-//! never goes down when u goes up.
+//! Every step ends where a sum grows, so a token of weight 0 cannot be drawn, and the token never goes down
+//! when u goes up.
 
 use core::f64::consts::LN_2;
 

@@ -33,7 +33,7 @@ pub(crate) const WIDTH: usize = 8;
 /// do not differ beyond the noise.
 pub(crate) const AHEAD: usize = 4096;
 
-/// Sixteen f32 at a multiple of 64 bytes, a cache line of their own: what [`Simd::stream`] writes.
+/// Sixteen f32 at a multiple of 64 bytes, a cache line of their own.
 pub(crate) type Line = wide::f32x16;
 const _: () = assert!(size_of::<Line>() == 64 && align_of::<Line>() == 64);
 

@@ -2,6 +2,8 @@
 
 mod common;
 
+use kelvin::{Cdf, Rows, Temperature};
+
 use common::{SPECIAL, TEMPERATURES, VOCABS, check, gaussian, levels, thinned, uniforms};
 
 const ENDS: [f64; 3] = [0.0, 0.37, 1.0 - f64::EPSILON / 2.0];
@@ -131,6 +133,53 @@ fn blocks_of_every_kind() {
     for t in TEMPERATURES {
         check::bits(&levels, &row, t, &uniforms(20, 5));
         check::bits(&levels, &row[..2500], t, &uniforms(20, 6));
+    }
+}
+
+/// The least uniform that draws this token or one after it, found by bisection; 1 if there is none.
+fn begin(cdf: &Cdf, token: u32) -> f64 {
+    let (mut least, mut end) = (0, 1.0_f64.to_bits());
+    while least < end {
+        let middle = u64::midpoint(least, end);
+        if cdf.draw(f64::from_bits(middle)).expect("a uniform") < token {
+            least = middle + 1;
+        } else {
+            end = middle;
+        }
+    }
+    f64::from_bits(end)
+}
+
+/// The borders of groups, and some of those between vectors and tokens: rounding in another order moves them.
+#[test]
+fn borders_to_the_bit() {
+    let levels = levels();
+    for len in thinned((1..2100).step_by(37), 4) {
+        let row = gaussian(len, 3.0, len as u64);
+        let weights: Vec<f32> = row.iter().map(|x| x * x).collect();
+        let temperature = [0.3, 0.8, 1.5][len % 3];
+        let uniforms = |cdf: Cdf| -> Vec<f64> {
+            let begins = (1..len).filter(|token| token % 128 == 0 || token % 71 == 0 || token % 144 == 0);
+            let around = |u: f64| [u.next_down().max(0.0), u, u.next_up()];
+            begins.flat_map(|token| around(begin(&cdf, token as u32))).filter(|u| *u < 1.0).collect()
+        };
+        let t = Temperature::new(temperature).expect("a temperature");
+        let cdf = Cdf::new(Rows::new(&row, len).expect("a row"), 0, t).expect("a table");
+        check::bits(&levels, &row, temperature, &uniforms(cdf));
+        let cdf = Cdf::from_probs(Rows::new(&weights, len).expect("a row"), 0).expect("a table");
+        check::weights_bits(&levels, &weights, &uniforms(cdf));
+    }
+}
+
+/// A block so far below its row that its mass is subnormal, or 0 in some of its groups, and still drawn from.
+#[test]
+fn blocks_of_subnormal_mass() {
+    let levels = levels();
+    for powers in thinned(1020..1080, 5) {
+        let mut row = gaussian(1024, 1e-4, 12);
+        let below = powers as f32 * std::f32::consts::LN_2 / 1000.0;
+        row.iter_mut().zip(0..).for_each(|(x, i)| *x += if i < 512 { 20.0 - below } else { 20.0 });
+        check::bits(&levels, &row, 0.001, &[0.0, 5e-324, 1e-322, 1e-318, 1e-310]);
     }
 }
 

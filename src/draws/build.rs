@@ -90,7 +90,6 @@ impl Cdf {
                 self.sum_vectors_of(simd, group);
             }
         });
-        self.summed.fill(true);
     }
 
     #[inline(always)]

@@ -7,8 +7,8 @@
 //! weights:   as the build pass computed them     one f32 per token
 //! ```
 //!
-//! A draw is four searches without a scan, those of `sample` (inversion.rs): so it is the same token, for
-//! every uniform.
+//! A draw is four searches, those of `sample` (inversion.rs), of which none scans more than a vector: so it
+//! is the same token, for every uniform.
 
 use core::mem::replace;
 
@@ -32,8 +32,8 @@ const TOGETHER: usize = 32;
 ///
 /// - Build: one pass over the row, 1.6 to 1.9 times the time of one `sample`, by the CPU. Rebuilding
 ///   allocates nothing unless the row is longer than any before.
-/// - A draw: four searches (blocks, groups, vectors, lanes); nothing is scanned. Sixteen or more at a time
-///   take a quarter of the time each.
+/// - A draw: four searches (blocks, groups, vectors, lanes); no more than 16 weights are scanned. Sixteen or
+///   more at a time take a quarter of the time each.
 /// - Memory: 4.9 bytes per token. The row itself is not kept.
 /// - Draws run on the level that the table was built on.
 ///
@@ -65,7 +65,7 @@ pub struct Cdf {
     pub(super) prefixes: Prefixes,
     /// Of each block.
     pub(super) groups: Vec<Groups>,
-    /// Of each group, where `summed`: everywhere, but in the tables of [`Cdf::find_lazily`].
+    /// Of each group; in the tables of [`Cdf::find_lazily`], where `summed`.
     pub(super) vectors: Vec<Vectors>,
     pub(super) summed: Vec<bool>,
     /// In blocks.

@@ -221,13 +221,16 @@ fn draw_rows(
     Ok(for_each_draws(tokens, draws, vocab, |row, tokens| {
         with_scratch(&CDF, |cdf| {
             build(cdf, row)?;
-            if draws / LAZY > vocab / GROUP {
+            let find: fn(&mut Cdf, &[f64], &mut [u32]) = if draws / LAZY > vocab / GROUP {
                 cdf.sum_vectors();
-            }
+                |cdf, uniforms, tokens| cdf.find(uniforms, tokens)
+            } else {
+                Cdf::find_lazily
+            };
             match uniforms {
-                Uniforms::Given(uniforms) => cdf.find_lazily(&uniforms[row * draws..][..draws], tokens),
+                Uniforms::Given(uniforms) => find(cdf, &uniforms[row * draws..][..draws], tokens),
                 Uniforms::Keys(keys) => {
-                    for_uniforms(keys[row], tokens, |uniforms, tokens| cdf.find_lazily(uniforms, tokens));
+                    for_uniforms(keys[row], tokens, |uniforms, tokens| find(cdf, uniforms, tokens));
                 }
             }
             Ok(())

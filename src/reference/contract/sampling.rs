@@ -28,7 +28,7 @@ pub fn sample(row: &[f32], temperature: f32, uniform: f64) -> Option<(u32, f32)>
 
 /// The probability of each token under [`sample`]: its share of its vector, times the vector's of its group,
 /// the group's of its block and the block's of the row. (The four steps of the search, but for their rounding
-/// in f64.)
+/// in f64, which may make 0 of what is below 2^-1074.)
 #[must_use]
 pub fn distribution(row: &[f32], temperature: f32) -> Option<Vec<f64>> {
     if greedy(temperature) {

@@ -51,7 +51,7 @@ impl Groups {
         let (prefixes, total) = prefixes(sums);
         let scale = mass / total;
         let mut starts = prefixes.map(|prefix| before + prefix * scale);
-        starts[0] = before;
+        starts[0] = before; // also where the sum is 0
         Self { starts, masses: sums.map(|sum| sum * scale) }
     }
 

@@ -218,6 +218,26 @@ fn bad_weights() {
 }
 
 #[test]
+fn a_table_that_could_not_be_built_again_is_empty() {
+    let data = [[1.0, 2.0], [NAN, 1.0], [-INF, -INF], [0.0, 0.0], [1.0, -1.0]].concat();
+    let rows = Rows::new(&data, 2).expect("five rows");
+    let empty = Err(Error::Vocab { vocab: 0 });
+    let (mut cdf, mut alias) = (Cdf::default(), AliasTable::default());
+    for bad in 1..5 {
+        cdf.rebuild_from_probs(rows, 0).expect("servable");
+        alias.rebuild_from_probs(rows, 0).expect("servable");
+        assert!(cdf.rebuild_from_probs(rows, bad).is_err() && alias.rebuild_from_probs(rows, bad).is_err());
+        assert_eq!([cdf.draw(0.5), alias.draw(1 << 63)], [empty, empty], "row {bad}");
+    }
+    for bad in 1..3 {
+        cdf.rebuild(rows, 0, ONE[0]).expect("servable");
+        alias.rebuild(rows, 0, ONE[0]).expect("servable");
+        assert!(cdf.rebuild(rows, bad, ONE[0]).is_err() && alias.rebuild(rows, bad, ONE[0]).is_err());
+        assert_eq!([cdf.draw(0.5), alias.draw(1 << 63)], [empty, empty], "row {bad}");
+    }
+}
+
+#[test]
 fn a_bad_uniform_is_reported_with_its_index() {
     let data = [0.0_f32; 12];
     let rows = Rows::new(&data, 4).expect("three rows");

@@ -25,10 +25,10 @@ impl Prefixes {
         self.cells.clear();
         self.cells.resize(cells + 1, 0);
         for (part, &before) in (0..).zip(&self.before) {
-            // The first cell that lies above the prefix as a whole; by rounding, one more.
-            let cell = nearest(before / width);
-            let above = (f64::from(cell) + 0.5) * width >= before;
-            if let Some(first) = self.cells.get_mut(cell as usize + 2 - usize::from(above)) {
+            // The first cell that lies above the prefix as a whole. (So do its targets: where the division
+            // rounds a prefix down to the end of the cell it lies in, it lies less than half an ulp above, and
+            // the uniforms of the next cell begin a whole one above.)
+            if let Some(first) = self.cells.get_mut(nearest(before / width) as usize + 1) {
                 *first = part;
             }
         }
@@ -101,5 +101,32 @@ mod tests {
                 assert_eq!(part, before.partition_point(|before| *before <= u * sum) - 1, "{len}, {u}");
             }
         }
+    }
+
+    /// Parts that begin at the end of a cell, or a step of f64 beside it: in places, the division rounds that
+    /// step away.
+    #[test]
+    fn parts_that_begin_where_a_cell_ends() {
+        const PARTS: usize = 64;
+        let ends: Vec<f64> = (1..PARTS).map(|i| i as f64 + 0.5).collect();
+        let (mut prefixes, mut rounded_away) = (Prefixes::default(), 0);
+        for sum in (0..500).map(|i| 1.0 + f64::from(i) / 500.0) {
+            let width = sum / (CELLS * PARTS) as f64;
+            for step in [f64::next_down, f64::from, f64::next_up] {
+                let mut before = vec![0.0];
+                for end in &ends {
+                    let start = step(end * width);
+                    rounded_away += usize::from(start > end * width && start / width == *end);
+                    before.push(start);
+                }
+                prefixes.fill(before.iter().copied(), sum);
+                let ends = ends.iter().map(|end| end / (CELLS * PARTS) as f64);
+                for u in ends.flat_map(|u| [u.next_down(), u, u.next_up()]) {
+                    let [part] = prefixes.find(&[u], &[u * sum]);
+                    assert_eq!(part, before.partition_point(|before| *before <= u * sum) - 1, "{sum}, {u}");
+                }
+            }
+        }
+        assert!(rounded_away > 0);
     }
 }

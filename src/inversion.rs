@@ -18,6 +18,13 @@ use crate::simd::{LANES, Line, Simd, WIDTH};
 /// The sums of the groups of a block, lane by lane: what a pass keeps.
 pub(crate) type LaneSums = [Line; GROUPS];
 
+/// What keeps them, called with each group.
+#[inline(always)]
+pub(crate) fn keep<S: Simd>(simd: S, lane_sums: &mut LaneSums) -> impl FnMut(usize, S::V) {
+    #[inline(always)]
+    move |group, lanes| simd.store(lanes, lane_sums[group].as_mut_array())
+}
+
 /// Their sums.
 #[inline(always)]
 pub(crate) fn sum_lanes<S: Simd>(simd: S, lane_sums: &LaneSums) -> [f64; GROUPS] {

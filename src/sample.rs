@@ -16,7 +16,7 @@ use core::f64::consts::LN_2;
 use crate::argmax::greatest;
 use crate::batch::{Batch, check_uniforms, diagnose};
 use crate::blocks::{AlignedBlock, BLOCK, GROUP, GROUPS, for_each_block, groups, prefetch_group, with_block};
-use crate::inversion::{Groups, LaneSums, Vectors, find_lanes, sum_lanes};
+use crate::inversion::{Groups, LaneSums, Vectors, find_lanes, keep, sum_lanes};
 use crate::simd::{LANES, Simd, dispatch};
 use crate::summary::{Found, Summary, Total, summarize_row, with_summaries};
 use crate::weights::{Factor, weigh_block};
@@ -166,17 +166,7 @@ fn sample_row<S: Simd, L: Logit>(
         &row[start..],
         L::NEG_INFINITY,
         #[inline(always)]
-        |logits| {
-            weigh_block(
-                simd,
-                logits,
-                factor,
-                &mut weights,
-                |_| (),
-                #[inline(always)]
-                |group, lanes| simd.store(lanes, lane_sums[group].as_mut_array()),
-            )
-        },
+        |logits| weigh_block(simd, logits, factor, &mut weights, |_| (), keep(simd, &mut lane_sums)),
     );
     let token = start + find_in_block(simd, &weights, &sum_lanes(simd, &lane_sums), &block, target);
     let height = total.reference.height(f64::from(row[token].to_f32()), factor);

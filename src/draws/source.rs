@@ -2,7 +2,7 @@
 
 use crate::Logit;
 use crate::blocks::{BLOCK, GROUPS, Group};
-use crate::inversion::{LaneSums, sum_lanes};
+use crate::inversion::{LaneSums, keep, sum_lanes};
 use crate::sample::{sum_block, sum_groups};
 use crate::simd::Simd;
 use crate::summary::{Reference, Summary};
@@ -67,15 +67,7 @@ impl<L: Logit> Source<L> for Softmax {
         lane_sums: &mut LaneSums,
         each: impl FnMut(usize),
     ) -> Summary {
-        weigh_block(
-            simd,
-            block,
-            &self.0,
-            weights,
-            each,
-            #[inline(always)]
-            |group, lanes| simd.store(lanes, lane_sums[group].as_mut_array()),
-        )
+        weigh_block(simd, block, &self.0, weights, each, keep(simd, lane_sums))
     }
 
     #[inline(always)]
@@ -87,15 +79,7 @@ impl<L: Logit> Source<L> for Softmax {
         lane_sums: &mut LaneSums,
         each: impl FnMut(usize),
     ) -> Summary {
-        summarize(
-            simd,
-            block,
-            &self.0,
-            scratch,
-            each,
-            #[inline(always)]
-            |group, lanes| simd.store(lanes, lane_sums[group].as_mut_array()),
-        )
+        summarize(simd, block, &self.0, scratch, each, keep(simd, lane_sums))
     }
 
     #[inline(always)]

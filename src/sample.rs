@@ -37,7 +37,7 @@ pub struct Draw {
 /// - `uniforms`: one per row, in [0, 1): from [`crate::Key::uniform`], or any generator of yours.
 /// - `draws`: an outcome per row.
 /// - The token is a pure function of the row's logits, temperature and uniform. The distance (total
-///   variation) of its distribution from the exact softmax is below 1e-7 for realistic rows, and below 2.6e-7
+///   variation) of its distribution from the exact softmax is below 1e-7 for realistic rows, and below 1.9e-7
 ///   for any. A masked token (-inf) is never drawn.
 /// - Cost: every logit is read once, and one block of 512 twice. Probabilities are not stored.
 ///

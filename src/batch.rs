@@ -82,18 +82,16 @@ pub(crate) fn for_each_row(
     for_each_part(rows.data_mut(), (stride, vocab), vocab, f32::NAN, kernel)
 }
 
-/// Writes so many tokens for each row. A row that fails has `u32::MAX` instead; the failures are returned in
-/// order.
+/// Writes so many tokens for each row. (What a draw costs is given in logits, of which one takes 0.2 ns or
+/// more: rather too low than too high, since a thread that is woken for too little costs time.) A row that
+/// fails has `u32::MAX` instead; the failures are returned in order.
 pub(crate) fn for_each_draws(
     tokens: &mut [u32],
     draws: usize,
-    vocab: usize,
+    (vocab, cost_of_a_draw): (usize, usize),
     kernel: impl Fn(usize, &mut [u32]) -> Result<(), RowError> + Sync,
 ) -> Vec<RowError> {
-    /// In logits. (One takes 0.1 to 0.2 ns; a draw 3 ns from an alias table, 12 ns from a `Cdf`, 200 ns
-    /// without replacement.)
-    const DRAW: usize = 32;
-    let logits = vocab.saturating_add(draws.saturating_mul(DRAW));
+    let logits = vocab.saturating_add(draws.saturating_mul(cost_of_a_draw));
     for_each_part(tokens, (draws, draws), logits, u32::MAX, kernel)
 }
 

@@ -120,6 +120,9 @@ impl Level {
     }
 }
 
+/// What a draw costs, in logits: 3 ns.
+const DRAW: usize = 8;
+
 fn draw_rows(
     rows: usize,
     vocab: usize,
@@ -131,7 +134,7 @@ fn draw_rows(
         static TABLE: Cell<AliasTable> = Cell::default();
     }
     let draws = words.draws(rows, tokens.len())?;
-    Ok(for_each_draws(tokens, draws, vocab, |row, tokens| {
+    Ok(for_each_draws(tokens, draws, (vocab, DRAW), |row, tokens| {
         with_scratch(&TABLE, |table| {
             rebuild(table, row)?;
             match words {

@@ -22,7 +22,7 @@ use crate::{Error, Level, Logit, RowError, Rows, Temperature};
 ///   walk down and up a tree of the blocks of 512: 64 tokens of 128,256 take 1.5 times the time of one
 ///   `sample`, on a Zen 4. Where what is left falls below 2^-500 of what there was (at very low
 ///   temperatures), the tree is built anew.
-/// - Memory: each thread keeps the tree and the weights of what was drawn from for the next call.
+/// - Memory: each thread keeps 5.3 bytes per token of its longest row for the next call.
 ///
 /// Returns the rows that could not be served, in order; their tokens are `u32::MAX`. Beside those that
 /// `sample` refuses, these are the rows with fewer than k tokens that are not masked, however improbable
@@ -90,7 +90,7 @@ impl Level {
     ) -> Result<Vec<RowError>, Error> {
         let temperatures = Temperatures::new(logits.rows(), temperatures)?;
         let draws = uniforms.draws(logits.rows(), tokens.len())?;
-        Ok(for_each_draws(tokens, draws, logits.vocab(), |index, tokens| {
+        Ok(for_each_draws(tokens, draws, (logits.vocab(), DRAW), |index, tokens| {
             let row = logits.row(index);
             let temperature = temperatures.at(index);
             let Some(factor) = temperature.factor() else {
@@ -118,7 +118,7 @@ impl Level {
         tokens: &mut [u32],
     ) -> Result<Vec<RowError>, Error> {
         let draws = uniforms.draws(probs.rows(), tokens.len())?;
-        Ok(for_each_draws(tokens, draws, probs.vocab(), |index, tokens| {
+        Ok(for_each_draws(tokens, draws, (probs.vocab(), DRAW), |index, tokens| {
             let row = probs.row(index);
             with_scratch(&URN, |urn| {
                 dispatch!(self, simd => urn.draw(simd, Weights, row, &mut uniforms.row(index, draws), tokens))
@@ -127,6 +127,9 @@ impl Level {
         }))
     }
 }
+
+/// What a draw costs, in logits: 120 to 150 ns. (64 rows of 1000 tokens x 100 draws: 0.58 x on two threads.)
+const DRAW: usize = 384;
 
 /// Why a row ran out after so many tokens: `None` if it could not be served at all.
 fn shortage(

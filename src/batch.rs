@@ -5,8 +5,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use crate::output::past_caches;
-use crate::simd::{Simd, dispatch};
-use crate::{Error, Level, Logit, RowError, Rows, RowsMut, Temperature};
+use crate::{Error, Logit, RowError, Rows, RowsMut, Temperature};
 
 /// Logits with a temperature for each row, checked against each other.
 #[derive(Clone, Copy)]
@@ -55,7 +54,6 @@ impl<'a, L: Logit> Batch<'a, L> {
     /// the row is filled with NaN and reported.
     pub(crate) fn map_rows(
         self,
-        level: Level,
         out: &mut RowsMut<'_>,
         kernel: impl Fn(&[L], &Temperature, &mut [f32], bool) -> bool + Sync,
     ) -> Result<Vec<RowError>, Error> {
@@ -65,9 +63,6 @@ impl<'a, L: Logit> Batch<'a, L> {
         Ok(for_each_row(out, |row, out| {
             let (logits, temperature) = (self.logits.row(row), self.temperatures.at(row));
             let served = kernel(logits, temperature, out, past_caches);
-            if past_caches {
-                dispatch!(level, simd => simd.settle());
-            }
             if served { Ok(()) } else { Err(diagnose(row, logits)) }
         }))
     }

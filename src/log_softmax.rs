@@ -84,7 +84,7 @@ impl Level {
         temperatures: &[Temperature],
         logprobs: &mut RowsMut<'_>,
     ) -> Result<Vec<RowError>, Error> {
-        Batch::new(logits, temperatures)?.map_rows(self, logprobs, |row, temperature, out, past_caches| {
+        Batch::new(logits, temperatures)?.map_rows(logprobs, |row, temperature, out, past_caches| {
             with_summaries(|summaries| {
                 if past_caches {
                     dispatch!(self, simd => log_softmax_row::<_, _, true>(simd, row, temperature, out, summaries))

@@ -20,8 +20,7 @@ pub(crate) fn past_caches(out: &RowsMut<'_>) -> bool {
     bytes >= LARGE && out.vocab() >= LONG
 }
 
-/// Writes the kernel's results for the vectors of a row, each of which begins at the index it is told. (Who
-/// asks for it to be written past the caches, lets [`Simd::settle`] follow: `batch.rs`.)
+/// Writes the kernel's results for the vectors of a row, each of which begins at the index it is told.
 ///
 /// The vectors may begin anywhere, so the kernel must treat all lanes alike. The first and the last of them,
 /// filled up with -inf, come after all others.
@@ -44,6 +43,9 @@ pub(crate) fn map_vectors<S: Simd, L: Logit>(
         } else {
             simd.store(result, vector);
         }
+    }
+    if past_caches {
+        simd.settle();
     }
     for (start, x, out) in [(0, &row[..first], head), (last, &row[last..], tail)] {
         if !x.is_empty() {

@@ -117,9 +117,10 @@ pub trait Simd: Copy + Send + Sync {
     /// Widens bfloat16, given as bits.
     fn load_bf16(self, x: &[u16; LANES]) -> Self::V;
     fn store(self, v: Self::V, out: &mut [f32; LANES]);
-    /// Stores past the caches, without reading the line first. [`Simd::settle`] must follow.
+    /// Stores past the caches, without reading the line first. [`Simd::settle`] must follow, before anything
+    /// else reads or writes it.
     fn stream(self, v: Self::V, out: &mut Line);
-    /// Puts what was streamed before what is stored from now on, for other threads.
+    /// Puts what was streamed before all that follows.
     fn settle(self);
 
     fn add(self, a: Self::V, b: Self::V) -> Self::V;

@@ -75,7 +75,7 @@ impl Level {
         probs: &mut RowsMut<'_>,
     ) -> Result<Vec<RowError>, Error> {
         let batch = Batch::new(logits, temperatures)?;
-        batch.map_rows(self, probs, |row, temperature, out, past_caches| {
+        batch.map_rows(probs, |row, temperature, out, past_caches| {
             with_summaries(|summaries| {
                 if past_caches {
                     with_weights(

@@ -144,7 +144,6 @@ impl Level {
     ) -> Result<Vec<RowError>, Error> {
         let batch = Batch::new(logits, temperatures)?;
         batch.map_rows(
-            self,
             scaled,
             |row, temperature, out, past_caches| dispatch!(self, simd => scale_row(simd, row, temperature, out, past_caches)),
         )

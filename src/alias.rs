@@ -29,12 +29,12 @@ use crate::{Error, Key, Level, Logit, RowError, Rows, Temperature};
 ///
 /// - The distribution is that of [`softmax`](crate::softmax), or of the weights given, to 2^(b - 50) in total
 ///   variation, b being the bits of a token number (2e-10 at 151,936 tokens). Probabilities are multiples of
-///   2^(b - 51) / vocab: a token of less (of 2^-50, where vocab is just above a power of two) may not be
-///   drawn at all, and one whose weight is 0 never is.
+///   2^(b - 51) / vocab: a token of no more than that (2^-50, where vocab is just above a power of two) may
+///   not be drawn at all, and one whose weight is 0 never is.
 /// - A random word w draws from column floor(w vocab / 2^64); the 64 bits below decide between the
 ///   column's own token and its alias. So the map from words to tokens is *not* that of
 ///   [`Cdf`](crate::Cdf) and [`sample`](crate::sample), and it is not monotone.
-/// - Build: O(vocab), in integers. Rebuilding allocates nothing unless the row is longer than any before.
+/// - Build: O(vocab), in integers (held by f64). Rebuilding allocates nothing unless the row is longer than any before.
 /// - Memory: 8 bytes per token to draw from, and up to 20 more kept for the next build.
 ///
 /// The empty table (`AliasTable::default()`, or after a rebuild that failed) refuses to draw.
@@ -183,7 +183,7 @@ impl Scale {
     /// Of a mass below the capacity, and the token that fills it up.
     #[inline(always)]
     fn column(self, own: f64, alias: u32) -> u64 {
-        (own + ROUND).to_bits() << (13 + self.bits) | u64::from(alias)
+        (own + TO_INTEGER).to_bits() << (13 + self.bits) | u64::from(alias)
     }
 
     /// The mass of a column's own token.
@@ -198,4 +198,4 @@ impl Scale {
 
 /// Added to a number of size 2^51 or less, it rounds to an integer, which then stands in the lowest bits.
 /// (1.5 x 2^52)
-const ROUND: f64 = 6_755_399_441_055_744.0;
+const TO_INTEGER: f64 = 6_755_399_441_055_744.0;

@@ -151,7 +151,7 @@ const WORTH_SHARING: usize = 500_000;
 /// Calls `kernel` with each chunk of `chunk` items and its number, in the caller's rayon pool if all
 /// chunks together, of `logits` logits each, are worth it.
 #[cfg(all(feature = "rayon", not(target_family = "wasm")))]
-pub(crate) fn for_each_chunk<T: Send>(
+fn for_each_chunk<T: Send>(
     data: &mut [T],
     chunk: usize,
     logits: usize,
@@ -168,7 +168,7 @@ pub(crate) fn for_each_chunk<T: Send>(
 
 /// Calls `kernel` with each chunk of `chunk` items and its number.
 #[cfg(not(all(feature = "rayon", not(target_family = "wasm"))))]
-pub(crate) fn for_each_chunk<T: Send>(
+fn for_each_chunk<T: Send>(
     data: &mut [T],
     chunk: usize,
     _logits: usize,

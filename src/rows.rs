@@ -94,10 +94,10 @@ pub struct RowsMut<'a> {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Shape {
-    pub(crate) rows: usize,
-    pub(crate) vocab: usize,
-    pub(crate) stride: usize,
+struct Shape {
+    rows: usize,
+    vocab: usize,
+    stride: usize,
 }
 
 impl Shape {

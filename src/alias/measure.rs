@@ -1,6 +1,6 @@
 //! Weights to masses: the integers that columns are filled with.
 
-use super::ROUND;
+use super::TO_INTEGER;
 use crate::blocks::{GROUP, for_each_block, prefetch_group};
 use crate::sample::sum_block;
 use crate::simd::{LANES, Simd, WIDTH};
@@ -31,7 +31,7 @@ impl Measure {
     /// Rounded down (a half is taken off before rounding to the nearest: so an odd integer loses one).
     #[inline(always)]
     pub(super) fn mass(self, weight: f32) -> f64 {
-        (f64::from(weight) * self.factor - 0.5 + ROUND) - ROUND
+        (f64::from(weight) * self.factor - 0.5 + TO_INTEGER) - TO_INTEGER
     }
 
     /// What each of these masses lacks, if it is a light one.

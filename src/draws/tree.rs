@@ -1,7 +1,7 @@
 //! Masses that change one by one, and their sums: a tree with four children to a node.
 //!
 //! (Wong and Easton, "An efficient method for weighted sampling without replacement", 1980, with two. There
-//! the CPU takes a branch per level that it cannot foresee where keys are new; here none. 64 distinct tokens
+//! the CPU takes a branch per layer that it cannot foresee where keys are new; here none. 64 distinct tokens
 //! of 128,256 take 0.96 x the time on a Zen 4, 1000 of them 0.87 x. With eight or sixteen children the same,
 //! but more for short rows.)
 
@@ -11,17 +11,17 @@ use super::part::{Part, find};
 
 const CHILDREN: usize = 4;
 
-/// The masses, the sums of their nodes, and so on, up to one node. (Levels above `height` are kept for
+/// The masses, the sums of their nodes, and so on, up to one node. (Layers above `height` are kept for
 /// another row.)
 #[derive(Debug, Default)]
 pub(super) struct Tree {
-    levels: Vec<Level>,
+    layers: Vec<Layer>,
     height: usize,
     sum: f64,
 }
 
 #[derive(Debug, Default)]
-struct Level {
+struct Layer {
     nodes: Vec<[f64; CHILDREN]>,
     /// Where [`Tree::find`] went last.
     found: Part,
@@ -34,21 +34,21 @@ impl Tree {
             self.sum = masses.sum();
             return;
         }
-        let mut nodes = self.add_level(masses);
+        let mut nodes = self.add_layer(masses);
         while nodes > 1 {
-            let below = take(&mut self.levels[self.height - 1].nodes);
-            nodes = self.add_level(below.iter().map(|node| node.iter().sum()));
-            self.levels[self.height - 2].nodes = below;
+            let below = take(&mut self.layers[self.height - 1].nodes);
+            nodes = self.add_layer(below.iter().map(|node| node.iter().sum()));
+            self.layers[self.height - 2].nodes = below;
         }
-        self.sum = self.levels[self.height - 1].nodes[0].iter().sum();
+        self.sum = self.layers[self.height - 1].nodes[0].iter().sum();
     }
 
     /// Returns how many nodes it has.
-    fn add_level(&mut self, masses: impl ExactSizeIterator<Item = f64>) -> usize {
-        if self.height == self.levels.len() {
-            self.levels.push(Level::default());
+    fn add_layer(&mut self, masses: impl ExactSizeIterator<Item = f64>) -> usize {
+        if self.height == self.layers.len() {
+            self.layers.push(Layer::default());
         }
-        let nodes = &mut self.levels[self.height].nodes;
+        let nodes = &mut self.layers[self.height].nodes;
         nodes.clear();
         nodes.resize(masses.len().div_ceil(CHILDREN), [0.0; CHILDREN]);
         nodes.as_flattened_mut().iter_mut().zip(masses).for_each(|(to, mass)| *to = mass);
@@ -64,12 +64,12 @@ impl Tree {
     #[inline(always)]
     pub(super) fn find(&mut self, uniform: f64) -> (usize, f64) {
         let (mut place, mut target, mut mass) = (0, uniform * self.sum, self.sum);
-        for level in self.levels[..self.height].iter_mut().rev() {
-            let node = &level.nodes[place];
+        for layer in self.layers[..self.height].iter_mut().rev() {
+            let node = &layer.nodes[place];
             let found = find(node, |_| target);
             (target, mass) = (found.within, node[found.index]);
             place = place * CHILDREN + found.index;
-            level.found = found;
+            layer.found = found;
         }
         (place, target / mass)
     }
@@ -77,9 +77,9 @@ impl Tree {
     /// A new mass for the leaf that was found last, and for all that it is a part of.
     #[inline(always)]
     pub(super) fn change(&mut self, mut place: usize, mut mass: f64) {
-        for level in &mut self.levels[..self.height] {
-            level.nodes.as_flattened_mut()[place] = mass;
-            mass = level.found.whole(mass);
+        for layer in &mut self.layers[..self.height] {
+            layer.nodes.as_flattened_mut()[place] = mass;
+            mass = layer.found.whole(mass);
             place /= CHILDREN;
         }
         self.sum = mass;

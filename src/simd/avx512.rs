@@ -218,9 +218,9 @@ impl Simd for Avx512 {
     }
 }
 
-/// Zeros, then the first N lanes.
+/// Zeros, then the first lanes, of which so many are kept.
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn shifted<const SKIP: i32>(x: __m512d) -> __m512d {
-    _mm512_castsi512_pd(_mm512_alignr_epi64::<SKIP>(_mm512_castpd_si512(x), _mm512_setzero_si512()))
+fn shifted<const KEPT: i32>(x: __m512d) -> __m512d {
+    _mm512_castsi512_pd(_mm512_alignr_epi64::<KEPT>(_mm512_castpd_si512(x), _mm512_setzero_si512()))
 }

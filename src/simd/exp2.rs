@@ -4,11 +4,11 @@ use super::{LANES, Simd};
 
 /// Adding this to a number below 2^22 rounds it to an integer k (of two, to the even one), and leaves k +
 /// 126, the exponent of 2^(k - 1), in the lowest bits of the sum. (1.5 x 2^23 + 126)
-pub(crate) const ROUND: f32 = 12_583_038.0;
+pub(super) const ROUND: f32 = 12_583_038.0;
 
 /// [`Simd::exp2i`] answers 0 below k = -125, so that its results are never subnormal: the smallest is
 /// about 2^-125.5.
-pub(crate) const LOWEST: f32 = ROUND - 125.0;
+pub(super) const LOWEST: f32 = ROUND - 125.0;
 
 /// 2^t = 1 + t (C1 + t (C2 + ..)) on [-1/2, 1/2].
 ///
@@ -16,7 +16,7 @@ pub(crate) const LOWEST: f32 = ROUND - 125.0;
 /// error that f32 arithmetic leaves. (The second is even, for `portable/fused.rs`.) Over every f32 t with |t|
 /// <= 0.502 the error lies in [-1.57e-7, 1.53e-7]: `cargo test --test oracle -- --ignored` goes through them
 /// all.
-pub(crate) const POLYNOMIAL: [f32; 5] = [
+pub(super) const POLYNOMIAL: [f32; 5] = [
     f32::from_bits(0x3f31_7215), // 0x1.62e42ap-1, ~ ln(2)
     f32::from_bits(0x3e75_fcde), // 0x1.ebf9bcp-3, ~ ln(2)^2 / 2!
     f32::from_bits(0x3d63_5ba6), // 0x1.c6b74cp-5, ~ ln(2)^3 / 3!

@@ -9,7 +9,7 @@ use crate::scratch::with_scratch;
 use crate::simd::{Line, Simd};
 use crate::weights::{Factor, summarize};
 
-/// What the weights of a block are relative to: 2^exponent at logit 0, or 1 at logit `offset`.
+/// What the weights of a block are relative to: that of a logit x is 2^((x - offset) log2(e)/T - exponent).
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Reference {
     pub(crate) exponent: f32,

@@ -4,7 +4,7 @@
 //! for each block of 512 logits:                         s = log2(e)/T = hi + lo
 //!     for each logit x:
 //!         n = round(x * hi)
-//!         t = (x * hi - n) + x * lo                     two fused steps: nothing is lost
+//!         t = (x * hi - n) + x * lo                     two fused steps, each rounded at the size of t
 //!         w = 2^t * 2^n                                 a polynomial, an exponent
 //!     summary = sum of w
 //! ```

@@ -1,7 +1,7 @@
 //! The cumulative distribution of a row, kept: the search of `sample` with every prefix at hand.
 //!
 //! ```text
-//! prefixes:  of the blocks' masses               one f64 per 512 tokens
+//! prefixes:  of the blocks' masses               one f64 per 512 tokens, and 4 to 8 cells of a guide
 //! groups:    of their masses inside each block   two f64 per 128 tokens
 //! vectors:   of the sums inside each group       nine f64 per 128 tokens
 //! weights:   as the build pass computed them     one f32 per token

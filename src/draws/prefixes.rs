@@ -25,9 +25,9 @@ impl Prefixes {
         self.cells.clear();
         self.cells.resize(cells + 1, 0);
         for (part, &before) in (0..).zip(&self.before) {
-            // The first cell that lies above the prefix as a whole. (So do its targets: where the division
-            // rounds a prefix down to the end of the cell it lies in, it lies less than half an ulp above, and
-            // the uniforms of the next cell begin a whole one above.)
+            // The first cell that lies above the prefix as a whole. (So do its targets. The width is exact;
+            // where the division rounds a prefix down to the end of the cell it lies in, it lies at most half
+            // an ulp above that end, and the uniforms of the next cell begin a whole one above.)
             if let Some(first) = self.cells.get_mut(nearest(before / width) as usize + 1) {
                 *first = part;
             }
@@ -59,7 +59,7 @@ impl Prefixes {
     }
 }
 
-/// The nearest integer to a number from 0 to 2^32, the even one of two. (Added to 2^52, it stands in the
+/// The nearest integer to a number from 0 to below 2^32, the even one of two. (Added to 2^52, it stands in the
 /// lowest bits.)
 #[inline(always)]
 fn nearest(x: f64) -> u32 {

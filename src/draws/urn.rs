@@ -78,7 +78,8 @@ impl Urn {
         Ok(())
     }
 
-    /// One pass over the row.
+    /// One pass over the row. (It stores sums, and so asks ahead everywhere: 256 rows on a Zen 4 take 1.05 x
+    /// the time with [`Simd::ahead`].)
     #[inline(always)]
     fn fill<S: Simd, L: Logit>(&mut self, simd: S, source: impl Source<L>, row: &[L]) {
         let blocks = row.len().div_ceil(BLOCK);

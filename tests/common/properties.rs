@@ -28,8 +28,8 @@ pub const TARGETS: [(&str, Property); 6] = [
 const RELATIVE: f64 = 6.0 * f32::EPSILON as f64;
 
 /// That of the probability with which a token is drawn. A prefix of them is off by a quarter of it at most.
-/// (docs/numerics.md: 6.3.)
-const RELATIVE_OF_DRAWS: f64 = 6.4 * f32::EPSILON as f64;
+/// (docs/numerics.md)
+const RELATIVE_OF_DRAWS: f64 = 6.3 * f32::EPSILON as f64;
 
 /// All that writes rows or sums them: the bits of the contract, near the truth.
 pub fn softmax(bytes: &[u8]) {

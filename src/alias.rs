@@ -22,7 +22,7 @@ use core::hint::select_unpredictable;
 
 use measure::Heavy;
 
-use crate::batch::check_length;
+use crate::check::check_length;
 use crate::{Error, Key, Level, Logit, RowError, Rows, Temperature};
 
 /// A row made ready for very many draws, each from one random word in constant time.

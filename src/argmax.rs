@@ -1,7 +1,8 @@
 //! The largest logit of each row: what T = 0 means.
 
-use crate::batch::{Batch, diagnose};
+use crate::batch::Batch;
 use crate::blocks::{BLOCK, for_each_block, groups};
+use crate::check::diagnose;
 use crate::simd::{LANES, Simd, dispatch};
 use crate::{Error, Level, Logit, RowError, Rows, Temperature};
 
@@ -72,6 +73,25 @@ pub(crate) fn greatest<S: Simd, L: Logit>(simd: S, row: &[L]) -> Option<(usize, 
     let start = block.checked_mul(BLOCK)?;
     let within = first_not_below(simd, row.get(start..)?, max)?;
     (servable && max > f32::NEG_INFINITY).then_some((start + within, max))
+}
+
+/// What becomes of a row at T = 0: `chosen` for the greedy token, `others` for the others. False if the row
+/// cannot be served.
+#[inline(always)]
+pub(crate) fn greedy_row<S: Simd, L: Logit>(
+    simd: S,
+    row: &[L],
+    out: &mut [f32],
+    chosen: f32,
+    others: f32,
+) -> bool {
+    greatest(simd, row).map(|(token, _)| one_hot(out, token, chosen, others)).is_some()
+}
+
+/// One token chosen of all.
+pub(crate) fn one_hot(out: &mut [f32], token: usize, chosen: f32, others: f32) {
+    out.fill(others);
+    out[token] = chosen;
 }
 
 /// The first logit that is not below x.

@@ -4,6 +4,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
+use crate::check::{check_length, diagnose};
 use crate::output::past_caches;
 use crate::{Error, Logit, RowError, Rows, RowsMut, Temperature};
 
@@ -110,37 +111,6 @@ fn for_each_part<T: Copy + Send + Sync>(
     let mut failed = failed.into_inner().unwrap_or_else(PoisonError::into_inner);
     failed.sort_by_key(RowError::row);
     failed
-}
-
-/// Why a row could not be served.
-pub(crate) fn diagnose<L: Logit>(row: usize, logits: &[L]) -> RowError {
-    let values = logits.iter().map(|x| x.to_f32());
-    match values.enumerate().find(|(_, x)| x.is_nan() || *x == f32::INFINITY) {
-        Some((index, value)) => RowError::Logit { row, index, value },
-        None => RowError::NothingToDraw { row },
-    }
-}
-
-pub(crate) fn check_length(of: &'static str, expected: usize, found: usize) -> Result<(), Error> {
-    if found == expected { Ok(()) } else { Err(Error::Length { of, expected, found }) }
-}
-
-pub(crate) fn draws_per_row(rows: usize, tokens: usize) -> Result<usize, Error> {
-    let draws = tokens.checked_div(rows).unwrap_or(0);
-    check_length("tokens", rows * draws, tokens)?;
-    Ok(draws)
-}
-
-pub(crate) fn check_uniforms(expected: usize, uniforms: &[f64]) -> Result<(), Error> {
-    check_length("uniforms", expected, uniforms.len())?;
-    check_range(uniforms)
-}
-
-pub(crate) fn check_range(uniforms: &[f64]) -> Result<(), Error> {
-    match uniforms.iter().position(|u| !(0.0..1.0).contains(u)) {
-        Some(index) => Err(Error::Uniform { index, value: uniforms[index] }),
-        None => Ok(()),
-    }
 }
 
 /// Below this many logits a batch stays on the caller's thread: waking another takes longer. (Measured on two

@@ -21,7 +21,7 @@ mod tree;
 mod urn;
 pub(crate) mod without_replacement;
 
-use crate::batch::{check_length, check_uniforms, draws_per_row};
+use crate::check::{check_length, check_uniforms, draws_per_row};
 use crate::key::to_uniform;
 use crate::{Error, Key};
 

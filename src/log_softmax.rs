@@ -5,13 +5,14 @@
 
 use core::f64::consts::LN_2;
 
-use crate::argmax::greatest;
-use crate::batch::{Batch, diagnose};
-use crate::blocks::{AlignedBlock, prefetch_in_second_pass};
+use crate::argmax::{greatest, greedy_row};
+use crate::batch::Batch;
+use crate::blocks::AlignedBlock;
+use crate::check::diagnose;
 use crate::output::map_vectors;
+use crate::prefetch::prefetch_in_second_pass;
 use crate::simd::{Simd, dispatch};
 use crate::summary::{Summary, Total, summarize_row, with_summaries};
-use crate::temperature::one_hot;
 use crate::{Error, Level, Logit, RowError, Rows, RowsMut, Temperature};
 
 /// The natural logarithms of the probabilities of each row: x/T - ln(sum of e^(x/T)).
@@ -128,7 +129,7 @@ fn log_softmax_row<S: Simd, L: Logit, const PAST_CACHES: bool>(
     summaries: &mut Vec<Summary>,
 ) -> bool {
     let Some(factor) = temperature.factor() else {
-        return greatest(simd, row).is_some_and(|(token, _)| one_hot(out, token, 0.0, f32::NEG_INFINITY));
+        return greedy_row(simd, row, out, 0.0, f32::NEG_INFINITY);
     };
     let mut scratch = AlignedBlock::EMPTY;
     summarize_row::<_, _, PAST_CACHES>(simd, row, factor, &mut scratch, summaries);

@@ -1,7 +1,7 @@
 //! Borrowed views of a batch: rows x vocab, any stride, f32 or half precision.
 
 use crate::Error;
-use crate::batch::check_length;
+use crate::check::check_length;
 use crate::simd::{LANES, Simd};
 
 /// What a row of logits is made of: `f32`, and with the feature `half` also `half::f16` and

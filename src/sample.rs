@@ -14,9 +14,11 @@
 use core::f64::consts::LN_2;
 
 use crate::argmax::greatest;
-use crate::batch::{Batch, check_uniforms, diagnose};
-use crate::blocks::{AlignedBlock, BLOCK, GROUP, GROUPS, for_each_block, groups, prefetch_group, with_block};
+use crate::batch::Batch;
+use crate::blocks::{AlignedBlock, BLOCK, GROUP, GROUPS, for_each_block, groups, with_block};
+use crate::check::{check_uniforms, diagnose, diagnose_weights};
 use crate::inversion::{Groups, LaneSums, Vectors, find_lanes, keep, sum_lanes};
+use crate::prefetch::prefetch_group;
 use crate::simd::{LANES, Simd, dispatch};
 use crate::summary::{Found, Summary, Total, summarize_row, with_summaries};
 use crate::weights::{Factor, weigh_block};
@@ -134,14 +136,6 @@ impl Level {
             );
             draw.ok_or_else(|| diagnose_weights(index, row))
         })
-    }
-}
-
-/// Why a row of weights could not be served.
-pub(crate) fn diagnose_weights(row: usize, weights: &[f32]) -> RowError {
-    match weights.iter().position(|w| !(0.0..f32::INFINITY).contains(w)) {
-        Some(index) => RowError::Weight { row, index, value: weights[index] },
-        None => RowError::NothingToDraw { row },
     }
 }
 

@@ -13,21 +13,23 @@
 //! the caches.
 
 mod in_place;
+mod share;
 
 use core::cell::Cell;
 
-use crate::argmax::greatest;
+use crate::argmax::greedy_row;
 use crate::batch::Batch;
-use crate::blocks::{BLOCK, GROUP, PAGE, padded, prefetch_group, prefetch_in_second_pass};
+use crate::blocks::{BLOCK, GROUP, padded};
 use crate::output::map_vectors;
+use crate::prefetch::{PAGE, prefetch_group, prefetch_in_second_pass};
 use crate::scratch::with_scratch;
 use crate::simd::{AHEAD, LANES, Simd, WIDTH, dispatch};
-use crate::summary::{Summary, for_each_share, with_summaries};
-use crate::temperature::one_hot;
+use crate::summary::{Summary, with_summaries};
 use crate::weights::{Factor, weigh_block};
 use crate::{Error, Level, Logit, RowError, Rows, RowsMut, Temperature};
 
 pub use in_place::softmax_in_place;
+use share::for_each_share;
 
 /// The probabilities of each row: e^(x/T), divided by their sum.
 ///
@@ -118,7 +120,7 @@ fn softmax_row<S: Simd, L: Logit>(
     summaries: &mut Vec<Summary>,
 ) -> bool {
     let Some(factor) = temperature.factor() else {
-        return greatest(simd, row).is_some_and(|(token, _)| one_hot(out, token, 1.0, 0.0));
+        return greedy_row(simd, row, out, 1.0, 0.0);
     };
     weigh_row::<_, _, false>(simd, row, factor, out, summaries);
     share_out(simd, factor, out, summaries)
@@ -150,7 +152,7 @@ fn softmax_row_streaming<S: Simd, L: Logit>(
     summaries: &mut Vec<Summary>,
 ) -> bool {
     let Some(factor) = temperature.factor() else {
-        return greatest(simd, row).is_some_and(|(token, _)| one_hot(out, token, 1.0, 0.0));
+        return greedy_row(simd, row, out, 1.0, 0.0);
     };
     weigh_row::<_, _, true>(simd, row, factor, weights, summaries);
     for_each_share(

@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use crate::argmax::greatest;
+use crate::argmax::greedy_row;
 use crate::batch::Batch;
 use crate::output::map_vectors;
 use crate::simd::{Simd, dispatch};
@@ -160,7 +160,7 @@ fn scale_row<S: Simd, L: Logit>(
     past_caches: bool,
 ) -> bool {
     if temperature.is_greedy() {
-        return greatest(simd, row).is_some_and(|(token, _)| one_hot(out, token, 0.0, f32::NEG_INFINITY));
+        return greedy_row(simd, row, out, 0.0, f32::NEG_INFINITY);
     }
     let (t, lowest) = (simd.splat(temperature.get()), simd.splat(f32::MIN));
     let (mut sum, mut max) = (simd.splat(0.0), simd.splat(f32::NEG_INFINITY));
@@ -185,11 +185,4 @@ fn scale_row<S: Simd, L: Logit>(
     let sum = simd.reduce_add_wide(simd.widen(sum));
     let finite_or_masked = sum < f64::INFINITY || row.iter().all(|x| x.to_f32() < f32::INFINITY);
     finite_or_masked && simd.reduce_max(max) > f32::NEG_INFINITY
-}
-
-/// Always true: a row with one token chosen can be served.
-pub(crate) fn one_hot(out: &mut [f32], token: usize, chosen: f32, others: f32) -> bool {
-    out.fill(others);
-    out[token] = chosen;
-    true
 }

@@ -8,9 +8,9 @@
 
 use super::measure::{Heavy, Measure, sum_row};
 use super::{AliasTable, Scale};
-use crate::batch::diagnose;
 use crate::blocks::BLOCK;
-use crate::sample::diagnose_weights;
+use crate::check::diagnose;
+use crate::check::diagnose_weights;
 use crate::simd::{Simd, WIDTH, dispatch};
 use crate::{Level, Logit, RowError, Rows, RowsMut, Temperature};
 

@@ -3,7 +3,8 @@
 use core::cell::Cell;
 
 use super::AliasTable;
-use crate::batch::{Temperatures, check_length, draws_per_row, for_each_draws};
+use crate::batch::{Temperatures, for_each_draws};
+use crate::check::{check_length, draws_per_row};
 use crate::scratch::with_scratch;
 use crate::{Error, Key, Level, Logit, RowError, Rows, Temperature};
 

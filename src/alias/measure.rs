@@ -1,7 +1,8 @@
 //! Weights to masses: the integers that columns are filled with.
 
 use super::TO_INTEGER;
-use crate::blocks::{GROUP, for_each_block, prefetch_group};
+use crate::blocks::{GROUP, for_each_block};
+use crate::prefetch::prefetch_group;
 use crate::sample::sum_block;
 use crate::simd::{LANES, Simd, WIDTH};
 

@@ -3,10 +3,11 @@
 use super::cdf::Cdf;
 use super::source::{Softmax, Source, Weights};
 use crate::argmax::greatest;
-use crate::batch::diagnose;
-use crate::blocks::{BLOCK, GROUP, GROUPS, for_each_block, prefetch_group};
+use crate::blocks::{BLOCK, GROUP, GROUPS, for_each_block};
+use crate::check::diagnose;
+use crate::check::diagnose_weights;
 use crate::inversion::{Groups, LaneSums, Vectors};
-use crate::sample::diagnose_weights;
+use crate::prefetch::prefetch_group;
 use crate::simd::{AHEAD, LANES, Line, Simd, WIDTH, dispatch};
 use crate::summary::Total;
 use crate::weights::Factor;

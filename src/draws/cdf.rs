@@ -14,8 +14,8 @@ use core::mem::replace;
 
 use super::guide::Guide;
 use super::prefixes::Prefixes;
-use crate::batch::{check_length, check_range};
 use crate::blocks::GROUPS;
+use crate::check::{check_length, check_range};
 use crate::inversion::{Groups, Vectors, find_lanes};
 use crate::key::to_uniform;
 use crate::simd::{LANES, Line, Simd, WIDTH, dispatch};

@@ -17,10 +17,10 @@ use super::source::Source;
 use super::tree::Tree;
 use crate::Logit;
 use crate::blocks::{
-    AlignedBlock, BLOCK, GROUP, GROUPS, for_each_block, groups, groups_mut, padded, prefetch_group,
-    with_block,
+    AlignedBlock, BLOCK, GROUP, GROUPS, for_each_block, groups, groups_mut, padded, with_block,
 };
 use crate::inversion::{LaneSums, sum_vectors};
+use crate::prefetch::prefetch_group;
 use crate::simd::{AHEAD, LANES, Simd, WIDTH};
 use crate::summary::{Reference, Summary};
 use crate::weights::Factor;

@@ -2,18 +2,18 @@
 
 use bytemuck::pod_align_to;
 
-use crate::argmax::greatest;
-use crate::batch::{Temperatures, diagnose, for_each_row};
-use crate::blocks::{
-    AlignedBlock, BLOCK, GROUP, Group, groups_mut, prefetch_in_second_pass, prefetch_lines_and_page,
-};
+use crate::argmax::{greatest, one_hot};
+use crate::batch::{Temperatures, for_each_row};
+use crate::blocks::{AlignedBlock, BLOCK, GROUP, Group, groups_mut};
+use crate::check::diagnose;
 use crate::output::past_caches;
+use crate::prefetch::{prefetch_in_second_pass, prefetch_lines_and_page};
 use crate::simd::{AHEAD, Line, Simd, dispatch};
-use crate::summary::{Summary, for_each_share, with_summaries};
-use crate::temperature::one_hot;
+use crate::summary::{Summary, with_summaries};
 use crate::weights::{Factor, weigh_block};
 use crate::{Error, Level, RowError, RowsMut, Temperature};
 
+use super::share::for_each_share;
 use super::{share_out, weigh_tail};
 
 /// [`softmax`](crate::softmax) where the logits lie: the same bits.
@@ -75,7 +75,7 @@ fn softmax_row_in_place<S: Simd, const FROM_MEMORY: bool>(
     summaries: &mut Vec<Summary>,
 ) -> bool {
     let Some(factor) = temperature.factor() else {
-        return greatest(simd, row).is_some_and(|(token, _)| one_hot(row, token, 1.0, 0.0));
+        return greatest(simd, row).map(|(token, _)| one_hot(row, token, 1.0, 0.0)).is_some();
     };
     weigh_row_in_place::<_, FROM_MEMORY>(simd, row, factor, summaries)
         && if FROM_MEMORY {

@@ -1,0 +1,46 @@
+//! What a call is refused for, before anything is written; and why a row could not be served.
+
+use crate::{Error, Logit, RowError};
+
+/// Whether there are as many of something as there must be.
+pub(crate) fn check_length(of: &'static str, expected: usize, found: usize) -> Result<(), Error> {
+    if found == expected { Ok(()) } else { Err(Error::Length { of, expected, found }) }
+}
+
+/// How many tokens each row has room for, if all have the same.
+pub(crate) fn draws_per_row(rows: usize, tokens: usize) -> Result<usize, Error> {
+    let draws = tokens.checked_div(rows).unwrap_or(0);
+    check_length("tokens", rows * draws, tokens)?;
+    Ok(draws)
+}
+
+/// Whether there are so many uniforms, all in range.
+pub(crate) fn check_uniforms(expected: usize, uniforms: &[f64]) -> Result<(), Error> {
+    check_length("uniforms", expected, uniforms.len())?;
+    check_range(uniforms)
+}
+
+/// Whether uniforms are in [0, 1).
+pub(crate) fn check_range(uniforms: &[f64]) -> Result<(), Error> {
+    match uniforms.iter().position(|u| !(0.0..1.0).contains(u)) {
+        Some(index) => Err(Error::Uniform { index, value: uniforms[index] }),
+        None => Ok(()),
+    }
+}
+
+/// Why a row could not be served.
+pub(crate) fn diagnose<L: Logit>(row: usize, logits: &[L]) -> RowError {
+    let values = logits.iter().map(|x| x.to_f32());
+    match values.enumerate().find(|(_, x)| x.is_nan() || *x == f32::INFINITY) {
+        Some((index, value)) => RowError::Logit { row, index, value },
+        None => RowError::NothingToDraw { row },
+    }
+}
+
+/// Why a row of weights could not be served.
+pub(crate) fn diagnose_weights(row: usize, weights: &[f32]) -> RowError {
+    match weights.iter().position(|w| !(0.0..f32::INFINITY).contains(w)) {
+        Some(index) => RowError::Weight { row, index, value: weights[index] },
+        None => RowError::NothingToDraw { row },
+    }
+}

@@ -54,24 +54,24 @@ const TOGETHER: usize = 32;
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct Cdf {
-    /// Which the table was built on.
+    /// The level that the table was built on.
     pub(super) level: Level,
     pub(super) vocab: usize,
     /// The number of the first token: 0, or the greedy one, alone in its table.
     pub(super) first: u32,
-    /// Of all weights.
+    /// The sum of all weights.
     pub(super) sum: f64,
-    /// Of the blocks.
+    /// Where the blocks begin, in that sum.
     pub(super) prefixes: Prefixes,
-    /// Of each block.
+    /// Of each block, where its groups begin.
     pub(super) groups: Vec<Groups>,
-    /// Of each group; in the tables of [`Cdf::find_lazily`], where `summed`.
+    /// Of each group, where its vectors begin: in the tables of [`Cdf::find_lazily`], if the group is `summed`.
     pub(super) vectors: Vec<Vectors>,
     pub(super) summed: Vec<bool>,
-    /// In blocks.
+    /// Of each token, in whole blocks.
     pub(super) weights: Vec<Line>,
     pub(super) guide: Guide,
-    /// What building leaves.
+    /// Of each block, what the pass that builds the table knows before it has seen all of them.
     pub(super) summaries: Vec<Summary>,
     pub(super) group_sums: Vec<[f64; GROUPS]>,
 }

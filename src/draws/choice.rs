@@ -7,21 +7,21 @@ use crate::{AliasTable, Error, Key, Logit, RowError, Rows, Temperature};
 ///
 /// | draws from one row | use | which takes, at 128,256 tokens |
 /// |---|---|---|
-/// | one | [`sample`](crate::sample): no table | 21 us |
-/// | fewer than vocab / 7 | [`Cdf`]: quick to build, four searches per draw | 40 us, then 12 ns each (46 ns one by one) |
-/// | more | [`AliasTable`]: slow to build, one look per draw | 0.24 ms, then 3 ns each |
-/// | more than 3 vocab, each to be the token that `sample` gives | [`Cdf`] with [`Cdf::add_guide`] | 1.5 ms, then 7 ns each |
-/// | distinct tokens | [`sample_without_replacement`](crate::sample_without_replacement) | 32 us for 64, where `sample` takes 22 us |
+/// | one | [`sample`](crate::sample): no table | 22 us |
+/// | fewer than vocab / 7 | [`Cdf`]: quick to build, four searches per draw | 37 us, then 10 ns each (35 ns one by one) |
+/// | more | [`AliasTable`]: slow to build, one look per draw | 0.21 ms, then 2 ns each |
+/// | more than 3 vocab, each to be the token that `sample` gives | [`Cdf`] with [`Cdf::add_guide`] | 1.7 ms, then 8 ns each |
+/// | distinct tokens | [`sample_without_replacement`](crate::sample_without_replacement) | 31 us for 64 |
 /// | counts alone | [`draw_counts`](crate::draw_counts), which picks a guide itself | as the Cdf |
 ///
-/// Measured on a core of an Intel Emerald Rapids (AVX-512) that had other work beside, Gaussian logits of
-/// deviation 3, T = 0.8 (distinct tokens: on a quiet Zen 4). So the alias table overtakes the Cdf at about
-/// 19,000 draws, and a guide never overtakes the alias table: it is for those who need the map of `sample`.
+/// Measured on a core of a Zen 4 (AVX-512), Gaussian logits of deviation 3, T = 0.8. The alias table overtakes
+/// the Cdf at 21,000 draws there (vocab / 6), on an Intel Emerald Rapids at 19,000; and a guide never overtakes
+/// the alias table: it is for those who need the map of `sample`.
 ///
-/// Sorted uniforms have no path of their own, though one merge would serve them all: a search takes 11 ns,
-/// while sorting takes 10 to 20 ns per uniform, making them sorted (by exponential spacings) 5 ns, and an
+/// Sorted uniforms have no path of their own, though one merge would serve them all: a search takes 10 ns,
+/// while sorting takes 11 ns per uniform, making them sorted (by exponential spacings) 5 ns, and an
 /// exchangeable order of the tokens would then take a shuffle. Uniforms that are sorted already go through
-/// the same searches, at 9 to 11 ns.
+/// the same searches, at 9 ns.
 ///
 /// The two tables map words to tokens differently. So the tokens that a key draws depend on the number of
 /// draws that the table was made for; who wants them not to uses either table by name.

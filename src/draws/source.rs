@@ -106,7 +106,7 @@ impl Source<f32> for Weights {
         Factor::new(1.0)
     }
 
-    /// They have none.
+    /// Given weights have no reference that could be better.
     fn low(self) -> f64 {
         0.0
     }

@@ -24,12 +24,12 @@ pub(super) const POLYNOMIAL: [f32; 5] = [
     f32::from_bits(0x3aad_cb6e), // 0x1.5b96dcp-10, ~ ln(2)^5 / 5!
 ];
 
-/// What a logit is multiplied by, hi + lo, and the power of two that is 1. See `weights.rs`.
+/// What [`exp2_of_product`] computes of a logit x: 2^(x (hi + lo) - exponent). See `weights.rs`.
 #[derive(Clone, Copy, Debug)]
 pub struct Product {
     pub(crate) hi: f32,
     pub(crate) lo: f32,
-    /// `None` is 0, for less.
+    /// `None` is an exponent of 0, which saves a subtraction.
     pub(crate) exponent: Option<f32>,
 }
 

@@ -1,7 +1,8 @@
 //! Many tokens from one row.
 //!
 //! ```text
-//! build.rs, cdf.rs, prefixes.rs the cumulative distribution as a table, and its searches
+//! build.rs, cdf.rs              the cumulative distribution as a table
+//! search.rs, prefixes.rs        its searches
 //! guide.rs                      a shortcut through it
 //! choice.rs                     this table, or that of alias.rs
 //! many.rs                       batches, and counts
@@ -16,6 +17,7 @@ mod guide;
 pub(crate) mod many;
 mod part;
 mod prefixes;
+mod search;
 mod source;
 mod tree;
 mod urn;

@@ -10,15 +10,13 @@
 //! A draw is four searches, those of `sample` (inversion.rs), of which none scans more than a vector: so it
 //! is the same token, for every uniform.
 
-use core::mem::replace;
-
 use super::guide::Guide;
 use super::prefixes::Prefixes;
 use crate::blocks::GROUPS;
 use crate::check::{check_length, check_range};
-use crate::inversion::{Groups, Vectors, find_lanes};
+use crate::inversion::{Groups, Vectors};
 use crate::key::to_uniform;
-use crate::simd::{LANES, Line, Simd, WIDTH, dispatch};
+use crate::simd::Line;
 use crate::summary::Summary;
 use crate::{Error, Key, Level, Logit, RowError, Rows, Temperature};
 
@@ -167,102 +165,6 @@ impl Cdf {
         }
         check_range(uniforms)
     }
-
-    /// The tokens of uniforms that are in range.
-    pub(super) fn search(&self, uniforms: &[f64], tokens: &mut [u32]) {
-        if !self.guide.is_empty() {
-            return self.guide.search(self, uniforms, tokens);
-        }
-        self.find(uniforms, tokens);
-    }
-
-    /// The tokens of uniforms that are in range, without the guide.
-    pub(super) fn find(&self, uniforms: &[f64], tokens: &mut [u32]) {
-        let (chunks, rest) = uniforms.as_chunks::<LANES>();
-        let (out_chunks, out_rest) = tokens.as_chunks_mut();
-        dispatch!(self.level, simd => {
-            for (uniforms, tokens) in chunks.iter().zip(out_chunks) {
-                *tokens = self.find_tokens(simd, &self.find_groups(uniforms));
-            }
-            for (&uniform, token) in rest.iter().zip(out_rest) {
-                [*token] = self.find_tokens(simd, &self.find_groups(&[uniform]));
-            }
-        });
-    }
-
-    /// The same, in a table whose vectors are not summed: it is done where tokens are drawn from. (1000 draws
-    /// come from a third of the groups of 128,256 Gaussian logits, and take 0.88 x the time, the table
-    /// included.)
-    pub(super) fn find_lazily(&mut self, uniforms: &[f64], tokens: &mut [u32]) {
-        let (chunks, rest) = uniforms.as_chunks::<LANES>();
-        let (out_chunks, out_rest) = tokens.as_chunks_mut();
-        dispatch!(self.level, simd => {
-            for (uniforms, tokens) in chunks.iter().zip(out_chunks) {
-                let places = self.find_groups(uniforms);
-                self.sum_new(simd, &places);
-                *tokens = self.find_tokens(simd, &places);
-            }
-            for (&uniform, token) in rest.iter().zip(out_rest) {
-                let places = self.find_groups(&[uniform]);
-                self.sum_new(simd, &places);
-                [*token] = self.find_tokens(simd, &places);
-            }
-        });
-    }
-
-    /// The vectors of groups that nothing was drawn from so far. (They are listed first: a branch for each
-    /// draw could not be foreseen.)
-    #[inline(always)]
-    fn sum_new<S: Simd, const N: usize>(&mut self, simd: S, places: &Places<N>) {
-        let (mut new, mut count) = ([0; N], 0);
-        for &group in &places.groups {
-            new[count] = group;
-            count += usize::from(!replace(&mut self.summed[group], true));
-        }
-        for &group in &new[..count] {
-            self.sum_vectors_of(simd, group);
-        }
-    }
-
-    /// Where the targets of uniforms lie. (Step by step for all of them, so that the searches overlap.)
-    #[inline(always)]
-    fn find_groups<const N: usize>(&self, uniforms: &[f64; N]) -> Places<N> {
-        let mut targets = [0.0; N];
-        for i in 0..N {
-            targets[i] = uniforms[i] * self.sum;
-        }
-        let blocks = self.prefixes.find(uniforms, &targets);
-        let mut places = Places { groups: [0; N], within: [0.0; N] };
-        for i in 0..N {
-            let (group, within) = self.groups[blocks[i]].find(targets[i]);
-            (places.groups[i], places.within[i]) = (blocks[i] * GROUPS + group, within);
-        }
-        places
-    }
-
-    /// The tokens there. The vectors of their groups are summed.
-    #[inline(always)]
-    fn find_tokens<S: Simd, const N: usize>(&self, simd: S, places: &Places<N>) -> [u32; N] {
-        let (mut tokens, mut targets, mut weights) = ([self.first; N], [0.0; N], [&[0.0; LANES]; N]);
-        for i in 0..N {
-            let group = places.groups[i];
-            let (vector, within) = self.vectors[group].find(simd, places.within[i]);
-            let vector = group * WIDTH + vector;
-            (targets[i], weights[i]) = (within, self.weights[vector].as_array());
-            tokens[i] += (vector * LANES) as u32;
-        }
-        let lanes = find_lanes(simd, weights, &targets);
-        for i in 0..N {
-            tokens[i] += lanes[i];
-        }
-        tokens
-    }
-}
-
-/// Where targets lie: in which groups of the row, and what of each is left there.
-struct Places<const N: usize> {
-    groups: [usize; N],
-    within: [f64; N],
 }
 
 /// Calls `search` with the uniforms of a key, a few at a time, and the tokens they are for.

@@ -75,8 +75,8 @@ pub fn sample_many_from_probs(
 ///
 /// - The draws are those of [`sample_many`] with this key; they are not stored. For uniforms of yours there
 ///   is [`Cdf::counts_of`].
-/// - Memory: 8 bytes per token of the vocabulary for the counts, and a [`Cdf`]; from three draws per token on,
-///   with a guide.
+/// - Memory: 8 bytes per token of the vocabulary for the counts, and a [`Cdf`]; for as many draws as there are
+///   tokens, with a guide.
 ///
 /// # Errors
 /// A [`RowError`] if row `row` has a NaN or +inf, or nothing but -inf (or is not there).
@@ -102,15 +102,11 @@ pub fn draw_counts<L: Logit>(
     draws: u64,
 ) -> Result<Vec<(u32, u64)>, RowError> {
     let mut cdf = Cdf::new(logits, row, temperature)?;
-    if draws / GUIDE_PAYS >= logits.vocab() as u64 {
+    if draws >= logits.vocab() as u64 {
         cdf.add_guide();
     }
     Ok(cdf.counts(key, draws))
 }
-
-/// Draws per token of the vocabulary from which a guide pays. Measured at 128,256 tokens, Gaussian logits of
-/// deviation 3, T = 0.8: the guide costs 11 ns per cell once, and saves 5 ns per draw.
-const GUIDE_PAYS: u64 = 3;
 
 impl Cdf {
     /// How often each token is drawn, in so many draws with a key: those of [`Cdf::draw_keyed`]. The tokens

@@ -1,5 +1,5 @@
 //! Batches of logits to tokens on CPUs: temperature, softmax and multinomial sampling with SIMD, reading each
-//! logit once, with the same bits on every instruction set.
+//! logit from memory once, with the same bits on every instruction set.
 //!
 //! ```text
 //! logits [rows x vocab]  ->  temperature  ->  weights 2^(x log2(e)/T)  ->  one uniform  ->  token

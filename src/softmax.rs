@@ -3,7 +3,7 @@
 //! ```text
 //! for each block:  its weights, written down, and their sum        (weights.rs)
 //! S = the sum of all blocks, in f64, in index order                (summary.rs)
-//! for each block:  its weights, times the block's scale / S
+//! for each block:  its weights, times the block's scale / S        (share.rs)
 //! ```
 //!
 //! The temperature is inside the exponential: it costs no pass.

@@ -25,7 +25,7 @@ fn ends_and(len: usize, seed: u64) -> Vec<f64> {
     [0.0, 1.0 - f64::EPSILON / 2.0].into_iter().chain(uniforms(len, seed)).collect()
 }
 
-/// A table, with and without a guide, draws what `sample` draws, or fails as it does.
+/// A table, with and without a guide (where one is kept), draws what `sample` draws, or fails as it does.
 fn assert_same_tokens(levels: &[Level], row: &[f32], t: f32, uniforms: &[f64]) {
     let mut cdf = Cdf::default();
     for &level in levels {
@@ -114,7 +114,7 @@ fn same_token_as_sample_from_probs() {
     }
 }
 
-/// All 2^53 uniforms, with and without a guide, at the size of Qwen's vocabulary.
+/// All 2^53 uniforms, with and without a guide (if it is kept), at the size of Qwen's vocabulary.
 #[test]
 fn enumerated_distribution_is_the_softmax() {
     for (shape, row) in shapes(QWEN) {

@@ -9,8 +9,7 @@
 use super::measure::{Heavy, Measure, sum_row};
 use super::{AliasTable, Scale};
 use crate::blocks::BLOCK;
-use crate::check::diagnose;
-use crate::check::diagnose_weights;
+use crate::check::{diagnose, diagnose_weights};
 use crate::simd::{Simd, WIDTH, dispatch};
 use crate::{Level, Logit, RowError, Rows, RowsMut, Temperature};
 

@@ -121,7 +121,7 @@ impl Level {
     }
 }
 
-/// What a draw costs, in logits: 3 ns.
+/// A draw takes 2 ns, and counts for so many logits.
 const DRAW: usize = 8;
 
 fn draw_rows(

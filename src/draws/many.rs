@@ -75,8 +75,8 @@ pub fn sample_many_from_probs(
 ///
 /// - The draws are those of [`sample_many`] with this key; they are not stored. For uniforms of yours there
 ///   is [`Cdf::counts_of`].
-/// - Memory: 8 bytes per token of the vocabulary for the counts, and a [`Cdf`]; for as many draws as there are
-///   tokens, with a guide.
+/// - Memory: 8 bytes per token of the vocabulary for the counts, and a [`Cdf`]; for as many draws as
+///   tokens or more, with a guide if it pays.
 ///
 /// # Errors
 /// A [`RowError`] if row `row` has a NaN or +inf, or nothing but -inf (or is not there).
@@ -204,7 +204,7 @@ impl Level {
 /// 0.95 x, with four 0.99-1.02 x.
 const LAZY: usize = 3;
 
-/// What a draw costs, in logits: 12 ns.
+/// A draw takes 10 ns, and counts for so many logits.
 const DRAW: usize = 32;
 
 fn draw_rows(

@@ -7,7 +7,8 @@ use crate::blocks::GROUPS;
 use crate::inversion::find_lanes;
 use crate::simd::{LANES, Simd, WIDTH, dispatch};
 
-/// Up to so many uniforms take less time one by one than sixteen at once. (35 ns each, on a Zen 4, or 160 ns.)
+/// Up to so many uniforms take less time one by one than sixteen at once. (35 ns each, or
+/// 160 ns for all sixteen, on a Zen 4.)
 const FEW: usize = 4;
 
 impl Cdf {

@@ -7,8 +7,7 @@ use super::source::{Softmax, Weights};
 use super::urn::Urn;
 use crate::argmax::greatest;
 use crate::batch::{Temperatures, for_each_draws};
-use crate::check::diagnose;
-use crate::check::diagnose_weights;
+use crate::check::{diagnose, diagnose_weights};
 use crate::scratch::with_scratch;
 use crate::simd::{Simd, dispatch};
 use crate::{Error, Level, Logit, RowError, Rows, Temperature};
@@ -129,7 +128,8 @@ impl Level {
     }
 }
 
-/// What a draw costs, in logits: 120 to 150 ns. (64 rows of 1000 tokens x 100 draws: 0.58 x on two threads.)
+/// A draw takes 120 to 150 ns, and counts for so many logits. (64 rows of 1000 tokens, 100 draws each, so take
+/// 0.58 x the time on two threads.)
 const DRAW: usize = 384;
 
 /// Why a row ran out after so many tokens: `None` if it could not be served at all.

@@ -24,7 +24,7 @@ struct Factor {
     lo: f32,
 }
 
-/// A block: the sum of its weights, relative to 2^exponent at logit `offset`.
+/// A block: the sum of its weights, of which that of a logit x is 2^((x - offset) log2(e)/T - exponent).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Block {
     /// The sum, in f64.

@@ -218,7 +218,7 @@ impl Simd for Avx512 {
     }
 }
 
-/// Zeros, then the first lanes, of which so many are kept.
+/// The first `KEPT` lanes of x at the upper end, and zeros below them.
 #[inline]
 #[target_feature(enable = "avx512f")]
 fn shifted<const KEPT: i32>(x: __m512d) -> __m512d {

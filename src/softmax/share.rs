@@ -10,7 +10,7 @@ use crate::weights::Factor;
 /// What weights must be multiplied by to be probabilities: in two steps where that is below the normal
 /// numbers, as the weights may be large.
 #[derive(Clone, Copy)]
-pub(crate) struct Share {
+pub(super) struct Share {
     share: f32,
     step: f32,
 }
@@ -23,14 +23,14 @@ impl Share {
     }
 
     #[inline(always)]
-    pub(crate) fn of<S: Simd>(self, simd: S, w: S::V) -> S::V {
+    pub(super) fn of<S: Simd>(self, simd: S, w: S::V) -> S::V {
         simd.mul(simd.mul(w, simd.splat(self.share)), simd.splat(self.step))
     }
 
     /// (In whole cache lines, so that no vector straddles two: on a Zen 4, `softmax` of a row in L2 takes
     /// 0.93 x the time where the heap begins a large output, 16 bytes after a line.)
     #[inline(always)]
-    pub(crate) fn of_all<S: Simd>(self, simd: S, weights: &mut [f32]) {
+    pub(super) fn of_all<S: Simd>(self, simd: S, weights: &mut [f32]) {
         let (head, lines, tail) = bytemuck::pod_align_to_mut::<_, Line>(weights);
         for line in lines {
             simd.store(self.of(simd, simd.load(line.as_array())), line.as_mut_array());
@@ -42,7 +42,7 @@ impl Share {
 /// Calls `scale` with each stretch of a row of `len` weights that has the same share of the whole. False if
 /// there is nothing to share.
 #[inline(always)]
-pub(crate) fn for_each_share(
+pub(super) fn for_each_share(
     summaries: &mut [Summary],
     factor: &Factor,
     len: usize,

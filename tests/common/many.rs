@@ -58,7 +58,7 @@ fn uniforms(row: &Row) -> Vec<f64> {
     [u, u.next_up().min(last), 0.0, last].into_iter().chain(spread).collect()
 }
 
-/// Twice: found by bisection, and with a guide.
+/// Twice: without a guide and with one, where it is kept.
 fn check_cdf(level: Level, row: &Row, uniforms: &[f64], tables: &mut [Cdf; 2]) {
     for (guided, cdf) in tables.iter_mut().enumerate() {
         let built = level.rebuild_cdf(cdf, one(&row.logits), 0, t(row));

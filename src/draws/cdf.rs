@@ -20,8 +20,8 @@ use crate::simd::Line;
 use crate::summary::Summary;
 use crate::{Error, Key, Level, Logit, RowError, Rows, Temperature};
 
-/// Uniforms made at a time.
-const TOGETHER: usize = 32;
+/// Uniforms made at a time. (With a guide, of which they leave some open, 32 take 1.4 x the time of 128.)
+const TOGETHER: usize = 128;
 
 /// A row made ready for many draws: the cumulative distribution at a temperature.
 ///
@@ -171,7 +171,8 @@ impl Cdf {
 pub(super) fn for_uniforms(key: Key, tokens: &mut [u32], mut search: impl FnMut(&[f64], &mut [u32])) {
     let (mut words, mut uniforms) = (key.words(), [0.0; TOGETHER]);
     for tokens in tokens.chunks_mut(TOGETHER) {
+        let uniforms = &mut uniforms[..tokens.len()];
         uniforms.iter_mut().zip(&mut words).for_each(|(u, word)| *u = to_uniform(word));
-        search(&uniforms[..tokens.len()], tokens);
+        search(uniforms, tokens);
     }
 }

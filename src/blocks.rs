@@ -72,8 +72,8 @@ pub(crate) fn with_block<L: Logit, R>(part: &[L], filler: L, kernel: impl FnOnce
     kernel(block)
 }
 
-/// The beginning of a block or a group, filled up.
-pub(crate) fn padded<L: Logit, const N: usize>(part: &[L], filler: L) -> [L; N] {
+/// The beginning of a chunk, filled up.
+pub(crate) fn padded<T: Copy, const N: usize>(part: &[T], filler: T) -> [T; N] {
     let mut whole = [filler; N];
     whole[..part.len()].copy_from_slice(part);
     whole

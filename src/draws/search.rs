@@ -3,7 +3,7 @@
 use core::mem::replace;
 
 use super::cdf::Cdf;
-use crate::blocks::GROUPS;
+use crate::blocks::{GROUPS, padded};
 use crate::inversion::find_lanes;
 use crate::simd::{LANES, Simd, WIDTH, dispatch};
 
@@ -122,13 +122,15 @@ fn find_all(mut find: impl Find, uniforms: &[f64], tokens: &mut [u32]) {
     let rest = uniforms.len() % LANES;
     let (sixteens, few) = uniforms.split_at(uniforms.len() - if rest > FEW { 0 } else { rest });
     let (out_sixteens, out_few) = tokens.split_at_mut(sixteens.len());
-    let mut room = [0.0; LANES];
     for (uniforms, tokens) in sixteens.chunks(LANES).zip(out_sixteens.chunks_mut(LANES)) {
-        let sixteen = uniforms.first_chunk().unwrap_or_else(|| {
-            room = [uniforms[0]; LANES];
-            room[..uniforms.len()].copy_from_slice(uniforms);
-            &room
-        });
+        let room;
+        let sixteen = match uniforms.first_chunk::<LANES>() {
+            Some(sixteen) => sixteen,
+            None => {
+                room = padded(uniforms, uniforms[0]);
+                &room
+            }
+        };
         let found = find.tokens(sixteen);
         match tokens.first_chunk_mut() {
             Some(tokens) => *tokens = found,

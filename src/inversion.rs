@@ -87,8 +87,8 @@ impl Groups {
 pub(crate) struct Vectors {
     /// Infinite after the last in which the sum grows.
     starts: [f64; WIDTH],
-    /// Their sum, over the mass of the group: by which a target is multiplied. (Finite, also where the mass is
-    /// subnormal: a target of 0 must stay 0.)
+    /// Their sum, over the mass of the group: by which a target is multiplied. (Finite, also where the mass
+    /// is subnormal: a target of 0 must stay 0.)
     scale: f64,
 }
 

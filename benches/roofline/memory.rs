@@ -1,5 +1,5 @@
-//! What the machine can do with the same buffers: reading, copying and scaling, vectorised, through the caches.
-//! (Kernels that write large outputs past the caches may so take less time than copying.)
+//! What the machine can do with the same buffers: reading, copying and scaling, vectorised, through the
+//! caches. (Kernels that write large outputs past the caches may so take less time than copying.)
 //!
 //! Plain loops over arrays that LLVM turns into vectors; on x86-64 compiled for AVX-512 and AVX2 as well and
 //! chosen at run time, so that a default build has an honest reference.

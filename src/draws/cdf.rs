@@ -63,7 +63,8 @@ pub struct Cdf {
     pub(super) prefixes: Prefixes,
     /// Of each block, where its groups begin.
     pub(super) groups: Vec<Groups>,
-    /// Of each group, where its vectors begin: in the tables of [`Cdf::find_lazily`], if the group is `summed`.
+    /// Of each group, where its vectors begin: in the tables of [`Cdf::find_lazily`], if the group is
+    /// `summed`.
     pub(super) vectors: Vec<Vectors>,
     pub(super) summed: Vec<bool>,
     /// Of each token, in whole blocks.

@@ -14,9 +14,9 @@ use crate::{AliasTable, Error, Key, Logit, RowError, Rows, Temperature};
 /// | distinct tokens | [`sample_without_replacement`](crate::sample_without_replacement) | 31 us for 64 |
 /// | counts alone | [`draw_counts`](crate::draw_counts), which picks a guide itself | as the Cdf |
 ///
-/// Measured on a core of a Zen 4 (AVX-512), Gaussian logits of deviation 3, T = 0.8. The alias table overtakes
-/// the Cdf at 21,000 draws there (vocab / 6), on an Intel Emerald Rapids at 19,000; and a guide never overtakes
-/// the alias table: it is for those who need the map of `sample`.
+/// Measured on a core of a Zen 4 (AVX-512), Gaussian logits of deviation 3, T = 0.8. The alias table
+/// overtakes the Cdf at 21,000 draws there (vocab / 6), on an Intel Emerald Rapids at 19,000; and a guide
+/// never overtakes the alias table: it is for those who need the map of `sample`.
 ///
 /// Sorted uniforms have no path of their own, though one merge would serve them all: a search takes 10 ns,
 /// while sorting takes 11 ns per uniform, making them sorted (by exponential spacings) 5 ns, and an

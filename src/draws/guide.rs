@@ -74,9 +74,9 @@ impl Guide {
 const TOGETHER: usize = 256;
 
 impl Cdf {
-    /// Adds a guide table: draws get faster, and stay the same. It pays from about half as many draws as there
-    /// are tokens, and earlier where few of them have most of the weight. Where the weights are so even that
-    /// it would not pay at all, none is kept (and its making is lost). Half a byte to a byte per token.
+    /// Adds a guide table: draws get faster, and stay the same. It pays from about half as many draws as
+    /// there are tokens, and earlier where few of them have most of the weight. Where the weights are so even
+    /// that it would not pay at all, none is kept (and its making is lost). Half a byte to a byte per token.
     pub fn add_guide(&mut self) {
         if self.vocab() > 0 && self.guide.is_empty() {
             let mut guide = core::mem::take(&mut self.guide);

@@ -15,9 +15,9 @@ use crate::{Error, Key, Level, Logit, RowError, Rows, Temperature};
 /// - `logits`: rows x vocab. `temperatures`: one for all rows, or one per row.
 /// - `uniforms`: one per draw (rows x draws), or a key per row. `tokens`: rows x draws.
 /// - Each token is the one that [`sample`](crate::sample) draws from its row with its uniform.
-/// - Cost: the pass that makes a [`Cdf`], per row, then four searches per draw. (For up to three draws per group
-///   of 128 tokens, the table's part for a group is made when it is first drawn from.) From vocab / 7 draws
-///   per row on, [`sample_many_by_alias`](crate::sample_many_by_alias) takes less.
+/// - Cost: the pass that makes a [`Cdf`], per row, then four searches per draw. (For up to three draws per
+///   group of 128 tokens, the table's part for a group is made when it is first drawn from.) From vocab / 7
+///   draws per row on, [`sample_many_by_alias`](crate::sample_many_by_alias) takes less.
 /// - Memory: each thread keeps its `Cdf` for the next call.
 ///
 /// Returns the rows that could not be served (a NaN or +inf, or all -inf), in order; their tokens are

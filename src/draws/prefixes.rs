@@ -59,8 +59,8 @@ impl Prefixes {
     }
 }
 
-/// The nearest integer to a number from 0 to below 2^32, the even one of two. (Added to 2^52, it stands in the
-/// lowest bits.)
+/// The nearest integer to a number from 0 to below 2^32, the even one of two. (Added to 2^52, it stands in
+/// the lowest bits.)
 #[inline(always)]
 fn nearest(x: f64) -> u32 {
     (x + (1_u64 << 52) as f64).to_bits() as u32

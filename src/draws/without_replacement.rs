@@ -128,8 +128,8 @@ impl Level {
     }
 }
 
-/// A draw takes 120 to 150 ns, and counts for so many logits. (64 rows of 1000 tokens, 100 draws each, so take
-/// 0.58 x the time on two threads.)
+/// A draw takes 120 to 150 ns, and counts for so many logits. (64 rows of 1000 tokens, 100 draws each, so
+/// take 0.58 x the time on two threads.)
 const DRAW: usize = 384;
 
 /// Why a row ran out after so many tokens: `None` if it could not be served at all.

@@ -140,8 +140,8 @@ impl Simd for Avx512 {
         fn store(v: __m512, out: &mut [f32; LANES]) { *out = bytemuck::must_cast(v) }
         fn stream(v: __m512, out: &mut Line) {
             // SAFETY: a line is 64 bytes at a multiple of 64, and ours to write. Nobody reads or writes it
-            // before `settle` has ordered the stores: `map_vectors` in output.rs, which alone calls this, holds
-            // the row until then.
+            // before `settle` has ordered the stores: `map_vectors` in output.rs, which alone calls this,
+            // holds the row until then.
             unsafe { _mm512_stream_ps(bytemuck::must_cast_mut::<_, [f32; LANES]>(out).as_mut_ptr(), v) }
         }
         fn settle() { _mm_sfence() }

@@ -1,10 +1,10 @@
 //! The largest logit of each row: what T = 0 means.
 
-use crate::batch::Batch;
+use crate::batch::fill_outcomes;
 use crate::blocks::{BLOCK, for_each_block, groups};
 use crate::check::diagnose;
 use crate::simd::{LANES, Simd, dispatch};
-use crate::{Error, Level, Logit, RowError, Rows, Temperature};
+use crate::{Error, Level, Logit, RowError, Rows};
 
 /// The token with the largest logit of each row, the lowest index on ties (-0.0 equals 0.0).
 ///
@@ -38,7 +38,7 @@ impl Level {
         logits: Rows<'_, L>,
         tokens: &mut [Result<u32, RowError>],
     ) -> Result<(), Error> {
-        Batch::new(logits, &[Temperature::GREEDY])?.fill("tokens", tokens, |index, row, _| {
+        fill_outcomes(logits, "tokens", tokens, |index, row| {
             let best = dispatch!(self, simd => greatest(simd, row));
             best.map(|(token, _)| token as u32).ok_or_else(|| diagnose(index, row))
         })

@@ -8,13 +8,6 @@ use crate::check::{check_length, diagnose};
 use crate::output::past_caches;
 use crate::{Error, Logit, RowError, Rows, RowsMut, Temperature};
 
-/// Logits with a temperature for each row, checked against each other.
-#[derive(Clone, Copy)]
-pub(crate) struct Batch<'a, L> {
-    logits: Rows<'a, L>,
-    temperatures: Temperatures<'a>,
-}
-
 /// One temperature for all rows, or one per row.
 #[derive(Clone, Copy)]
 pub(crate) struct Temperatures<'a>(&'a [Temperature]);
@@ -32,41 +25,35 @@ impl<'a> Temperatures<'a> {
     }
 }
 
-impl<'a, L: Logit> Batch<'a, L> {
-    pub(crate) fn new(logits: Rows<'a, L>, temperatures: &'a [Temperature]) -> Result<Self, Error> {
-        Ok(Self { logits, temperatures: Temperatures::new(logits.rows(), temperatures)? })
-    }
+/// Writes one outcome per row.
+pub(crate) fn fill_outcomes<L: Logit, T: Send>(
+    rows: Rows<'_, L>,
+    of: &'static str,
+    out: &mut [T],
+    kernel: impl Fn(usize, &[L]) -> T + Sync,
+) -> Result<(), Error> {
+    check_length(of, rows.rows(), out.len())?;
+    for_each_chunk(out, 1, rows.vocab(), |index, out| out[0] = kernel(index, rows.row(index)));
+    Ok(())
+}
 
-    /// Writes one outcome per row.
-    pub(crate) fn fill<T: Send>(
-        self,
-        of: &'static str,
-        out: &mut [T],
-        kernel: impl Fn(usize, &[L], &Temperature) -> T + Sync,
-    ) -> Result<(), Error> {
-        check_length(of, self.logits.rows(), out.len())?;
-        for_each_chunk(out, 1, self.logits.vocab(), |row, out| {
-            out[0] = kernel(row, self.logits.row(row), self.temperatures.at(row));
-        });
-        Ok(())
-    }
-
-    /// Writes a row for each row. The kernel is told whether to write past the caches; where it says false,
-    /// the row is filled with NaN and reported.
-    pub(crate) fn map_rows(
-        self,
-        out: &mut RowsMut<'_>,
-        kernel: impl Fn(&[L], &Temperature, &mut [f32], bool) -> bool + Sync,
-    ) -> Result<Vec<RowError>, Error> {
-        check_length("rows of the output", self.logits.rows(), out.rows())?;
-        check_length("vocabulary of the output", self.logits.vocab(), out.vocab())?;
-        let past_caches = past_caches(out);
-        Ok(for_each_row(out, |row, out| {
-            let (logits, temperature) = (self.logits.row(row), self.temperatures.at(row));
-            let served = kernel(logits, temperature, out, past_caches);
-            if served { Ok(()) } else { Err(diagnose(row, logits)) }
-        }))
-    }
+/// Writes a row for each row. The kernel is told whether to write past the caches; where it says false,
+/// the row is filled with NaN and reported.
+pub(crate) fn map_rows<L: Logit>(
+    logits: Rows<'_, L>,
+    temperatures: &[Temperature],
+    out: &mut RowsMut<'_>,
+    kernel: impl Fn(&[L], &Temperature, &mut [f32], bool) -> bool + Sync,
+) -> Result<Vec<RowError>, Error> {
+    let temperatures = Temperatures::new(logits.rows(), temperatures)?;
+    check_length("rows of the output", logits.rows(), out.rows())?;
+    check_length("vocabulary of the output", logits.vocab(), out.vocab())?;
+    let past_caches = past_caches(out);
+    Ok(for_each_row(out, |index, out| {
+        let row = logits.row(index);
+        let served = kernel(row, temperatures.at(index), out, past_caches);
+        if served { Ok(()) } else { Err(diagnose(index, row)) }
+    }))
 }
 
 /// Changes each row. A row that fails is filled with NaN; the failures are returned in order.

@@ -6,7 +6,7 @@
 use core::f64::consts::LN_2;
 
 use crate::argmax::{greatest, greedy_row};
-use crate::batch::Batch;
+use crate::batch::{Temperatures, fill_outcomes, map_rows};
 use crate::blocks::AlignedBlock;
 use crate::check::diagnose;
 use crate::output::map_vectors;
@@ -85,7 +85,7 @@ impl Level {
         temperatures: &[Temperature],
         logprobs: &mut RowsMut<'_>,
     ) -> Result<Vec<RowError>, Error> {
-        Batch::new(logits, temperatures)?.map_rows(logprobs, |row, temperature, out, past_caches| {
+        map_rows(logits, temperatures, logprobs, |row, temperature, out, past_caches| {
             with_summaries(|summaries| {
                 if past_caches {
                     dispatch!(self, simd => log_softmax_row::<_, _, true>(simd, row, temperature, out, summaries))
@@ -106,7 +106,9 @@ impl Level {
         temperatures: &[Temperature],
         sums: &mut [Result<f64, RowError>],
     ) -> Result<(), Error> {
-        Batch::new(logits, temperatures)?.fill("sums", sums, |index, row, temperature| {
+        let temperatures = Temperatures::new(logits.rows(), temperatures)?;
+        fill_outcomes(logits, "sums", sums, |index, row| {
+            let temperature = temperatures.at(index);
             let sum = with_summaries(
                 |summaries| dispatch!(self, simd => log_sum_exp_row(simd, row, temperature, summaries)),
             );

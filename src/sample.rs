@@ -14,7 +14,7 @@
 use core::f64::consts::LN_2;
 
 use crate::argmax::greatest;
-use crate::batch::Batch;
+use crate::batch::{Temperatures, fill_outcomes};
 use crate::blocks::{AlignedBlock, BLOCK, GROUP, GROUPS, for_each_block, groups, with_block};
 use crate::check::{check_uniforms, diagnose, diagnose_weights};
 use crate::inversion::{Groups, LaneSums, Vectors, find_lanes, keep, sum_lanes};
@@ -109,9 +109,10 @@ impl Level {
         uniforms: &[f64],
         draws: &mut [Result<Draw, RowError>],
     ) -> Result<(), Error> {
-        let batch = Batch::new(logits, temperatures)?;
+        let temperatures = Temperatures::new(logits.rows(), temperatures)?;
         check_uniforms(logits.rows(), uniforms)?;
-        batch.fill("draws", draws, |index, row, temperature| {
+        fill_outcomes(logits, "draws", draws, |index, row| {
+            let temperature = temperatures.at(index);
             let draw = with_summaries(|summaries| {
                 dispatch!(self, simd => sample_row(simd, row, temperature, uniforms[index], summaries))
             });
@@ -129,9 +130,8 @@ impl Level {
         uniforms: &[f64],
         draws: &mut [Result<Draw, RowError>],
     ) -> Result<(), Error> {
-        let batch = Batch::new(probs, &[Temperature::ONE])?;
         check_uniforms(probs.rows(), uniforms)?;
-        batch.fill("draws", draws, |index, row, _| {
+        fill_outcomes(probs, "draws", draws, |index, row| {
             let draw = with_summaries(
                 |summaries| dispatch!(self, simd => sample_weights(simd, row, uniforms[index], summaries)),
             );

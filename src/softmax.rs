@@ -18,7 +18,7 @@ mod share;
 use core::cell::Cell;
 
 use crate::argmax::greedy_row;
-use crate::batch::Batch;
+use crate::batch::map_rows;
 use crate::blocks::{BLOCK, GROUP, padded};
 use crate::output::map_vectors;
 use crate::prefetch::{PAGE, prefetch_group, prefetch_in_second_pass};
@@ -76,8 +76,7 @@ impl Level {
         temperatures: &[Temperature],
         probs: &mut RowsMut<'_>,
     ) -> Result<Vec<RowError>, Error> {
-        let batch = Batch::new(logits, temperatures)?;
-        batch.map_rows(probs, |row, temperature, out, past_caches| {
+        map_rows(logits, temperatures, probs, |row, temperature, out, past_caches| {
             with_summaries(|summaries| {
                 if past_caches {
                     with_weights(

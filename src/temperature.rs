@@ -3,7 +3,7 @@
 use core::fmt;
 
 use crate::argmax::greedy_row;
-use crate::batch::Batch;
+use crate::batch::map_rows;
 use crate::output::map_vectors;
 use crate::simd::{Simd, dispatch};
 use crate::weights::Factor;
@@ -142,8 +142,9 @@ impl Level {
         temperatures: &[Temperature],
         scaled: &mut RowsMut<'_>,
     ) -> Result<Vec<RowError>, Error> {
-        let batch = Batch::new(logits, temperatures)?;
-        batch.map_rows(
+        map_rows(
+            logits,
+            temperatures,
             scaled,
             |row, temperature, out, past_caches| dispatch!(self, simd => scale_row(simd, row, temperature, out, past_caches)),
         )

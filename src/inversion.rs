@@ -13,33 +13,8 @@
 //! token of weight 0 is never drawn, and the token never goes down when the target goes up.
 
 use crate::blocks::{GROUPS, Group};
-use crate::simd::{LANES, Line, Simd, WIDTH};
-
-/// The sums of the groups of a block, lane by lane: what a pass keeps.
-pub(crate) type LaneSums = [Line; GROUPS];
-
-/// What keeps them, called with each group.
-#[inline(always)]
-pub(crate) fn keep<S: Simd>(simd: S, lane_sums: &mut LaneSums) -> impl FnMut(usize, S::V) {
-    #[inline(always)]
-    move |group, lanes| simd.store(lanes, lane_sums[group].as_mut_array())
-}
-
-/// Their sums.
-#[inline(always)]
-pub(crate) fn sum_lanes<S: Simd>(simd: S, lane_sums: &LaneSums) -> [f64; GROUPS] {
-    simd.reduce_add_four(bytemuck::must_cast_ref(lane_sums))
-}
-
-/// The sums of the vectors of a group.
-#[inline(always)]
-pub(crate) fn sum_vectors<S: Simd>(simd: S, weights: &Group<f32>) -> [f64; WIDTH] {
-    let mut sums = [0.0; WIDTH];
-    for (sums, vectors) in sums.as_chunks_mut().0.iter_mut().zip(weights.as_chunks().0) {
-        *sums = simd.reduce_add_four(vectors);
-    }
-    sums
-}
+use crate::simd::{LANES, Simd, WIDTH};
+use crate::sums::sum_vectors;
 
 /// The groups of a block, as intervals of the row's sum.
 #[derive(Clone, Copy, Debug, Default)]

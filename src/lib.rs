@@ -69,6 +69,7 @@ mod scratch;
 mod simd;
 mod softmax;
 mod summary;
+mod sums;
 mod temperature;
 mod weights;
 

@@ -17,10 +17,11 @@ use crate::argmax::greatest;
 use crate::batch::{Temperatures, fill_outcomes};
 use crate::blocks::{AlignedBlock, BLOCK, GROUP, GROUPS, for_each_block, groups, with_block};
 use crate::check::{check_uniforms, diagnose, diagnose_weights};
-use crate::inversion::{Groups, LaneSums, Vectors, find_lanes, keep, sum_lanes};
+use crate::inversion::{Groups, Vectors, find_lanes};
 use crate::prefetch::prefetch_group;
 use crate::simd::{LANES, Simd, dispatch};
 use crate::summary::{Found, Summary, Total, summarize_row, with_summaries};
+use crate::sums::{LaneSums, keep, sum_block, sum_groups, sum_lanes};
 use crate::weights::{Factor, weigh_block};
 use crate::{Error, Level, Logit, RowError, Rows, Temperature};
 
@@ -113,9 +114,9 @@ impl Level {
         check_uniforms(logits.rows(), uniforms)?;
         fill_outcomes(logits, "draws", draws, |index, row| {
             let temperature = temperatures.at(index);
-            let draw = with_summaries(|summaries| {
-                dispatch!(self, simd => sample_row(simd, row, temperature, uniforms[index], summaries))
-            });
+            let draw = with_summaries(
+                |summaries| dispatch!(self, simd => sample_row(simd, row, temperature, uniforms[index], summaries)),
+            );
             draw.ok_or_else(|| diagnose(index, row))
         })
     }
@@ -202,36 +203,6 @@ fn sample_weights<S: Simd>(simd: S, row: &[f32], uniform: f64, summaries: &mut V
     let token = start + within;
     let logprob = libm::log(f64::from(row[token]) / total.sum) as f32;
     Some(Draw { token: token as u32, logprob })
-}
-
-/// The sum in f64, or NaN if a weight is negative or NaN, or infinite if one is. `each` is called with the
-/// number of each group.
-#[inline(always)]
-pub(crate) fn sum_block<S: Simd>(simd: S, block: &[f32; BLOCK], mut each: impl FnMut(usize)) -> f64 {
-    let (zero, nan) = (simd.splat(0.0), simd.splat(f32::NAN));
-    let mut sum = simd.widen(zero);
-    for (number, group) in groups(block).iter().enumerate() {
-        each(number);
-        for vector in group {
-            let w = simd.load(vector);
-            sum = simd.add_wide(sum, simd.widen(simd.select_lt(w, zero, nan, w)));
-        }
-    }
-    simd.reduce_add_wide(sum)
-}
-
-/// The sums of the groups, in f64: weights may be as large as f32 can hold.
-#[inline(always)]
-pub(crate) fn sum_groups<S: Simd>(simd: S, block: &[f32; BLOCK]) -> [f64; GROUPS] {
-    let mut sums = [0.0; GROUPS];
-    for (sum, group) in sums.iter_mut().zip(groups(block)) {
-        let mut lanes = simd.widen(simd.splat(0.0));
-        for vector in group {
-            lanes = simd.add_wide(lanes, simd.widen(simd.load(vector)));
-        }
-        *sum = simd.reduce_add_wide(lanes);
-    }
-    sums
 }
 
 /// The token of a target that lies in a block.

@@ -3,8 +3,8 @@
 use super::TO_INTEGER;
 use crate::blocks::{GROUP, for_each_block};
 use crate::prefetch::prefetch_group;
-use crate::sample::sum_block;
 use crate::simd::{LANES, Simd, WIDTH};
+use crate::sums::sum_block;
 
 /// A token whose mass is no less than the capacity, at first.
 #[derive(Clone, Copy, Debug, Default)]

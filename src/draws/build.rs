@@ -5,10 +5,11 @@ use super::source::{Softmax, Source, Weights};
 use crate::argmax::greatest;
 use crate::blocks::{BLOCK, GROUP, GROUPS, for_each_block};
 use crate::check::{diagnose, diagnose_weights};
-use crate::inversion::{Groups, LaneSums, Vectors};
+use crate::inversion::{Groups, Vectors};
 use crate::prefetch::prefetch_group;
 use crate::simd::{AHEAD, LANES, Line, Simd, WIDTH, dispatch};
 use crate::summary::Total;
+use crate::sums::LaneSums;
 use crate::weights::Factor;
 use crate::{Level, Logit, RowError, Rows, Temperature};
 
@@ -83,17 +84,17 @@ impl Cdf {
         true
     }
 
-    /// The vectors of all groups.
-    pub(super) fn sum_vectors(&mut self) {
+    /// Sums the vectors of all groups.
+    pub(super) fn finish(&mut self) {
         dispatch!(self.level, simd => {
             for group in 0..self.vectors.len() {
-                self.sum_vectors_of(simd, group);
+                self.finish_group(simd, group);
             }
         });
     }
 
     #[inline(always)]
-    pub(super) fn sum_vectors_of<S: Simd>(&mut self, simd: S, group: usize) {
+    pub(super) fn finish_group<S: Simd>(&mut self, simd: S, group: usize) {
         let weights: &[Line; WIDTH] = &self.weights.as_chunks().0[group];
         let mass = self.groups[group / GROUPS].mass(group % GROUPS);
         self.vectors[group] = Vectors::new(simd, bytemuck::must_cast_ref(weights), mass);
@@ -113,7 +114,7 @@ impl Level {
         temperature: Temperature,
     ) -> Result<(), RowError> {
         self.build_cdf(cdf, logits, row, &temperature)?;
-        cdf.sum_vectors();
+        cdf.finish();
         Ok(())
     }
 
@@ -138,7 +139,7 @@ impl Level {
     /// As there.
     pub fn rebuild_cdf_from_probs(self, cdf: &mut Cdf, probs: Rows<'_>, row: usize) -> Result<(), RowError> {
         self.build_cdf_from_probs(cdf, probs, row)?;
-        cdf.sum_vectors();
+        cdf.finish();
         Ok(())
     }
 

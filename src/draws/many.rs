@@ -222,7 +222,7 @@ fn draw_rows(
         with_scratch(&CDF, |cdf| {
             build(cdf, row)?;
             let find: fn(&mut Cdf, &[f64], &mut [u32]) = if draws / LAZY > vocab / GROUP {
-                cdf.sum_vectors();
+                cdf.finish();
                 |cdf, uniforms, tokens| cdf.find(uniforms, tokens)
             } else {
                 Cdf::find_lazily

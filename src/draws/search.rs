@@ -42,7 +42,7 @@ impl Cdf {
             count += usize::from(!replace(&mut self.summed[group], true));
         }
         for &group in &new[..count] {
-            self.sum_vectors_of(simd, group);
+            self.finish_group(simd, group);
         }
     }
 

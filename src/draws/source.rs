@@ -2,10 +2,9 @@
 
 use crate::Logit;
 use crate::blocks::{BLOCK, GROUPS, Group};
-use crate::inversion::{LaneSums, keep, sum_lanes};
-use crate::sample::{sum_block, sum_groups};
 use crate::simd::Simd;
 use crate::summary::{Reference, Summary};
+use crate::sums::{LaneSums, keep, sum_block, sum_groups, sum_lanes};
 use crate::weights::{Factor, TRUSTED, summarize, weigh_block, weigh_group};
 
 /// Where the weights of a row of `L` come from.

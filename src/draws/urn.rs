@@ -19,10 +19,10 @@ use crate::Logit;
 use crate::blocks::{
     AlignedBlock, BLOCK, GROUP, GROUPS, for_each_block, groups, groups_mut, padded, with_block,
 };
-use crate::inversion::{LaneSums, sum_vectors};
 use crate::prefetch::prefetch_group;
 use crate::simd::{AHEAD, LANES, Simd, WIDTH};
 use crate::summary::{Reference, Summary};
+use crate::sums::{LaneSums, sum_vectors};
 use crate::weights::Factor;
 
 /// A row, and what has been taken from it.

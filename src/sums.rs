@@ -1,0 +1,64 @@
+//! Sums inside a block: of its groups, and of their vectors.
+//!
+//! Weights of logits are added up lane by lane as they are computed, eight in each, in f32 (weights.rs). What
+//! is summed here is summed in f64: these lanes, vectors, and weights that were given, which may be as large as
+//! f32 can hold.
+
+use crate::blocks::{BLOCK, GROUPS, Group, groups};
+use crate::simd::{Line, Simd, WIDTH};
+
+/// The sums of the groups of a block, lane by lane: what a pass keeps.
+pub(crate) type LaneSums = [Line; GROUPS];
+
+/// What keeps them, called with each group.
+#[inline(always)]
+pub(crate) fn keep<S: Simd>(simd: S, lane_sums: &mut LaneSums) -> impl FnMut(usize, S::V) {
+    #[inline(always)]
+    move |group, lanes| simd.store(lanes, lane_sums[group].as_mut_array())
+}
+
+/// The sums of the groups, from those of their lanes.
+#[inline(always)]
+pub(crate) fn sum_lanes<S: Simd>(simd: S, lane_sums: &LaneSums) -> [f64; GROUPS] {
+    simd.reduce_add_four(bytemuck::must_cast_ref(lane_sums))
+}
+
+/// The sums of the vectors of a group.
+#[inline(always)]
+pub(crate) fn sum_vectors<S: Simd>(simd: S, weights: &Group<f32>) -> [f64; WIDTH] {
+    let mut sums = [0.0; WIDTH];
+    for (sums, vectors) in sums.as_chunks_mut().0.iter_mut().zip(weights.as_chunks().0) {
+        *sums = simd.reduce_add_four(vectors);
+    }
+    sums
+}
+
+/// The sum of given weights: NaN if one is negative or NaN, infinite if one is. `each` is called with the
+/// number of each group.
+#[inline(always)]
+pub(crate) fn sum_block<S: Simd>(simd: S, block: &[f32; BLOCK], mut each: impl FnMut(usize)) -> f64 {
+    let (zero, nan) = (simd.splat(0.0), simd.splat(f32::NAN));
+    let mut sum = simd.widen(zero);
+    for (number, group) in groups(block).iter().enumerate() {
+        each(number);
+        for vector in group {
+            let w = simd.load(vector);
+            sum = simd.add_wide(sum, simd.widen(simd.select_lt(w, zero, nan, w)));
+        }
+    }
+    simd.reduce_add_wide(sum)
+}
+
+/// The sums of the groups of given weights.
+#[inline(always)]
+pub(crate) fn sum_groups<S: Simd>(simd: S, block: &[f32; BLOCK]) -> [f64; GROUPS] {
+    let mut sums = [0.0; GROUPS];
+    for (sum, group) in sums.iter_mut().zip(groups(block)) {
+        let mut lanes = simd.widen(simd.splat(0.0));
+        for vector in group {
+            lanes = simd.add_wide(lanes, simd.widen(simd.load(vector)));
+        }
+        *sum = simd.reduce_add_wide(lanes);
+    }
+    sums
+}

@@ -43,8 +43,9 @@ pub(super) fn mul_add(a: f32x16, b: f32x16, c: f32x16) -> f32x16 {
 /// only the highest is set.
 #[inline(always)]
 fn middle(sum: Wide) -> u32x4 {
-    let [[a, _, b, _], [c, _, d, _]]: [[u32; 4]; 2] = bytemuck::must_cast(sum);
-    (u32x4::new([a, b, c, d]) & u32x4::splat(0x1fff_ffff)).simd_eq(u32x4::splat(0x1000_0000))
+    let lowest: [u64; 4] = bytemuck::must_cast(sum);
+    (u32x4::new(lowest.map(|bits| bits as u32)) & u32x4::splat(0x1fff_ffff))
+        .simd_eq(u32x4::splat(0x1000_0000))
 }
 
 /// Not 0 in a lane that is subnormal, or has become normal by rounding. (If it became 0, the sum was exact:

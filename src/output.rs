@@ -1,7 +1,7 @@
 //! Rows of results: into the caches, or past them.
 
 use crate::blocks::padded;
-use crate::simd::{LANES, Line, Simd};
+use crate::simd::{LANES, Simd};
 use crate::{Logit, RowsMut};
 
 /// An output of so many bytes is written past the caches: more than a batch can hope to find of them. (For
@@ -32,7 +32,8 @@ pub(crate) fn map_vectors<S: Simd, L: Logit>(
     past_caches: bool,
     mut kernel: impl FnMut(usize, &[L; LANES]) -> S::V,
 ) {
-    let first = if out.len() < LONG { 0 } else { bytemuck::pod_align_to::<f32, Line>(out).0.len() };
+    let place = out.as_ptr().addr() / size_of::<f32>();
+    let first = if out.len() < LONG { 0 } else { place.wrapping_neg() % LANES };
     let (head, rest) = out.split_at_mut(first);
     let (vectors, tail) = rest.as_chunks_mut();
     let last = first + vectors.len() * LANES;

@@ -134,7 +134,7 @@ const OPS: [Op; 2] = [
         run: |(rows, vocab), b| {
             let logits = Rows::new(&b.logits[..rows * vocab], vocab).expect("rows");
             let mut probs = RowsMut::new(&mut b.out[..rows * vocab], vocab).expect("rows");
-            Level::best().softmax(logits, &t(), &mut probs).expect("fits");
+            Level::best().softmax(logits, &t(), &mut probs).expect("fits").into_result().expect("served");
         },
         references: memory::COPYING,
     },

@@ -70,13 +70,13 @@ fn check_writing(level: Level, row: &[f32]) {
     let mut out = row.to_vec();
     let mut to = RowsMut::new(&mut out, row.len()).expect("a row");
     let probs = contract::softmax(row, TEMPERATURE);
-    level.softmax_in_place(&mut to, &t()).expect("fits");
+    level.softmax_in_place(&mut to, &t()).expect("fits").into_result().expect("served");
     assert_eq!(Some(to.as_rows().row(0)), probs.as_deref(), "{level}");
-    level.scale(logits, &t(), &mut to).expect("fits");
+    level.scale(logits, &t(), &mut to).expect("fits").into_result().expect("served");
     assert_eq!(Some(to.as_rows().row(0)), contract::scale(row, TEMPERATURE).as_deref(), "{level}");
-    level.log_softmax(logits, &t(), &mut to).expect("fits");
+    level.log_softmax(logits, &t(), &mut to).expect("fits").into_result().expect("served");
     assert_eq!(Some(to.as_rows().row(0)), contract::log_softmax(row, TEMPERATURE).as_deref(), "{level}");
-    level.softmax(logits, &t(), &mut to).expect("fits");
+    level.softmax(logits, &t(), &mut to).expect("fits").into_result().expect("served");
     assert_eq!(Some(to.as_rows().row(0)), probs.as_deref(), "{level}");
     let mut draws = [Ok(Draw::default())];
     level.sample_from_probs(to.as_rows(), &[0.7], &mut draws).expect("fits");
@@ -124,7 +124,7 @@ fn writing(c: &mut Criterion, level: Level, logits: Rows<'_>, out: &mut [f32]) {
     bench(c, "log_softmax", level, shape, || drop(level.log_softmax(logits, &t, &mut to).expect("fits")));
     bench(c, "softmax", level, shape, || drop(level.softmax(logits, &t, &mut to).expect("fits")));
     // The weights, whether the stage above ran or was filtered out.
-    level.softmax(logits, &t, &mut to).expect("fits");
+    level.softmax(logits, &t, &mut to).expect("fits").into_result().expect("served");
     bench(c, "sample_from_probs", level, shape, || {
         level.sample_from_probs(to.as_rows(), &uniforms, &mut draws).expect("fits");
     });

@@ -229,7 +229,8 @@ impl<'a> Batch<'a> {
         }
         let logits = Rows::new(&self.logits, vocab)?;
         sample(logits, &self.temperatures, &self.uniforms, &mut self.draws)?;
-        log_softmax(logits, &self.temperatures, &mut RowsMut::new(&mut self.logprobs, vocab)?)?;
+        log_softmax(logits, &self.temperatures, &mut RowsMut::new(&mut self.logprobs, vocab)?)?
+            .into_result()?;
         let logprobs = self.logprobs.chunks_exact(vocab);
         for ((sequence, &draw), logprobs) in self.sequences.iter_mut().zip(&self.draws).zip(logprobs) {
             sequence.words.push(draw?.token as usize);

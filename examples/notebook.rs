@@ -35,7 +35,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 fn write_temperature(page: &mut String, temperature: Temperature) -> Result<(), Box<dyn Error>> {
     let probs = probabilities(temperature)?;
-    writeln!(page, "\nT = {:<10} {}", temperature.get(), like_torch(&probs))?;
+    writeln!(page, "\nT = {temperature:<10} {}", like_torch(&probs))?;
     for (word, count) in WORDS.iter().zip(count_draws(temperature)?) {
         bar(page, word, count)?;
     }
@@ -44,11 +44,9 @@ fn write_temperature(page: &mut String, temperature: Temperature) -> Result<(), 
 
 fn probabilities(temperature: Temperature) -> Result<[f32; 5], Box<dyn Error>> {
     let mut probs = [0.0; 5];
-    let failed = softmax(Rows::new(&LOGITS, 5)?, &[temperature], &mut RowsMut::new(&mut probs, 5)?)?;
-    match failed.first() {
-        Some(&error) => Err(error.into()),
-        None => Ok(probs),
-    }
+    let (logits, mut out) = (Rows::new(&LOGITS, 5)?, RowsMut::new(&mut probs, 5)?);
+    softmax(logits, &[temperature], &mut out)?.into_result()?;
+    Ok(probs)
 }
 
 /// The draws are a batch: the same row each time, another position of the key.

@@ -18,6 +18,7 @@ mod build;
 pub(crate) mod many;
 mod measure;
 
+use core::fmt;
 use core::hint::select_unpredictable;
 
 use measure::Heavy;
@@ -50,7 +51,7 @@ use crate::{Error, Key, Level, Logit, RowError, Rows, Temperature};
 /// assert!(!tokens.contains(&1));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct AliasTable {
     columns: Vec<u64>,
     scale: Scale,
@@ -161,6 +162,12 @@ impl AliasTable {
         }
         let total = self.vocab() as f64 * self.scale.capacity();
         masses.into_iter().map(|mass| mass / total).collect()
+    }
+}
+
+impl fmt::Debug for AliasTable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AliasTable").field("vocab", &self.vocab()).finish_non_exhaustive()
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::check::{check_length, diagnose};
 use crate::output::past_caches;
-use crate::{Error, Logit, RowError, Rows, RowsMut, Temperature};
+use crate::{Error, FailedRows, Logit, RowError, Rows, RowsMut, Temperature};
 
 /// One temperature for all rows, or one per row.
 #[derive(Clone, Copy)]
@@ -15,7 +15,7 @@ pub(crate) struct Temperatures<'a>(&'a [Temperature]);
 impl<'a> Temperatures<'a> {
     pub(crate) fn new(rows: usize, temperatures: &'a [Temperature]) -> Result<Self, Error> {
         if temperatures.len() != 1 {
-            check_length("temperatures", rows, temperatures.len())?;
+            check_length("temperatures (or one for all rows)", rows, temperatures.len())?;
         }
         Ok(Self(temperatures))
     }
@@ -44,7 +44,7 @@ pub(crate) fn map_rows<L: Logit>(
     temperatures: &[Temperature],
     out: &mut RowsMut<'_>,
     kernel: impl Fn(&[L], &Temperature, &mut [f32], bool) -> bool + Sync,
-) -> Result<Vec<RowError>, Error> {
+) -> Result<FailedRows, Error> {
     let temperatures = Temperatures::new(logits.rows(), temperatures)?;
     check_length("rows of the output", logits.rows(), out.rows())?;
     check_length("vocabulary of the output", logits.vocab(), out.vocab())?;
@@ -60,7 +60,7 @@ pub(crate) fn map_rows<L: Logit>(
 pub(crate) fn for_each_row(
     rows: &mut RowsMut<'_>,
     kernel: impl Fn(usize, &mut [f32]) -> Result<(), RowError> + Sync,
-) -> Vec<RowError> {
+) -> FailedRows {
     let (vocab, stride) = (rows.vocab(), rows.stride());
     for_each_part(rows.data_mut(), (stride, vocab), vocab, f32::NAN, kernel)
 }
@@ -73,7 +73,7 @@ pub(crate) fn for_each_draws(
     draws: usize,
     (vocab, cost_of_a_draw): (usize, usize),
     kernel: impl Fn(usize, &mut [u32]) -> Result<(), RowError> + Sync,
-) -> Vec<RowError> {
+) -> FailedRows {
     let logits = vocab.saturating_add(draws.saturating_mul(cost_of_a_draw));
     for_each_part(tokens, (draws, draws), logits, u32::MAX, kernel)
 }
@@ -86,7 +86,7 @@ fn for_each_part<T: Copy + Send + Sync>(
     logits: usize,
     failure: T,
     kernel: impl Fn(usize, &mut [T]) -> Result<(), RowError> + Sync,
-) -> Vec<RowError> {
+) -> FailedRows {
     let failed = Mutex::new(Vec::new());
     for_each_chunk(data, stride.max(1), logits, |row, data| {
         let out = &mut data[..len];
@@ -97,7 +97,7 @@ fn for_each_part<T: Copy + Send + Sync>(
     });
     let mut failed = failed.into_inner().unwrap_or_else(PoisonError::into_inner);
     failed.sort_by_key(RowError::row);
-    failed
+    FailedRows(failed)
 }
 
 /// Below this many logits a batch stays on the caller's thread: waking another takes longer. (Measured on two

@@ -10,7 +10,7 @@ pub(crate) fn check_length(of: &'static str, expected: usize, found: usize) -> R
 /// How many tokens each row has room for, if all have the same.
 pub(crate) fn draws_per_row(rows: usize, tokens: usize) -> Result<usize, Error> {
     let draws = tokens.checked_div(rows).unwrap_or(0);
-    check_length("tokens", rows * draws, tokens)?;
+    check_length("tokens (as many for each row)", rows * draws, tokens)?;
     Ok(draws)
 }
 
@@ -28,11 +28,12 @@ pub(crate) fn check_range(uniforms: &[f64]) -> Result<(), Error> {
     }
 }
 
-/// Why a row could not be served.
+/// Why a row could not be served. (Only a row that is not there is empty.)
 pub(crate) fn diagnose<L: Logit>(row: usize, logits: &[L]) -> RowError {
     let values = logits.iter().map(|x| x.to_f32());
     match values.enumerate().find(|(_, x)| x.is_nan() || *x == f32::INFINITY) {
         Some((index, value)) => RowError::Logit { row, index, value },
+        None if logits.is_empty() => RowError::NoSuchRow { row },
         None => RowError::NothingToDraw { row },
     }
 }
@@ -41,6 +42,7 @@ pub(crate) fn diagnose<L: Logit>(row: usize, logits: &[L]) -> RowError {
 pub(crate) fn diagnose_weights(row: usize, weights: &[f32]) -> RowError {
     match weights.iter().position(|w| !(0.0..f32::INFINITY).contains(w)) {
         Some(index) => RowError::Weight { row, index, value: weights[index] },
+        None if weights.is_empty() => RowError::NoSuchRow { row },
         None => RowError::NothingToDraw { row },
     }
 }

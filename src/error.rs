@@ -1,9 +1,10 @@
 //! What can be wrong with a call, and with a row.
 
 use core::fmt;
+use core::ops::Deref;
 
 /// The call as a whole is refused: nothing has been written.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum Error {
     /// A vocabulary of 0 tokens, or of more than a `u32` can number.
@@ -20,7 +21,7 @@ pub enum Error {
     },
     /// A slice of the wrong length.
     Length {
-        /// Which slice.
+        /// Of what.
         of: &'static str,
         /// The length it must have.
         expected: usize,
@@ -53,7 +54,7 @@ impl fmt::Display for Error {
                 write!(f, "a stride of {stride} is below the vocabulary of {vocab}")
             }
             Self::Length { of, expected, found } => {
-                write!(f, "{of}: {expected} elements are needed, {found} were given")
+                write!(f, "{of}: {expected} are needed, {found} were given")
             }
             Self::Temperature { value } => {
                 write!(f, "a temperature of {value}: it must be 0 or more")
@@ -67,6 +68,23 @@ impl fmt::Display for Error {
 }
 
 impl core::error::Error for Error {}
+
+/// Equal values have equal bits, so that a NaN equals itself.
+impl PartialEq for Error {
+    fn eq(&self, other: &Self) -> bool {
+        let parts = |error: &Self| match *error {
+            Self::Vocab { vocab } => (0, "", vocab as u64, 0),
+            Self::Stride { stride, vocab } => (1, "", stride as u64, vocab as u64),
+            Self::Length { of, expected, found } => (2, of, expected as u64, found as u64),
+            Self::Temperature { value } => (3, "", value.to_bits().into(), 0),
+            Self::Uniform { index, value } => (4, "", index as u64, value.to_bits()),
+            Self::Level => (5, "", 0, 0),
+        };
+        parts(self) == parts(other)
+    }
+}
+
+impl Eq for Error {}
 
 /// One row cannot be served. The other rows are, as if it were not there.
 #[derive(Clone, Copy, Debug)]
@@ -89,6 +107,11 @@ pub enum RowError {
         index: usize,
         /// The weight.
         value: f32,
+    },
+    /// The row is not there.
+    NoSuchRow {
+        /// The row.
+        row: usize,
     },
     /// Every logit is -inf, or every weight is 0.
     NothingToDraw {
@@ -113,6 +136,7 @@ impl RowError {
         match *self {
             Self::Logit { row, .. }
             | Self::Weight { row, .. }
+            | Self::NoSuchRow { row }
             | Self::NothingToDraw { row }
             | Self::TooFewTokens { row, .. } => row,
         }
@@ -125,8 +149,9 @@ impl PartialEq for RowError {
         let parts = |error: &Self| match *error {
             Self::Logit { row, index, value } => (0, row, index, value.to_bits() as usize),
             Self::Weight { row, index, value } => (1, row, index, value.to_bits() as usize),
-            Self::NothingToDraw { row } => (2, row, 0, 0),
-            Self::TooFewTokens { row, wanted, available } => (3, row, wanted, available),
+            Self::NoSuchRow { row } => (2, row, 0, 0),
+            Self::NothingToDraw { row } => (3, row, 0, 0),
+            Self::TooFewTokens { row, wanted, available } => (4, row, wanted, available),
         };
         parts(self) == parts(other)
     }
@@ -139,6 +164,7 @@ impl fmt::Display for RowError {
         match *self {
             Self::Logit { row, index, value } => write!(f, "row {row}: logit {index} is {value}"),
             Self::Weight { row, index, value } => write!(f, "row {row}: weight {index} is {value}"),
+            Self::NoSuchRow { row } => write!(f, "row {row}: there is no such row"),
             Self::NothingToDraw { row } => write!(f, "row {row}: nothing to draw"),
             Self::TooFewTokens { row, wanted, available } => {
                 write!(f, "row {row}: {wanted} distinct tokens are wanted, {available} have a weight above 0")
@@ -148,3 +174,68 @@ impl fmt::Display for RowError {
 }
 
 impl core::error::Error for RowError {}
+
+/// The rows that a call could not serve, in order: a slice of [`RowError`]s. All others are served, as if these
+/// were not there.
+///
+/// What was to be written for them is filled with NaN, or with `u32::MAX` if it is tokens.
+///
+/// ```
+/// use kelvin::{FailedRows, Rows, RowsMut, Temperature, softmax};
+///
+/// let logits = Rows::new(&[0.0_f32, 0.0, f32::NAN, 1.0], 2)?;
+/// let mut probs = [0.0; 4];
+/// let failed = softmax(logits, &[Temperature::ONE], &mut RowsMut::new(&mut probs, 2)?)?;
+/// for error in &failed {
+///     println!("{error}");
+/// }
+/// assert_eq!((failed.len(), failed[0].row()), (1, 1));
+/// assert_eq!(probs[..2], [0.5, 0.5]);
+/// assert!(failed.into_result().is_err());
+/// # Ok::<(), kelvin::Error>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[must_use = "the rows listed were not served"]
+pub struct FailedRows(pub(crate) Vec<RowError>);
+
+impl FailedRows {
+    /// The first of them as an error, for those to whom one bad row is one too many.
+    ///
+    /// # Errors
+    /// The first of them.
+    pub fn into_result(self) -> Result<(), RowError> {
+        self.0.first().map_or(Ok(()), |first| Err(*first))
+    }
+}
+
+impl Deref for FailedRows {
+    type Target = [RowError];
+
+    fn deref(&self) -> &[RowError] {
+        &self.0
+    }
+}
+
+impl FromIterator<RowError> for FailedRows {
+    fn from_iter<T: IntoIterator<Item = RowError>>(errors: T) -> Self {
+        Self(errors.into_iter().collect())
+    }
+}
+
+impl IntoIterator for FailedRows {
+    type Item = RowError;
+    type IntoIter = std::vec::IntoIter<RowError>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
+impl<'a> IntoIterator for &'a FailedRows {
+    type Item = &'a RowError;
+    type IntoIter = core::slice::Iter<'a, RowError>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.iter()
+    }
+}

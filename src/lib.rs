@@ -81,7 +81,7 @@ pub use draws::cdf::Cdf;
 pub use draws::choice::Draws;
 pub use draws::many::{draw_counts, sample_many, sample_many_from_probs};
 pub use draws::without_replacement::{sample_from_probs_without_replacement, sample_without_replacement};
-pub use error::{Error, RowError};
+pub use error::{Error, FailedRows, RowError};
 pub use key::Key;
 pub use log_softmax::{log_softmax, log_sum_exp};
 pub use rows::{Logit, Rows, RowsMut};

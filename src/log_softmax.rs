@@ -13,7 +13,7 @@ use crate::output::map_vectors;
 use crate::prefetch::prefetch_in_second_pass;
 use crate::simd::{Simd, dispatch};
 use crate::summary::{Summary, Total, summarize_row, with_summaries};
-use crate::{Error, Level, Logit, RowError, Rows, RowsMut, Temperature};
+use crate::{Error, FailedRows, Level, Logit, RowError, Rows, RowsMut, Temperature};
 
 /// The natural logarithms of the probabilities of each row: x/T - ln(sum of e^(x/T)).
 ///
@@ -31,15 +31,16 @@ use crate::{Error, Level, Logit, RowError, Rows, RowsMut, Temperature};
 /// use kelvin::{Rows, RowsMut, Temperature, log_softmax};
 ///
 /// let mut logprobs = [0.0; 2];
-/// log_softmax(Rows::new(&[1.0, 1.0], 2)?, &[Temperature::ONE], &mut RowsMut::new(&mut logprobs, 2)?)?;
+/// let (logits, mut out) = (Rows::new(&[1.0, 1.0], 2)?, RowsMut::new(&mut logprobs, 2)?);
+/// log_softmax(logits, &[Temperature::ONE], &mut out)?.into_result()?;
 /// assert!((logprobs[0] + core::f32::consts::LN_2).abs() < 1e-6);
-/// # Ok::<(), kelvin::Error>(())
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn log_softmax<L: Logit>(
     logits: Rows<'_, L>,
     temperatures: &[Temperature],
     logprobs: &mut RowsMut<'_>,
-) -> Result<Vec<RowError>, Error> {
+) -> Result<FailedRows, Error> {
     Level::best().log_softmax(logits, temperatures, logprobs)
 }
 
@@ -84,7 +85,7 @@ impl Level {
         logits: Rows<'_, L>,
         temperatures: &[Temperature],
         logprobs: &mut RowsMut<'_>,
-    ) -> Result<Vec<RowError>, Error> {
+    ) -> Result<FailedRows, Error> {
         map_rows(logits, temperatures, logprobs, |row, temperature, out, past_caches| {
             with_summaries(|summaries| {
                 if past_caches {

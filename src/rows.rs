@@ -1,12 +1,14 @@
 //! Borrowed views of a batch: rows x vocab, any stride, f32 or half precision.
 
+use core::fmt;
+
 use crate::Error;
 use crate::check::check_length;
 use crate::simd::{LANES, Simd};
 
 /// What a row of logits is made of: `f32`, and with the feature `half` also `half::f16` and
 /// `half::bf16`, which are widened in registers. Raw `u16` bits become either with
-/// `bytemuck::cast_slice`.
+/// `bytemuck::cast_slice`. (Sealed: no other types can be.)
 pub trait Logit: element::Element {}
 
 impl Logit for f32 {}
@@ -80,14 +82,13 @@ pub(crate) mod element {
 /// assert_eq!(padded.row(1), [2.0, 0.0]);
 /// # Ok::<(), kelvin::Error>(())
 /// ```
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Rows<'a, L = f32> {
     data: &'a [L],
     shape: Shape,
 }
 
 /// A batch to write: [`Rows`], mutable, of f32. What lies between two rows is never touched.
-#[derive(Debug)]
 pub struct RowsMut<'a> {
     data: &'a mut [f32],
     shape: Shape,
@@ -104,7 +105,7 @@ impl Shape {
     fn dense(len: usize, vocab: usize) -> Result<Self, Error> {
         let rows = len.checked_div(vocab).unwrap_or(0);
         let shape = Self::strided(len, rows, vocab, vocab)?;
-        check_length("data", len.next_multiple_of(vocab), len)?;
+        check_length("elements of data", len.next_multiple_of(vocab), len)?;
         Ok(shape)
     }
 
@@ -120,7 +121,7 @@ impl Shape {
             None => 0,
         };
         if len < expected {
-            return Err(Error::Length { of: "data", expected, found: len });
+            return Err(Error::Length { of: "elements of data", expected, found: len });
         }
         Ok(Self { rows, vocab, stride })
     }
@@ -146,6 +147,19 @@ macro_rules! shape_accessors {
             self.shape.stride
         }
     };
+}
+
+/// (The shape alone: a batch may have millions of logits.)
+impl<L> fmt::Debug for Rows<'_, L> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Rows").field(&self.shape).finish()
+    }
+}
+
+impl fmt::Debug for RowsMut<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("RowsMut").field(&self.shape).finish()
+    }
 }
 
 impl<'a, L: Logit> Rows<'a, L> {

@@ -26,12 +26,19 @@ use crate::weights::{Factor, weigh_block};
 use crate::{Error, Level, Logit, RowError, Rows, Temperature};
 
 /// A token that was drawn.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Draw {
     /// Its index in the row.
     pub token: u32,
     /// The natural logarithm of its probability, at the row's temperature: never above 0. 0 at T = 0.
     pub logprob: f32,
+}
+
+/// No token: `u32::MAX`, of probability 0. Outcomes can begin with it.
+impl Default for Draw {
+    fn default() -> Self {
+        Self { token: u32::MAX, logprob: f32::NEG_INFINITY }
+    }
 }
 
 /// Draws one token from each row: temperature, softmax and multinomial in a single pass.

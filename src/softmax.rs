@@ -26,7 +26,7 @@ use crate::scratch::with_scratch;
 use crate::simd::{AHEAD, LANES, Simd, WIDTH, dispatch};
 use crate::summary::{Summary, with_summaries};
 use crate::weights::{Factor, weigh_block};
-use crate::{Error, Level, Logit, RowError, Rows, RowsMut, Temperature};
+use crate::{Error, FailedRows, Level, Logit, Rows, RowsMut, Temperature};
 
 pub use in_place::softmax_in_place;
 use share::for_each_share;
@@ -42,7 +42,7 @@ use share::for_each_share;
 ///   `probs` is written once, past the caches.
 ///
 /// Returns the rows that could not be served (a NaN or +inf, or all -inf), in order; they are filled with
-/// NaN. (A call that ends with `?;` drops that list.)
+/// NaN.
 ///
 /// # Errors
 /// [`Error::Length`] if the number of temperatures or the shape of `probs` does not fit.
@@ -61,7 +61,7 @@ pub fn softmax<L: Logit>(
     logits: Rows<'_, L>,
     temperatures: &[Temperature],
     probs: &mut RowsMut<'_>,
-) -> Result<Vec<RowError>, Error> {
+) -> Result<FailedRows, Error> {
     Level::best().softmax(logits, temperatures, probs)
 }
 
@@ -75,7 +75,7 @@ impl Level {
         logits: Rows<'_, L>,
         temperatures: &[Temperature],
         probs: &mut RowsMut<'_>,
-    ) -> Result<Vec<RowError>, Error> {
+    ) -> Result<FailedRows, Error> {
         map_rows(logits, temperatures, probs, |row, temperature, out, past_caches| {
             with_summaries(|summaries| {
                 if past_caches {

@@ -6,7 +6,7 @@ use common::statistics::{assert_fits, assert_follows, total_variation};
 use common::{TEMPERATURES, gaussian, levels, nine_rows, shapes};
 use kelvin::reference::oracle;
 use kelvin::{
-    AliasTable, Error, Key, RowError, Rows, Temperature, Words, sample_many_by_alias,
+    AliasTable, Error, FailedRows, Key, RowError, Rows, Temperature, Words, sample_many_by_alias,
     sample_many_from_probs_by_alias,
 };
 
@@ -162,7 +162,8 @@ fn rows_that_cannot_be_served() {
     let error = RowError::Logit { row: 1, index: 0, value: f32::NAN };
     assert_eq!(table.rebuild(rows, 1, Temperature::ONE), Err(error));
     assert_eq!((table.vocab(), table.draw(1)), (0, Err(Error::Vocab { vocab: 0 })));
-    assert_eq!(table.rebuild(rows, 2, Temperature::ONE), Err(RowError::NothingToDraw { row: 2 }));
+    assert_eq!(table.rebuild(rows, 2, Temperature::ONE), Err(RowError::NoSuchRow { row: 2 }));
+    assert_eq!(table.rebuild_from_probs(rows, 3), Err(RowError::NoSuchRow { row: 3 }));
     assert_eq!(AliasTable::default().probabilities(), []);
 }
 
@@ -187,7 +188,7 @@ fn batches() {
             let failed = pool
                 .install(|| level.sample_many_by_alias(logits, &t, source, &mut tokens))
                 .expect("shapes fit");
-            assert_eq!((failed.as_slice(), &tokens), (errors.as_slice(), &expected), "{level}, {threads}");
+            assert_eq!((&*failed, &tokens), (&errors[..], &expected), "{level}, {threads}");
         }
     }
     let weights: Vec<f32> = data.iter().map(|x| x.exp2()).collect();
@@ -207,11 +208,11 @@ fn calls_that_do_not_fit() {
     assert_eq!(sample_many_by_alias(logits, &t, Words::Keys(&[]), &mut tokens), length("keys", 1, 0));
     assert_eq!(
         sample_many_by_alias(logits, &[], Words::Keys(&[KEY]), &mut tokens),
-        length("temperatures", 1, 0)
+        length("temperatures (or one for all rows)", 1, 0)
     );
     assert_eq!(tokens, [7; 3]);
     let none = Rows::<f32>::new(&[], 4).expect("no rows");
-    assert_eq!(sample_many_by_alias(none, &t, Words::Keys(&[]), &mut []), Ok(vec![]));
+    assert_eq!(sample_many_by_alias(none, &t, Words::Keys(&[]), &mut []), Ok(FailedRows::default()));
 }
 
 /// Logits from -700 to 0, and rounded sums in f32 that would swallow a tail: a thousandth of all, in a

@@ -28,11 +28,23 @@ fn reused_outputs() {
             .expect("shapes fit");
         argmax(logits, &mut tokens).expect("shapes fit");
         log_sum_exp(logits, &t, &mut sums).expect("shapes fit");
-        softmax(logits, &t, &mut RowsMut::new(&mut probs, vocab).expect("rows")).expect("shapes fit");
-        log_softmax(logits, &t, &mut RowsMut::new(&mut probs, vocab).expect("rows")).expect("shapes fit");
-        scale(logits, &t, &mut RowsMut::new(&mut probs, vocab).expect("rows")).expect("shapes fit");
+        softmax(logits, &t, &mut RowsMut::new(&mut probs, vocab).expect("rows"))
+            .expect("shapes fit")
+            .into_result()
+            .expect("served");
+        log_softmax(logits, &t, &mut RowsMut::new(&mut probs, vocab).expect("rows"))
+            .expect("shapes fit")
+            .into_result()
+            .expect("served");
+        scale(logits, &t, &mut RowsMut::new(&mut probs, vocab).expect("rows"))
+            .expect("shapes fit")
+            .into_result()
+            .expect("served");
         probs.copy_from_slice(&data);
-        softmax_in_place(&mut RowsMut::new(&mut probs, vocab).expect("rows"), &t).expect("shapes fit");
+        softmax_in_place(&mut RowsMut::new(&mut probs, vocab).expect("rows"), &t)
+            .expect("shapes fit")
+            .into_result()
+            .expect("served");
     };
     all(1);
     assert_eq!(measure(|| all(2)).count_total, 0);
@@ -53,13 +65,31 @@ fn reused_tables() {
         cdf.draw_keyed(keys[0], &mut tokens).expect("a table");
         alias.rebuild(logits, row, t[0]).expect("servable");
         alias.draw_keyed(keys[0], &mut tokens).expect("a table");
-        sample_many(logits, &t, Uniforms::Keys(&keys), &mut tokens).expect("shapes fit");
-        sample_many_by_alias(logits, &t, Words::Keys(&keys), &mut tokens).expect("shapes fit");
-        sample_without_replacement(logits, &t, Uniforms::Keys(&keys), &mut tokens).expect("shapes fit");
+        sample_many(logits, &t, Uniforms::Keys(&keys), &mut tokens)
+            .expect("shapes fit")
+            .into_result()
+            .expect("served");
+        sample_many_by_alias(logits, &t, Words::Keys(&keys), &mut tokens)
+            .expect("shapes fit")
+            .into_result()
+            .expect("served");
+        sample_without_replacement(logits, &t, Uniforms::Keys(&keys), &mut tokens)
+            .expect("shapes fit")
+            .into_result()
+            .expect("served");
         let probs = Rows::with_stride(&weights, 2, tokens_per_row, vocab).expect("rows");
-        sample_many_from_probs(probs, Uniforms::Keys(&keys), &mut tokens).expect("shapes fit");
-        sample_many_from_probs_by_alias(probs, Words::Keys(&keys), &mut tokens).expect("shapes fit");
-        sample_from_probs_without_replacement(probs, Uniforms::Keys(&keys), &mut tokens).expect("shapes fit");
+        sample_many_from_probs(probs, Uniforms::Keys(&keys), &mut tokens)
+            .expect("shapes fit")
+            .into_result()
+            .expect("served");
+        sample_many_from_probs_by_alias(probs, Words::Keys(&keys), &mut tokens)
+            .expect("shapes fit")
+            .into_result()
+            .expect("served");
+        sample_from_probs_without_replacement(probs, Uniforms::Keys(&keys), &mut tokens)
+            .expect("shapes fit")
+            .into_result()
+            .expect("served");
     };
     all(0, vocab);
     assert_eq!(measure(|| all(1, vocab)).count_total, 0);

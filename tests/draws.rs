@@ -6,8 +6,8 @@ use common::statistics::{assert_fits, assert_follows, enumerate, total_variation
 use common::{SPECIAL, TEMPERATURES, check, gaussian, levels, nine_rows, shapes, uniforms};
 use kelvin::reference::oracle;
 use kelvin::{
-    AliasTable, Cdf, Draw, Draws, Error, Key, Level, RowError, Rows, Temperature, Uniforms, draw_counts,
-    sample_from_probs, sample_many, sample_many_from_probs,
+    AliasTable, Cdf, Draw, Draws, Error, FailedRows, Key, Level, RowError, Rows, Temperature, Uniforms,
+    draw_counts, sample_from_probs, sample_many, sample_many_from_probs,
 };
 
 const QWEN: usize = 151_936;
@@ -224,7 +224,7 @@ fn batches_of(draws: usize) {
         for source in [Uniforms::Keys(&keys), Uniforms::Given(&uniforms)] {
             let mut tokens = vec![0; rows * draws];
             let failed = pool.install(|| sample_many(logits, &t, source, &mut tokens)).expect("shapes fit");
-            assert_eq!((failed.as_slice(), &tokens), (errors.as_slice(), &expected), "{threads}");
+            assert_eq!((&*failed, &tokens), (&errors[..], &expected), "{threads}");
         }
     }
     let weights: Vec<f32> = data.iter().map(|x| x.exp2()).collect();
@@ -258,7 +258,7 @@ fn calls_that_do_not_fit() {
     let length = Error::Length { of: "keys", expected: 1, found: 0 };
     assert_eq!(sample_many(logits, &t, Uniforms::Keys(&[]), &mut tokens), Err(length));
     let two = Rows::new(&[1.0, 2.0], 1).expect("rows");
-    let length = Error::Length { of: "tokens", expected: 2, found: 3 };
+    let length = Error::Length { of: "tokens (as many for each row)", expected: 2, found: 3 };
     assert_eq!(sample_many(two, &t, Uniforms::Keys(&[KEY, KEY]), &mut tokens), Err(length));
     assert_eq!(tokens, [7; 3]);
     let cdf = Cdf::new(logits, 0, t[0]).expect("servable");
@@ -268,10 +268,10 @@ fn calls_that_do_not_fit() {
     assert_eq!(Cdf::default().draw(0.5), Err(Error::Vocab { vocab: 0 }));
     assert_eq!(Cdf::default().draw_keyed(KEY, &mut tokens), Err(Error::Vocab { vocab: 0 }));
     assert_eq!(tokens, [7; 3]);
-    assert_eq!(Cdf::new(logits, 1, t[0]).err(), Some(RowError::NothingToDraw { row: 1 }));
+    assert_eq!(Cdf::new(logits, 1, t[0]).err(), Some(RowError::NoSuchRow { row: 1 }));
     let none = Rows::<f32>::new(&[], 4).expect("no rows");
-    assert_eq!(sample_many(none, &t, Uniforms::Keys(&[]), &mut []), Ok(vec![]));
-    assert_eq!(sample_many(logits, &t, Uniforms::Given(&[]), &mut []), Ok(vec![]));
+    assert_eq!(sample_many(none, &t, Uniforms::Keys(&[]), &mut []), Ok(FailedRows::default()));
+    assert_eq!(sample_many(logits, &t, Uniforms::Given(&[]), &mut []), Ok(FailedRows::default()));
 }
 
 #[test]
@@ -287,17 +287,17 @@ fn counts_are_those_of_the_draws() {
         let mut uniforms = vec![0.0; draws as usize];
         KEY.fill(&mut uniforms);
         let cdf = Cdf::new(one(&row), 0, temperature(0.5)).expect("servable");
-        assert_eq!(cdf.counts_of(&uniforms).expect("in range"), counts);
+        assert_eq!(cdf.count_many(&uniforms).expect("in range"), counts);
         tokens.sort_unstable();
         let expected: Vec<(u32, u64)> =
             tokens.chunk_by(|a, b| a == b).map(|run| (run[0], run.len() as u64)).collect();
         assert_eq!(counts, expected);
     }
     assert_eq!(draw_counts(one(&row), 0, temperature(0.0), KEY, 9).expect("servable").len(), 1);
-    assert_eq!(Cdf::default().counts(KEY, 9), []);
-    assert_eq!(Cdf::default().counts_of(&[0.5]), Err(Error::Vocab { vocab: 0 }));
+    assert_eq!(Cdf::default().count_keyed(KEY, 9), Err(Error::Vocab { vocab: 0 }));
+    assert_eq!(Cdf::default().count_many(&[0.5]), Err(Error::Vocab { vocab: 0 }));
     let cdf = Cdf::new(one(&row), 0, temperature(0.5)).expect("servable");
-    assert_eq!(cdf.counts_of(&[0.5, -0.5]), Err(Error::Uniform { index: 1, value: -0.5 }));
+    assert_eq!(cdf.count_many(&[0.5, -0.5]), Err(Error::Uniform { index: 1, value: -0.5 }));
 }
 
 #[test]

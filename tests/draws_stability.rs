@@ -31,7 +31,11 @@ fn tables() {
         cdf.draw_keyed(KEY, &mut tokens[0]).expect("a table");
         level.rebuild_alias(&mut alias, row, 0, t).expect("servable");
         alias.draw_keyed(KEY, &mut tokens[1]).expect("a table");
-        level.sample_without_replacement(row, &[t], Uniforms::Keys(&[KEY]), &mut tokens[2]).expect("fits");
+        level
+            .sample_without_replacement(row, &[t], Uniforms::Keys(&[KEY]), &mut tokens[2])
+            .expect("fits")
+            .into_result()
+            .expect("served");
         let expected = [
             [2030, 2030, 2622, 509, 2030, 2030, 2392, 2030],
             [2318, 2904, 2030, 686, 2392, 2501, 2030, 2778],

@@ -8,7 +8,9 @@ use std::fmt::Debug;
 
 use common::{TEMPERATURES, check, gaussian, levels, thinned};
 use half::{bf16, f16};
-use kelvin::{AliasTable, Draw, Key, Level, Logit, RowError, Rows, RowsMut, Temperature, Uniforms};
+use kelvin::{
+    AliasTable, Draw, FailedRows, Key, Level, Logit, RowError, Rows, RowsMut, Temperature, Uniforms,
+};
 
 /// Every one of the 65536 patterns is widened right: `scale` by 1 shows it, or the error does.
 #[test]
@@ -26,7 +28,7 @@ fn every_pattern_of<L: Logit + Debug>(level: Level, from_bits: fn(u16) -> L, wid
     let one = [Temperature::ONE];
     let rows = Rows::new(&good, good.len()).expect("a row");
     let mut out = RowsMut::new(&mut scaled, good.len()).expect("a row");
-    assert_eq!(level.scale(rows, &one, &mut out), Ok(vec![]));
+    assert_eq!(level.scale(rows, &one, &mut out), Ok(FailedRows::default()));
     for (&y, &x) in scaled.iter().zip(&good) {
         assert_eq!(y.to_bits(), widen(x).to_bits(), "{level} {x:?}");
     }
@@ -67,7 +69,7 @@ fn results<L: Logit>(
     for kernel in [Level::scale::<L>, Level::softmax::<L>, Level::log_softmax::<L>] {
         let mut out = vec![0.0; row.len()];
         let failed = kernel(level, rows, &[t], &mut RowsMut::new(&mut out, row.len()).expect("a row"));
-        assert_eq!(failed, Ok(vec![]));
+        assert_eq!(failed, Ok(FailedRows::default()));
         bits.extend(out.iter().map(|x| x.to_bits()));
     }
     let draws = [0.0, 0.4, 0.999].map(|u| {
@@ -109,11 +111,27 @@ fn tables_and_distinct_tokens_are_those_of_the_widened_row() {
     let (row, wide) = (Rows::new(&row, 1300).expect("a row"), Rows::new(&wide, 1300).expect("a row"));
     for level in levels() {
         let (mut tokens, mut expected) = ([0; 900], [1; 900]);
-        level.sample_without_replacement(row, &t, Uniforms::Keys(&keys), &mut tokens).expect("fits");
-        level.sample_without_replacement(wide, &t, Uniforms::Keys(&keys), &mut expected).expect("fits");
+        level
+            .sample_without_replacement(row, &t, Uniforms::Keys(&keys), &mut tokens)
+            .expect("fits")
+            .into_result()
+            .expect("served");
+        level
+            .sample_without_replacement(wide, &t, Uniforms::Keys(&keys), &mut expected)
+            .expect("fits")
+            .into_result()
+            .expect("served");
         assert_eq!(tokens, expected, "{level}");
-        level.sample_many(row, &t, Uniforms::Keys(&keys), &mut tokens).expect("fits");
-        level.sample_many(wide, &t, Uniforms::Keys(&keys), &mut expected).expect("fits");
+        level
+            .sample_many(row, &t, Uniforms::Keys(&keys), &mut tokens)
+            .expect("fits")
+            .into_result()
+            .expect("served");
+        level
+            .sample_many(wide, &t, Uniforms::Keys(&keys), &mut expected)
+            .expect("fits")
+            .into_result()
+            .expect("served");
         assert_eq!(tokens, expected, "{level}");
         let (mut table, mut of_wide) = (AliasTable::default(), AliasTable::default());
         level.rebuild_alias(&mut table, row, 0, t[0]).expect("servable");

@@ -14,7 +14,7 @@ fn temperature(value: f32) -> Temperature {
 
 fn written(level: Level, kernel: &str, row: &[f32], t: f32) -> Vec<f32> {
     let (out, errors) = check::run(level, kernel, row, &[temperature(t)]);
-    assert_eq!(errors, []);
+    assert_eq!(*errors, []);
     out
 }
 

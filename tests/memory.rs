@@ -6,7 +6,7 @@ mod common;
 use bytemuck::{AnyBitPattern, NoUninit};
 use common::{gaussian, levels, thinned};
 use kelvin::reference::contract;
-use kelvin::{Draw, Level, Logit, Rows, RowsMut, Temperature};
+use kelvin::{Draw, FailedRows, Level, Logit, Rows, RowsMut, Temperature};
 use mmap_rs::{MmapMut, MmapNone, MmapOptions};
 
 /// Logits per row: around vectors, groups of vectors and blocks, with tails of every length modulo 16.
@@ -113,7 +113,11 @@ fn check_writers<L: Logit>(level: Level, rows: Rows<'_, L>, wide: &[f32], t: f32
         let mut guarded = Guarded::holding(&vec![7.0_f32; wide.len()], side);
         let mut out =
             RowsMut::with_stride(guarded.slice_mut(wide.len()), 2, vocab, stride).expect("two rows");
-        assert_eq!(kernel(level, rows, &temperature, &mut out), Ok(vec![]), "{level} {side:?} {vocab}");
+        assert_eq!(
+            kernel(level, rows, &temperature, &mut out),
+            Ok(FailedRows::default()),
+            "{level} {side:?} {vocab}"
+        );
         assert_eq!(
             Some(out.as_rows().row(1).to_vec()),
             contract(&wide[stride..], t),
@@ -122,7 +126,7 @@ fn check_writers<L: Logit>(level: Level, rows: Rows<'_, L>, wide: &[f32], t: f32
     }
     let mut guarded = Guarded::holding(wide, side);
     let mut out = RowsMut::with_stride(guarded.slice_mut(wide.len()), 2, vocab, stride).expect("two rows");
-    assert_eq!(level.softmax_in_place(&mut out, &temperature), Ok(vec![]));
+    assert_eq!(level.softmax_in_place(&mut out, &temperature), Ok(FailedRows::default()));
     assert_eq!(Some(out.as_rows().row(1).to_vec()), contract::softmax(&wide[stride..], t));
 }
 

@@ -230,13 +230,13 @@ fn batches() {
             let failed = pool
                 .install(|| level.sample_without_replacement(logits, &t, source, &mut tokens))
                 .expect("shapes fit");
-            assert_eq!(failed, errors, "{level}");
+            assert_eq!(*failed, errors, "{level}");
             assert_eq!(tokens[k..4 * k], [u32::MAX; 27]);
             assert_eq!(*expected.get_or_insert_with(|| tokens.clone()), tokens, "{level}, {threads}");
         }
     }
     let mut tokens = [7; 2];
-    let length = Error::Length { of: "temperatures", expected: 8, found: 2 };
+    let length = Error::Length { of: "temperatures (or one for all rows)", expected: 8, found: 2 };
     let call = sample_without_replacement(logits, &t[..2], Uniforms::Keys(&keys), &mut tokens);
     assert_eq!((call, tokens), (Err(length), [7; 2]));
 }

@@ -178,7 +178,7 @@ impl Level {
         let failed = Rows::new(logits, logits.len()).and_then(|logits| {
             self.softmax(logits, &[temperature], &mut RowsMut::new(&mut probs, logits.vocab())?)
         });
-        let weights = if failed == Ok(vec![]) { &probs[..] } else { &[] };
+        let weights = if failed.is_ok_and(|failed| failed.is_empty()) { &probs[..] } else { &[] };
         let served = table.build(self, weights);
         table.probs = probs;
         if served { Ok(()) } else { Err(diagnose(row, logits)) }

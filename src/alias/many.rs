@@ -6,7 +6,7 @@ use super::AliasTable;
 use crate::batch::{Temperatures, for_each_draws};
 use crate::check::{check_length, draws_per_row};
 use crate::scratch::with_scratch;
-use crate::{Error, Key, Level, Logit, RowError, Rows, Temperature};
+use crate::{Error, FailedRows, Key, Level, Logit, RowError, Rows, Temperature};
 
 /// Where the random words of a batch come from, for any number of draws per row.
 #[derive(Clone, Copy, Debug)]
@@ -62,7 +62,7 @@ pub fn sample_many_by_alias<L: Logit>(
     temperatures: &[Temperature],
     words: Words<'_>,
     tokens: &mut [u32],
-) -> Result<Vec<RowError>, Error> {
+) -> Result<FailedRows, Error> {
     Level::best().sample_many_by_alias(logits, temperatures, words, tokens)
 }
 
@@ -75,15 +75,16 @@ pub fn sample_many_by_alias<L: Logit>(
 /// use kelvin::{Rows, Words, sample_many_from_probs_by_alias};
 ///
 /// let mut tokens = [7; 2];
-/// sample_many_from_probs_by_alias(Rows::new(&[0.0, 2.0], 2)?, Words::Given(&[0, u64::MAX]), &mut tokens)?;
+/// let (probs, words) = (Rows::new(&[0.0, 2.0], 2)?, Words::Given(&[0, u64::MAX]));
+/// sample_many_from_probs_by_alias(probs, words, &mut tokens)?.into_result()?;
 /// assert_eq!(tokens, [1, 1]);
-/// # Ok::<(), kelvin::Error>(())
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn sample_many_from_probs_by_alias(
     probs: Rows<'_>,
     words: Words<'_>,
     tokens: &mut [u32],
-) -> Result<Vec<RowError>, Error> {
+) -> Result<FailedRows, Error> {
     Level::best().sample_many_from_probs_by_alias(probs, words, tokens)
 }
 
@@ -98,7 +99,7 @@ impl Level {
         temperatures: &[Temperature],
         words: Words<'_>,
         tokens: &mut [u32],
-    ) -> Result<Vec<RowError>, Error> {
+    ) -> Result<FailedRows, Error> {
         let temperatures = Temperatures::new(logits.rows(), temperatures)?;
         draw_rows(logits.rows(), logits.vocab(), words, tokens, |table, row| {
             self.rebuild_alias(table, logits, row, *temperatures.at(row))
@@ -114,7 +115,7 @@ impl Level {
         probs: Rows<'_>,
         words: Words<'_>,
         tokens: &mut [u32],
-    ) -> Result<Vec<RowError>, Error> {
+    ) -> Result<FailedRows, Error> {
         draw_rows(probs.rows(), probs.vocab(), words, tokens, |table, row| {
             self.rebuild_alias_from_probs(table, probs, row)
         })
@@ -130,7 +131,7 @@ fn draw_rows(
     words: Words<'_>,
     tokens: &mut [u32],
     rebuild: impl Fn(&mut AliasTable, usize) -> Result<(), RowError> + Sync,
-) -> Result<Vec<RowError>, Error> {
+) -> Result<FailedRows, Error> {
     thread_local! {
         static TABLE: Cell<AliasTable> = Cell::default();
     }

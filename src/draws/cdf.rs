@@ -10,6 +10,8 @@
 //! A draw is four searches, those of `sample` (inversion.rs), of which none scans more than a vector: so it
 //! is the same token, for every uniform.
 
+use core::fmt;
+
 use super::guide::Guide;
 use super::prefixes::Prefixes;
 use crate::blocks::GROUPS;
@@ -50,7 +52,7 @@ const TOGETHER: usize = 128;
 /// cdf.draw_keyed(Key { seed: 1, position: 0 }, &mut tokens)?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Cdf {
     /// The level that the table was built on.
     pub(super) level: Level,
@@ -165,6 +167,12 @@ impl Cdf {
             return Err(Error::Vocab { vocab: 0 });
         }
         check_range(uniforms)
+    }
+}
+
+impl fmt::Debug for Cdf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cdf").field("vocab", &self.vocab).field("level", &self.level).finish_non_exhaustive()
     }
 }
 

@@ -102,7 +102,7 @@ mod tests {
             let mut guided = plain.clone();
             guided.add_guide();
             assert_eq!(guided.guide.is_empty(), !kept, "{}", weights.len());
-            assert_eq!(guided.counts(KEY, 5000), plain.counts(KEY, 5000));
+            assert_eq!(guided.count_keyed(KEY, 5000), plain.count_keyed(KEY, 5000));
             let uniforms: Vec<f64> = (0..9000).map(|i| f64::from(i) / 9000.0).collect();
             for together in [1, 3, 255, 256, 257, 9000] {
                 for uniforms in uniforms.chunks(together) {

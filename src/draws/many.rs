@@ -8,7 +8,7 @@ use crate::batch::{Temperatures, for_each_draws};
 use crate::blocks::GROUP;
 use crate::key::to_uniform;
 use crate::scratch::with_scratch;
-use crate::{Error, Key, Level, Logit, RowError, Rows, Temperature};
+use crate::{Error, FailedRows, Key, Level, Logit, RowError, Rows, Temperature};
 
 /// Draws many tokens from each row, independently ("with replacement").
 ///
@@ -43,7 +43,7 @@ pub fn sample_many<L: Logit>(
     temperatures: &[Temperature],
     uniforms: Uniforms<'_>,
     tokens: &mut [u32],
-) -> Result<Vec<RowError>, Error> {
+) -> Result<FailedRows, Error> {
     Level::best().sample_many(logits, temperatures, uniforms, tokens)
 }
 
@@ -58,15 +58,16 @@ pub fn sample_many<L: Logit>(
 ///
 /// let mut tokens = [0; 100];
 /// let keys = [Key { seed: 1, position: 0 }];
-/// sample_many_from_probs(Rows::new(&[0.0, 0.3, 0.7], 3)?, Uniforms::Keys(&keys), &mut tokens)?;
+/// let probs = Rows::new(&[0.0, 0.3, 0.7], 3)?;
+/// sample_many_from_probs(probs, Uniforms::Keys(&keys), &mut tokens)?.into_result()?;
 /// assert!(!tokens.contains(&0));
-/// # Ok::<(), kelvin::Error>(())
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn sample_many_from_probs(
     probs: Rows<'_>,
     uniforms: Uniforms<'_>,
     tokens: &mut [u32],
-) -> Result<Vec<RowError>, Error> {
+) -> Result<FailedRows, Error> {
     Level::best().sample_many_from_probs(probs, uniforms, tokens)
 }
 
@@ -74,7 +75,7 @@ pub fn sample_many_from_probs(
 /// number, each with its count.
 ///
 /// - The draws are those of [`sample_many`] with this key; they are not stored. For uniforms of yours there
-///   is [`Cdf::counts_of`].
+///   is [`Cdf::count_many`].
 /// - Memory: 8 bytes per token of the vocabulary for the counts, and a [`Cdf`]; for as many draws as
 ///   tokens or more, with a guide if it pays.
 ///
@@ -101,20 +102,22 @@ pub fn draw_counts<L: Logit>(
     key: Key,
     draws: u64,
 ) -> Result<Vec<(u32, u64)>, RowError> {
-    let mut cdf = Cdf::new(logits, row, temperature)?;
-    if draws >= logits.vocab() as u64 {
-        cdf.add_guide();
-    }
-    Ok(cdf.counts(key, draws))
+    Level::best().draw_counts(logits, row, temperature, key, draws)
 }
 
 impl Cdf {
     /// How often each token is drawn, in so many draws with a key: those of [`Cdf::draw_keyed`]. The tokens
-    /// that were drawn, in order of their number: none of them if the table is empty.
-    #[must_use]
-    pub fn counts(&self, key: Key, draws: u64) -> Vec<(u32, u64)> {
-        let mut words = key.words();
-        let mut left = if self.vocab() > 0 { draws } else { 0 };
+    /// that were drawn, in order of their number.
+    ///
+    /// # Errors
+    /// [`Error::Vocab`] if the table is empty.
+    pub fn count_keyed(&self, key: Key, draws: u64) -> Result<Vec<(u32, u64)>, Error> {
+        self.check(&[])?;
+        Ok(self.count_words(key, draws))
+    }
+
+    fn count_words(&self, key: Key, draws: u64) -> Vec<(u32, u64)> {
+        let (mut words, mut left) = (key.words(), draws);
         let next = |uniforms: &mut [f64; COUNTED]| {
             let len = usize::try_from(left).map_or(COUNTED, |left| left.min(COUNTED));
             left -= len as u64;
@@ -134,10 +137,10 @@ impl Cdf {
     /// use kelvin::{Cdf, Rows};
     ///
     /// let cdf = Cdf::from_probs(Rows::new(&[0.5, 0.0, 0.5], 3)?, 0)?;
-    /// assert_eq!(cdf.counts_of(&[0.1, 0.9, 0.2])?, [(0, 2), (2, 1)]);
+    /// assert_eq!(cdf.count_many(&[0.1, 0.9, 0.2])?, [(0, 2), (2, 1)]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn counts_of(&self, uniforms: &[f64]) -> Result<Vec<(u32, u64)>, Error> {
+    pub fn count_many(&self, uniforms: &[f64]) -> Result<Vec<(u32, u64)>, Error> {
         self.check(uniforms)?;
         let mut chunks = uniforms.chunks(COUNTED);
         Ok(self.count(|uniforms| {
@@ -176,7 +179,7 @@ impl Level {
         temperatures: &[Temperature],
         uniforms: Uniforms<'_>,
         tokens: &mut [u32],
-    ) -> Result<Vec<RowError>, Error> {
+    ) -> Result<FailedRows, Error> {
         let temperatures = Temperatures::new(logits.rows(), temperatures)?;
         draw_rows(logits.rows(), logits.vocab(), uniforms, tokens, |cdf, row| {
             self.build_cdf(cdf, logits, row, temperatures.at(row))
@@ -192,10 +195,30 @@ impl Level {
         probs: Rows<'_>,
         uniforms: Uniforms<'_>,
         tokens: &mut [u32],
-    ) -> Result<Vec<RowError>, Error> {
+    ) -> Result<FailedRows, Error> {
         draw_rows(probs.rows(), probs.vocab(), uniforms, tokens, |cdf, row| {
             self.build_cdf_from_probs(cdf, probs, row)
         })
+    }
+
+    /// [`draw_counts`](crate::draw_counts), on this level.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn draw_counts<L: Logit>(
+        self,
+        logits: Rows<'_, L>,
+        row: usize,
+        temperature: Temperature,
+        key: Key,
+        draws: u64,
+    ) -> Result<Vec<(u32, u64)>, RowError> {
+        let mut cdf = Cdf::default();
+        self.rebuild_cdf(&mut cdf, logits, row, temperature)?;
+        if draws >= logits.vocab() as u64 {
+            cdf.add_guide();
+        }
+        Ok(cdf.count_words(key, draws))
     }
 }
 
@@ -213,7 +236,7 @@ fn draw_rows(
     uniforms: Uniforms<'_>,
     tokens: &mut [u32],
     build: impl Fn(&mut Cdf, usize) -> Result<(), RowError> + Sync,
-) -> Result<Vec<RowError>, Error> {
+) -> Result<FailedRows, Error> {
     thread_local! {
         static CDF: Cell<Cdf> = Cell::default();
     }

@@ -10,7 +10,7 @@ use crate::batch::{Temperatures, for_each_draws};
 use crate::check::{diagnose, diagnose_weights};
 use crate::scratch::with_scratch;
 use crate::simd::{Simd, dispatch};
-use crate::{Error, Level, Logit, RowError, Rows, Temperature};
+use crate::{Error, FailedRows, Level, Logit, RowError, Rows, Temperature};
 
 /// Draws k distinct tokens from each row: each in turn from the softmax of those not yet drawn.
 ///
@@ -50,7 +50,7 @@ pub fn sample_without_replacement<L: Logit>(
     temperatures: &[Temperature],
     uniforms: Uniforms<'_>,
     tokens: &mut [u32],
-) -> Result<Vec<RowError>, Error> {
+) -> Result<FailedRows, Error> {
     Level::best().sample_without_replacement(logits, temperatures, uniforms, tokens)
 }
 
@@ -64,15 +64,16 @@ pub fn sample_without_replacement<L: Logit>(
 ///
 /// let probs = Rows::new(&[0.5, 0.0, 0.5], 3)?;
 /// let mut tokens = [0; 2];
-/// sample_from_probs_without_replacement(probs, Uniforms::Given(&[0.9, 0.9]), &mut tokens)?;
+/// let uniforms = Uniforms::Given(&[0.9, 0.9]);
+/// sample_from_probs_without_replacement(probs, uniforms, &mut tokens)?.into_result()?;
 /// assert_eq!(tokens, [2, 0]);
-/// # Ok::<(), kelvin::Error>(())
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn sample_from_probs_without_replacement(
     probs: Rows<'_>,
     uniforms: Uniforms<'_>,
     tokens: &mut [u32],
-) -> Result<Vec<RowError>, Error> {
+) -> Result<FailedRows, Error> {
     Level::best().sample_from_probs_without_replacement(probs, uniforms, tokens)
 }
 
@@ -87,7 +88,7 @@ impl Level {
         temperatures: &[Temperature],
         uniforms: Uniforms<'_>,
         tokens: &mut [u32],
-    ) -> Result<Vec<RowError>, Error> {
+    ) -> Result<FailedRows, Error> {
         let temperatures = Temperatures::new(logits.rows(), temperatures)?;
         let draws = uniforms.draws(logits.rows(), tokens.len())?;
         Ok(for_each_draws(tokens, draws, (logits.vocab(), DRAW), |index, tokens| {
@@ -116,7 +117,7 @@ impl Level {
         probs: Rows<'_>,
         uniforms: Uniforms<'_>,
         tokens: &mut [u32],
-    ) -> Result<Vec<RowError>, Error> {
+    ) -> Result<FailedRows, Error> {
         let draws = uniforms.draws(probs.rows(), tokens.len())?;
         Ok(for_each_draws(tokens, draws, (probs.vocab(), DRAW), |index, tokens| {
             let row = probs.row(index);

@@ -4,7 +4,7 @@ use super::{LANES, Line, Simd, WIDTH};
 use core::arch::x86_64::*;
 
 /// Proof that this CPU has AVX2, FMA and F16C: only [`Avx2::detect`] makes one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Avx2(());
 
 type V = [__m256; 2];

@@ -6,7 +6,7 @@ use super::{AHEAD, LANES, Line, Simd, WIDTH};
 use core::arch::x86_64::*;
 
 /// Proof that this CPU has AVX-512: only [`Avx512::detect`] makes one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Avx512 {
     ahead: usize,
 }

@@ -13,7 +13,7 @@ use crate::Error;
 ///
 /// The only ways to a `Level` ask the CPU, so having one is the proof that it works. Every level gives
 /// the same bits; they differ in speed alone. The free functions of this crate run on [`Level::best`];
-/// each (but `draw_counts`) is also a method of `Level`, for tests and benchmarks.
+/// each is also a method of `Level`, for tests and benchmarks.
 ///
 /// ```
 /// use kelvin::Level;
@@ -24,10 +24,10 @@ use crate::Error;
 /// let level: Level = "portable".parse()?;
 /// # Ok::<(), kelvin::Error>(())
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Level(pub(crate) Isa);
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Isa {
     Portable(Portable),
     #[cfg(target_arch = "x86_64")]
@@ -79,6 +79,12 @@ impl Level {
 impl Default for Level {
     fn default() -> Self {
         Self::best()
+    }
+}
+
+impl fmt::Debug for Level {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Level({})", self.name())
     }
 }
 

@@ -9,7 +9,7 @@ use super::{LANES, Line, Simd};
 use wide::{f32x16, u32x16};
 
 /// The level that needs no proof: it runs everywhere.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Portable;
 
 type D = [f64; LANES];

@@ -11,7 +11,7 @@ use crate::prefetch::{prefetch_in_second_pass, prefetch_lines_and_page};
 use crate::simd::{AHEAD, Line, Simd, dispatch};
 use crate::summary::{Summary, with_summaries};
 use crate::weights::{Factor, weigh_block};
-use crate::{Error, Level, RowError, RowsMut, Temperature};
+use crate::{Error, FailedRows, Level, RowsMut, Temperature};
 
 use super::share::for_each_share;
 use super::{share_out, weigh_tail};
@@ -29,14 +29,11 @@ use super::{share_out, weigh_tail};
 /// use kelvin::{RowsMut, Temperature, softmax_in_place};
 ///
 /// let mut data = [0.0, 0.0, 0.0, 0.0];
-/// softmax_in_place(&mut RowsMut::new(&mut data, 4)?, &[Temperature::ONE])?;
+/// softmax_in_place(&mut RowsMut::new(&mut data, 4)?, &[Temperature::ONE])?.into_result()?;
 /// assert_eq!(data, [0.25; 4]);
-/// # Ok::<(), kelvin::Error>(())
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub fn softmax_in_place(
-    rows: &mut RowsMut<'_>,
-    temperatures: &[Temperature],
-) -> Result<Vec<RowError>, Error> {
+pub fn softmax_in_place(rows: &mut RowsMut<'_>, temperatures: &[Temperature]) -> Result<FailedRows, Error> {
     Level::best().softmax_in_place(rows, temperatures)
 }
 
@@ -49,7 +46,7 @@ impl Level {
         self,
         rows: &mut RowsMut<'_>,
         temperatures: &[Temperature],
-    ) -> Result<Vec<RowError>, Error> {
+    ) -> Result<FailedRows, Error> {
         let temperatures = Temperatures::new(rows.rows(), temperatures)?;
         let from_memory = past_caches(rows);
         Ok(for_each_row(rows, |index, row| {

@@ -4,7 +4,7 @@
 
 use super::case::{Case, Row};
 use kelvin::reference::contract;
-use kelvin::{Draw, Error, Level, Logit, RowError, Rows, RowsMut, Temperature};
+use kelvin::{Draw, Error, FailedRows, Level, Logit, RowError, Rows, RowsMut, Temperature};
 
 /// A case laid out in memory, as `f32`, or as a half type that `narrow` rounds to.
 pub struct Batch<'a, L> {
@@ -48,8 +48,7 @@ impl<'a, L: Logit> Batch<'a, L> {
     fn check_writer(
         &self,
         name: &str,
-        kernel: impl Fn(Level, Rows<'_, L>, &[Temperature], &mut RowsMut<'_>) -> Result<Vec<RowError>, Error>
-        + Sync,
+        kernel: impl Fn(Level, Rows<'_, L>, &[Temperature], &mut RowsMut<'_>) -> Result<FailedRows, Error> + Sync,
         expected: &Expected<Vec<f32>>,
     ) {
         for level in Level::available() {
@@ -62,8 +61,8 @@ impl<'a, L: Logit> Batch<'a, L> {
     fn write(
         &self,
         out: &mut [f32],
-        kernel: impl FnOnce(&mut RowsMut<'_>) -> Result<Vec<RowError>, Error> + Send,
-    ) -> Vec<RowError> {
+        kernel: impl FnOnce(&mut RowsMut<'_>) -> Result<FailedRows, Error> + Send,
+    ) -> FailedRows {
         let Case { vocab, stride, threads, ref order, .. } = *self.case;
         let mut rows = RowsMut::with_stride(out, order.len(), vocab, stride).expect("rows");
         in_pool(threads, || kernel(&mut rows)).expect("shapes fit")

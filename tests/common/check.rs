@@ -1,7 +1,7 @@
 //! One row through every kernel on every level, against both references.
 
 use kelvin::reference::{contract, oracle};
-use kelvin::{Draw, Level, RowError, Rows, RowsMut, Temperature};
+use kelvin::{Draw, FailedRows, Level, RowError, Rows, RowsMut, Temperature};
 
 /// What lies between rows, and in outputs before they are written: reading or leaving it shows.
 const GAP: f32 = f32::NAN;
@@ -28,7 +28,7 @@ pub fn bits(levels: &[Level], row: &[f32], temperature: f32, uniforms: &[f64]) {
     for &level in levels {
         for (kernel, expected) in &expected_rows {
             let (out, errors) = run(level, kernel, row, &t);
-            assert_eq!(errors, expected.is_none().then_some(error).into_iter().collect::<Vec<_>>());
+            assert_eq!(errors, expected.is_none().then_some(error).into_iter().collect());
             let expected = expected.clone().unwrap_or_else(|| vec![f32::NAN; row.len()]);
             same_bits(&out, &expected, &context(kernel, level));
         }
@@ -83,7 +83,7 @@ pub fn row_error(row: &[f32]) -> RowError {
 }
 
 /// Runs a kernel that writes rows, with gaps around the row that must stay as they are.
-pub fn run(level: Level, kernel: &str, row: &[f32], t: &[Temperature]) -> (Vec<f32>, Vec<RowError>) {
+pub fn run(level: Level, kernel: &str, row: &[f32], t: &[Temperature]) -> (Vec<f32>, FailedRows) {
     let (vocab, stride) = (row.len(), row.len() + 3);
     let mut data = vec![GAP; stride + vocab];
     let mut out = data.clone();
@@ -108,7 +108,7 @@ pub fn call(
     logits: Rows<'_>,
     t: &[Temperature],
     rows: &mut RowsMut<'_>,
-) -> Vec<RowError> {
+) -> FailedRows {
     let errors = match kernel {
         "scale" => level.scale(logits, t, rows),
         "softmax" => level.softmax(logits, t, rows),

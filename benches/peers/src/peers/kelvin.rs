@@ -19,12 +19,9 @@ impl Task for Softmax {
     fn call(&mut self, batch: &Batch, answer: &mut Answer) -> Result<()> {
         let vocab = batch.shape.vocab;
         let logits = Rows::new(&batch.logits, vocab)?;
-        none_of(&kelvin::softmax(logits, &[self.0], &mut RowsMut::new(&mut answer.probs, vocab)?)?)
+        let mut probs = RowsMut::new(&mut answer.probs, vocab)?;
+        Ok(kelvin::softmax(logits, &[self.0], &mut probs)?.into_result()?)
     }
-}
-
-fn none_of(failed: &[RowError]) -> Result<()> {
-    failed.first().map_or(Ok(()), |&error| Err(error.into()))
 }
 
 pub fn softmax_in_place(_: &Batch) -> Result<Box<dyn Task>> {
@@ -36,7 +33,7 @@ struct SoftmaxInPlace(Temperature);
 impl Task for SoftmaxInPlace {
     fn call(&mut self, batch: &Batch, answer: &mut Answer) -> Result<()> {
         let mut rows = RowsMut::new(&mut answer.probs, batch.shape.vocab)?;
-        none_of(&kelvin::softmax_in_place(&mut rows, &[self.0])?)
+        Ok(kelvin::softmax_in_place(&mut rows, &[self.0])?.into_result()?)
     }
 }
 
@@ -110,7 +107,7 @@ impl Task for Draws {
         self.keys.iter_mut().for_each(|key| key.position += 1);
         let logits = Rows::new(&batch.logits, batch.shape.vocab)?;
         let keys = Uniforms::Keys(&self.keys);
-        none_of(&kelvin::sample_many(logits, &[self.temperature], keys, &mut answer.tokens)?)
+        Ok(kelvin::sample_many(logits, &[self.temperature], keys, &mut answer.tokens)?.into_result()?)
     }
 }
 

@@ -20,9 +20,7 @@ fn kelvin(logits: &[f32], temperature: f32) -> Result<Outcome> {
     let (vocab, t) = (logits.len(), Temperature::new(temperature)?);
     let rows = Rows::new(logits, vocab)?;
     let mut written = vec![0.0; vocab];
-    if let Some(error) = kelvin::softmax(rows, &[t], &mut RowsMut::new(&mut written, vocab)?)?.first() {
-        return Err((*error).into());
-    }
+    kelvin::softmax(rows, &[t], &mut RowsMut::new(&mut written, vocab)?)?.into_result()?;
     let table = Cdf::new(rows, 0, t)?;
     let token = |u: u64| table.draw(u as f64 * 2_f64.powi(-53)).map_err(Into::into);
     let drawn = Some(drawn(53, vocab, token)?);

@@ -133,3 +133,34 @@ fn for_each_chunk<T: Send>(
 ) {
     data.chunks_mut(chunk).enumerate().for_each(|(i, data)| kernel(i, data));
 }
+
+#[cfg(all(test, feature = "rayon", not(target_family = "wasm")))]
+mod tests {
+    use std::collections::HashSet;
+    use std::thread::{current, sleep};
+    use std::time::Duration;
+
+    use super::*;
+
+    /// How many threads a batch of such rows is served by, where two are free.
+    fn threads(rows: usize, vocab: usize) -> usize {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().expect("a pool");
+        let threads = Mutex::new(HashSet::new());
+        pool.install(|| {
+            for_each_chunk(&mut vec![(); rows], 1, vocab, |_, _| {
+                threads.lock().expect("no panic").insert(current().id());
+                sleep(Duration::from_millis(2));
+            });
+        });
+        threads.into_inner().expect("no panic").len()
+    }
+
+    #[test]
+    fn small_batches_stay_on_one_thread() {
+        assert_eq!(
+            [(1, 32_000), (8, 32_000), (1, 1 << 20)].map(|(rows, vocab)| threads(rows, vocab)),
+            [1; 3]
+        );
+        assert_eq!(threads(64, 32_000), 2);
+    }
+}

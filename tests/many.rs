@@ -1,0 +1,162 @@
+//! Batches of many draws from each row, counts, and the choice of a table.
+
+mod common;
+
+use common::{gaussian, nine_rows};
+use kelvin::{
+    AliasTable, Cdf, Draws, Error, FailedRows, Key, RowError, Rows, Temperature, Uniforms, draw_counts,
+    sample_many, sample_many_from_probs,
+};
+
+const KEY: Key = Key { seed: 4, position: 2 };
+
+fn temperature(t: f32) -> Temperature {
+    Temperature::new(t).expect("a temperature")
+}
+
+fn one(row: &[f32]) -> Rows<'_> {
+    Rows::new(row, row.len()).expect("one row")
+}
+
+/// Each row has its own outcome; keys and uniforms, batches and single tables give the same tokens, in any
+/// pool; with fewer draws than groups in a row, and with more than three for each.
+#[test]
+fn batches() {
+    for draws in [37, 1700] {
+        batches_of(draws);
+    }
+}
+
+fn batches_of(draws: usize) {
+    let (rows, vocab) = (9, 70_000);
+    let (data, t, keys, errors) = nine_rows(vocab);
+    let logits = Rows::new(&data, vocab).expect("rows");
+    let mut uniforms = vec![0.0; rows * draws];
+    uniforms.chunks_mut(draws).zip(&keys).for_each(|(u, key)| key.fill(u));
+    let mut expected = vec![u32::MAX; rows * draws];
+    for (row, tokens) in expected.chunks_mut(draws).enumerate() {
+        if let Ok(cdf) = Cdf::new(logits, row, t[row]) {
+            cdf.draw_keyed(keys[row], tokens).expect("a table");
+        }
+    }
+    for threads in [1, 3] {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
+        for source in [Uniforms::Keys(&keys), Uniforms::Given(&uniforms)] {
+            let mut tokens = vec![0; rows * draws];
+            let failed = pool.install(|| sample_many(logits, &t, source, &mut tokens)).expect("shapes fit");
+            assert_eq!((&*failed, &tokens), (&errors[..], &expected), "{threads}");
+        }
+    }
+    let weights: Vec<f32> = data.iter().map(|x| x.exp2()).collect();
+    let mut tokens = vec![0; rows * draws];
+    let probs = Rows::new(&weights, vocab).expect("rows");
+    let failed = sample_many_from_probs(probs, Uniforms::Keys(&keys), &mut tokens).expect("shapes fit");
+    assert_eq!(failed.iter().map(RowError::row).collect::<Vec<_>>(), [1, 4]);
+    for (row, tokens) in tokens.chunks(draws).enumerate() {
+        let expected = Cdf::from_probs(probs, row).map_or_else(
+            |_| vec![u32::MAX; draws],
+            |cdf| {
+                let mut expected = vec![0; draws];
+                cdf.draw_keyed(keys[row], &mut expected).expect("a table");
+                expected
+            },
+        );
+        assert_eq!(tokens, expected, "{row}");
+    }
+}
+
+#[test]
+fn calls_that_do_not_fit() {
+    let logits = one(&[1.0, 2.0]);
+    let mut tokens = [7; 3];
+    let t = [Temperature::ONE];
+    let uniforms = [0.1, 0.2, 1.0];
+    let outside = |index| Error::Uniform { index, value: 1.0 };
+    assert_eq!(sample_many(logits, &t, Uniforms::Given(&uniforms), &mut tokens), Err(outside(2)));
+    let length = Error::Length { of: "uniforms", expected: 3, found: 2 };
+    assert_eq!(sample_many(logits, &t, Uniforms::Given(&uniforms[..2]), &mut tokens), Err(length));
+    let length = Error::Length { of: "keys", expected: 1, found: 0 };
+    assert_eq!(sample_many(logits, &t, Uniforms::Keys(&[]), &mut tokens), Err(length));
+    let two = Rows::new(&[1.0, 2.0], 1).expect("rows");
+    let length = Error::Length { of: "tokens (as many for each row)", expected: 2, found: 3 };
+    assert_eq!(sample_many(two, &t, Uniforms::Keys(&[KEY, KEY]), &mut tokens), Err(length));
+    assert_eq!(tokens, [7; 3]);
+    let cdf = Cdf::new(logits, 0, t[0]).expect("servable");
+    assert_eq!(cdf.draw(1.0), Err(outside(0)));
+    assert!(matches!(cdf.draw(f64::NAN), Err(Error::Uniform { .. })));
+    assert_eq!(cdf.draw_many(&uniforms, &mut tokens), Err(outside(2)));
+    assert_eq!(Cdf::default().draw(0.5), Err(Error::Vocab { vocab: 0 }));
+    assert_eq!(Cdf::default().draw_keyed(KEY, &mut tokens), Err(Error::Vocab { vocab: 0 }));
+    assert_eq!(tokens, [7; 3]);
+    assert_eq!(Cdf::new(logits, 1, t[0]).err(), Some(RowError::NoSuchRow { row: 1 }));
+    let none = Rows::<f32>::new(&[], 4).expect("no rows");
+    assert_eq!(sample_many(none, &t, Uniforms::Keys(&[]), &mut []), Ok(FailedRows::default()));
+    assert_eq!(sample_many(logits, &t, Uniforms::Given(&[]), &mut []), Ok(FailedRows::default()));
+}
+
+#[test]
+fn counts_are_those_of_the_draws() {
+    let row = gaussian(3000, 2.0, 5);
+    for draws in [0, 1, 255, 256, 5000, 20_000] {
+        let counts = draw_counts(one(&row), 0, temperature(0.5), KEY, draws).expect("servable");
+        let mut tokens = vec![0; draws as usize];
+        Cdf::new(one(&row), 0, temperature(0.5))
+            .expect("servable")
+            .draw_keyed(KEY, &mut tokens)
+            .expect("fits");
+        let mut uniforms = vec![0.0; draws as usize];
+        KEY.fill(&mut uniforms);
+        let cdf = Cdf::new(one(&row), 0, temperature(0.5)).expect("servable");
+        assert_eq!(cdf.count_many(&uniforms).expect("in range"), counts);
+        tokens.sort_unstable();
+        let expected: Vec<(u32, u64)> =
+            tokens.chunk_by(|a, b| a == b).map(|run| (run[0], run.len() as u64)).collect();
+        assert_eq!(counts, expected);
+    }
+    assert_eq!(draw_counts(one(&row), 0, temperature(0.0), KEY, 9).expect("servable").len(), 1);
+    assert_eq!(Cdf::default().count_keyed(KEY, 9), Err(Error::Vocab { vocab: 0 }));
+    assert_eq!(Cdf::default().count_many(&[0.5]), Err(Error::Vocab { vocab: 0 }));
+    let cdf = Cdf::new(one(&row), 0, temperature(0.5)).expect("servable");
+    assert_eq!(cdf.count_many(&[0.5, -0.5]), Err(Error::Uniform { index: 1, value: -0.5 }));
+}
+
+/// A hundred draws are for a Cdf. Whether 300 or 1000 are depends on the tokens above the mean, of which there are
+/// none, a few or nearly half; or the row is greedy, uniform, or not to be served.
+#[test]
+fn choice_by_the_number_of_draws() {
+    let row = gaussian(1000, 2.0, 5);
+    let chosen = |row: &[f32], t: f32| {
+        [50, 170, 300, 950, 1100].map(|draws| match Draws::auto(one(row), 0, temperature(t), draws) {
+            Ok(Draws::Cdf(_)) => 'c',
+            Ok(Draws::Alias(_)) => 'a',
+            Err(_) => 'e',
+        })
+    };
+    assert_eq!(chosen(&row, 0.2), ['c', 'c', 'a', 'a', 'a']);
+    assert_eq!(chosen(&row, 5.0), ['c', 'c', 'c', 'c', 'a']);
+    assert_eq!(chosen(&row, 0.0), ['c', 'c', 'a', 'a', 'a']);
+    assert_eq!(chosen(&[0.5; 1000], f32::INFINITY), ['c', 'c', 'a', 'a', 'a']);
+    assert_eq!(chosen(&[f32::NAN; 1000], 1.0), ['e'; 5]);
+    assert_eq!(chosen(&row[..7], 1.0), ['c', 'a', 'a', 'a', 'a']);
+    assert!(matches!(Draws::auto(one(&row), 1, temperature(1.0), 500), Err(RowError::NoSuchRow { row: 1 })));
+}
+
+#[test]
+fn either_table_draws_by_keys_and_words() {
+    let row = gaussian(1000, 2.0, 5);
+    let draws = |n| Draws::auto(one(&row), 0, temperature(0.5), n).expect("servable");
+    let (few, many) = (draws(1), draws(10_000));
+    let (cdf, alias) =
+        (Cdf::new(one(&row), 0, temperature(0.5)), AliasTable::new(one(&row), 0, temperature(0.5)));
+    let (mut tokens, mut expected) = ([0; 50], [0; 50]);
+    few.draw_keyed(KEY, &mut tokens).expect("a table");
+    cdf.expect("servable").draw_keyed(KEY, &mut expected).expect("a table");
+    assert_eq!(tokens, expected);
+    let mut words = [0; 50];
+    KEY.fill_words(&mut words);
+    assert_eq!(words.map(|word| few.draw(word).expect("a table")), expected);
+    many.draw_keyed(KEY, &mut tokens).expect("a table");
+    alias.expect("servable").draw_keyed(KEY, &mut expected).expect("a table");
+    assert_eq!(tokens, expected);
+    assert_eq!(words.map(|word| many.draw(word).expect("a table")), expected);
+}

@@ -35,8 +35,9 @@ use crate::{Error, Key, Level, Logit, RowError, Rows, Temperature};
 /// - A random word w draws from column floor(w vocab / 2^64); the 64 bits below decide between the
 ///   column's own token and its alias. So the map from words to tokens is *not* that of
 ///   [`Cdf`](crate::Cdf) and [`sample`](crate::sample), and it is not monotone.
-/// - Build: O(vocab), in integers (held by f64). Rebuilding allocates nothing unless the row is longer than
-///   any before.
+/// - Build: O(vocab), in integers (held by f64). It takes the longer, the more tokens are above the mean: of 128,256
+///   Gaussian logits of deviation 3, 0.15 ms at T = 0.3, 0.28 ms at 0.8, 0.62 ms at 2, on a Zen 4. Rebuilding allocates
+///   nothing unless the row is longer than any before.
 /// - Memory: 8 bytes per token to draw from, and up to 20 more kept for the next build.
 ///
 /// The empty table (`AliasTable::default()`, or after a rebuild that failed) refuses to draw.

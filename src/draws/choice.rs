@@ -1,22 +1,26 @@
 //! Which table to draw from, given how often.
 
 use super::cdf::Cdf;
-use crate::{AliasTable, Error, Key, Logit, RowError, Rows, Temperature};
+use crate::{AliasTable, Error, Key, Logit, RowError, Rows, Temperature, log_sum_exp};
 
 /// A row made ready for a known number of draws: a [`Cdf`] or an [`AliasTable`], whichever is faster in all.
 ///
 /// | draws from one row | use | which takes, at 128,256 tokens |
 /// |---|---|---|
 /// | one | [`sample`](crate::sample): no table | 22 us |
-/// | fewer than vocab / 7 | [`Cdf`]: quick to build, four searches per draw | 37 us, then 10 ns each (35 ns one by one) |
-/// | more | [`AliasTable`]: slow to build, one look per draw | 0.21 ms, then 2 ns each |
+/// | fewer than 70 + vocab / 9 + 2 m | [`Cdf`]: quick to build, four searches per draw | 37 us, then 10 ns each (35 ns one by one) |
+/// | more | [`AliasTable`]: slow to build, one look per draw | 0.28 ms, then 2 ns each |
 /// | vocab or more, each to be the token that `sample` gives | [`Cdf`] with [`Cdf::add_guide`] | 0.25 ms, then 6 ns each |
 /// | distinct tokens | [`sample_without_replacement`](crate::sample_without_replacement) | 31 us for 64 |
 /// | counts alone | [`draw_counts`](crate::draw_counts), which picks a guide itself | as the Cdf |
 ///
-/// Measured on a core of a Zen 4 (AVX-512), Gaussian logits of deviation 3, T = 0.8. The alias table
-/// overtakes the Cdf at 21,000 draws there (vocab / 6), on an Intel Emerald Rapids at 19,000; and a guide
-/// never overtakes the alias table: it is for those who need the map of `sample`.
+/// m is the number of tokens that are more probable than 1 / vocab, for which the alias table takes its time: 5 % of
+/// Gaussian logits of deviation 3 at T = 0.8, 23 % at T = 2. Where the number of draws leaves the choice open, `auto`
+/// counts them, which takes one more pass over the row.
+///
+/// Measured on a core of a Zen 4 (AVX-512) with such logits, T = 0.8, and another row for each table. From 7 to
+/// 128,256 tokens, at T = 0.3 to 5, the alias table overtakes the Cdf at 0.77 to 1.3 times the number of draws said
+/// above. A guide never overtakes the alias table: it is for those who need the map of `sample`.
 ///
 /// Sorted uniforms have no path of their own, though one merge would serve them all: a search takes 10 ns,
 /// while sorting takes 11 ns per uniform, making them sorted (by exponential spacings) 5 ns, and an
@@ -44,9 +48,6 @@ pub enum Draws {
     Alias(AliasTable),
 }
 
-/// Tokens per draw from which the alias table is slower in all.
-const CROSSOVER: usize = 7;
-
 impl Draws {
     /// The table that takes least time for so many draws from row `row`, its making included.
     ///
@@ -58,7 +59,8 @@ impl Draws {
         temperature: Temperature,
         draws: usize,
     ) -> Result<Self, RowError> {
-        if draws < logits.vocab() / CROSSOVER {
+        let few = 70 + logits.vocab() / 9;
+        if draws < few || draws - few < 2 * more_probable_than_mean(logits.row(row), temperature) {
             Cdf::new(logits, row, temperature).map(Self::Cdf)
         } else {
             AliasTable::new(logits, row, temperature).map(Self::Alias)
@@ -86,4 +88,13 @@ impl Draws {
             Self::Alias(table) => table.draw_keyed(key, tokens),
         }
     }
+}
+
+/// How many tokens are more probable than 1 / vocab. (Of a row that cannot be served, none or any number.)
+fn more_probable_than_mean<L: Logit>(row: &[L], temperature: Temperature) -> usize {
+    let mut sum = [Ok(0.0)];
+    let asked = Rows::new(row, row.len()).and_then(|row| log_sum_exp(row, &[temperature], &mut sum));
+    let (Ok(()), [Ok(sum)]) = (asked, sum) else { return 0 };
+    let mean = (sum - (row.len() as f64).ln()) * f64::from(temperature.get());
+    row.iter().filter(|x| x.to_f32() > mean as f32).count()
 }

@@ -16,8 +16,8 @@ use crate::{Error, FailedRows, Key, Level, Logit, RowError, Rows, Temperature};
 /// - `uniforms`: one per draw (rows x draws), or a key per row. `tokens`: rows x draws.
 /// - Each token is the one that [`sample`](crate::sample) draws from its row with its uniform.
 /// - Cost: the pass that makes a [`Cdf`], per row, then four searches per draw. (For up to three draws per
-///   group of 128 tokens, the table's part for a group is made when it is first drawn from.) From vocab / 7
-///   draws per row on, [`sample_many_by_alias`](crate::sample_many_by_alias) takes less.
+///   group of 128 tokens, the table's part for a group is made when it is first drawn from.) For many more draws,
+///   [`sample_many_by_alias`](crate::sample_many_by_alias) takes less: [`Draws`](crate::Draws) says when.
 /// - Memory: each thread keeps its `Cdf` for the next call.
 ///
 /// Returns the rows that could not be served (a NaN or +inf, or all -inf), in order; their tokens are

@@ -80,7 +80,7 @@ impl AliasTable {
     ///
     /// # Errors
     /// A [`RowError`] if one is negative, NaN or infinite, or if all are 0.
-    pub fn from_probs(probs: Rows<'_>, row: usize) -> Result<Self, RowError> {
+    pub fn from_probs<L: Logit>(probs: Rows<'_, L>, row: usize) -> Result<Self, RowError> {
         let mut table = Self::default();
         table.rebuild_from_probs(probs, row)?;
         Ok(table)
@@ -103,7 +103,7 @@ impl AliasTable {
     ///
     /// # Errors
     /// As there: the table is then empty.
-    pub fn rebuild_from_probs(&mut self, probs: Rows<'_>, row: usize) -> Result<(), RowError> {
+    pub fn rebuild_from_probs<L: Logit>(&mut self, probs: Rows<'_, L>, row: usize) -> Result<(), RowError> {
         Level::best().rebuild_alias_from_probs(self, probs, row)
     }
 

@@ -4,7 +4,7 @@ use core::hint::black_box;
 use core::ops::{Deref, DerefMut};
 
 use crate::Logit;
-use crate::simd::{LANES, WIDTH};
+use crate::simd::{LANES, Simd, WIDTH};
 
 /// Logits per block: f32 sums stay inside one, f64 takes over between them.
 pub(crate) const BLOCK: usize = 512;
@@ -88,6 +88,30 @@ pub(crate) type Group<L> = [[L; LANES]; WIDTH];
 #[inline(always)]
 pub(crate) fn groups<L: Logit>(block: &[L; BLOCK]) -> &[Group<L>] {
     black_box(block.as_chunks().0.as_chunks().0)
+}
+
+/// A group of f32: itself, or widened into `room`.
+#[inline(always)]
+pub(crate) fn as_wide<'a, S: Simd, L: Logit>(
+    simd: S,
+    group: &'a Group<L>,
+    room: &'a mut Group<f32>,
+) -> &'a Group<f32> {
+    match L::as_f32(group.as_flattened()).and_then(|row| row.as_chunks().0.first_chunk()) {
+        Some(group) => group,
+        None => {
+            widen(simd, group, room);
+            room
+        }
+    }
+}
+
+/// Widens a group.
+#[inline(always)]
+pub(crate) fn widen<S: Simd, L: Logit>(simd: S, group: &Group<L>, wide: &mut Group<f32>) {
+    for (vector, wide) in group.iter().zip(wide) {
+        simd.store(L::load(simd, vector), wide);
+    }
 }
 
 #[inline(always)]

@@ -39,9 +39,10 @@ pub(crate) fn diagnose<L: Logit>(row: usize, logits: &[L]) -> RowError {
 }
 
 /// Why a row of weights could not be served.
-pub(crate) fn diagnose_weights(row: usize, weights: &[f32]) -> RowError {
-    match weights.iter().position(|w| !(0.0..f32::INFINITY).contains(w)) {
-        Some(index) => RowError::Weight { row, index, value: weights[index] },
+pub(crate) fn diagnose_weights<L: Logit>(row: usize, weights: &[L]) -> RowError {
+    let values = weights.iter().map(|w| w.to_f32());
+    match values.enumerate().find(|(_, w)| !(0.0..f32::INFINITY).contains(w)) {
+        Some((index, value)) => RowError::Weight { row, index, value },
         None if weights.is_empty() => RowError::NoSuchRow { row },
         None => RowError::NothingToDraw { row },
     }

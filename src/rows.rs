@@ -23,12 +23,19 @@ pub(crate) mod element {
     /// The private half of [`super::Logit`].
     pub trait Element: Copy + Send + Sync + 'static {
         const NEG_INFINITY: Self;
+        const ZERO: Self;
         fn to_f32(self) -> f32;
         fn load<S: Simd>(simd: S, block: &[Self; LANES]) -> S::V;
+
+        /// The row, if it is of f32.
+        fn as_f32(_row: &[Self]) -> Option<&[f32]> {
+            None
+        }
     }
 
     impl Element for f32 {
         const NEG_INFINITY: Self = f32::NEG_INFINITY;
+        const ZERO: Self = 0.0;
 
         fn to_f32(self) -> f32 {
             self
@@ -38,11 +45,16 @@ pub(crate) mod element {
         fn load<S: Simd>(simd: S, block: &[Self; LANES]) -> S::V {
             simd.load(block)
         }
+
+        fn as_f32(row: &[Self]) -> Option<&[f32]> {
+            Some(row)
+        }
     }
 
     #[cfg(feature = "half")]
     impl Element for half::f16 {
         const NEG_INFINITY: Self = half::f16::NEG_INFINITY;
+        const ZERO: Self = half::f16::ZERO;
 
         fn to_f32(self) -> f32 {
             self.to_f32_const()
@@ -57,6 +69,7 @@ pub(crate) mod element {
     #[cfg(feature = "half")]
     impl Element for half::bf16 {
         const NEG_INFINITY: Self = half::bf16::NEG_INFINITY;
+        const ZERO: Self = half::bf16::ZERO;
 
         fn to_f32(self) -> f32 {
             self.to_f32_const()
@@ -88,7 +101,8 @@ pub struct Rows<'a, L = f32> {
     shape: Shape,
 }
 
-/// A batch to write: [`Rows`], mutable, of f32. What lies between two rows is never touched.
+/// A batch to write: [`Rows`], mutable, of f32 (half precision would round what was computed). What lies between two
+/// rows is never touched.
 pub struct RowsMut<'a> {
     data: &'a mut [f32],
     shape: Shape,

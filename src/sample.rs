@@ -15,11 +15,11 @@ use core::f64::consts::LN_2;
 
 use crate::argmax::greatest;
 use crate::batch::{Temperatures, fill_outcomes};
-use crate::blocks::{AlignedBlock, BLOCK, GROUP, GROUPS, for_each_block, groups, with_block};
+use crate::blocks::{AlignedBlock, BLOCK, GROUP, GROUPS, Group, as_wide, for_each_block, groups, with_block};
 use crate::check::{check_uniforms, diagnose, diagnose_weights};
 use crate::inversion::{Groups, Vectors, find_lanes};
 use crate::prefetch::prefetch_group;
-use crate::simd::{LANES, Simd, dispatch};
+use crate::simd::{LANES, Simd, WIDTH, dispatch};
 use crate::summary::{Found, Summary, Total, summarize_row, with_summaries};
 use crate::sums::{LaneSums, keep, sum_block, sum_groups, sum_lanes};
 use crate::weights::{Factor, weigh_block};
@@ -97,8 +97,8 @@ pub fn sample<L: Logit>(
 /// assert_eq!(draws[0], Ok(Draw { token: 1, logprob: 0.75_f32.ln() }));
 /// # Ok::<(), kelvin::Error>(())
 /// ```
-pub fn sample_from_probs(
-    probs: Rows<'_>,
+pub fn sample_from_probs<L: Logit>(
+    probs: Rows<'_, L>,
     uniforms: &[f64],
     draws: &mut [Result<Draw, RowError>],
 ) -> Result<(), Error> {
@@ -132,9 +132,9 @@ impl Level {
     ///
     /// # Errors
     /// As there.
-    pub fn sample_from_probs(
+    pub fn sample_from_probs<L: Logit>(
         self,
-        probs: Rows<'_>,
+        probs: Rows<'_, L>,
         uniforms: &[f64],
         draws: &mut [Result<Draw, RowError>],
     ) -> Result<(), Error> {
@@ -171,17 +171,31 @@ fn sample_row<S: Simd, L: Logit>(
         #[inline(always)]
         |logits| weigh_block(simd, logits, factor, &mut weights, |_| (), keep(simd, &mut lane_sums)),
     );
-    let token = start + find_in_block(simd, &weights, &sum_lanes(simd, &lane_sums), &block, target);
+    let sums = sum_lanes(simd, &lane_sums);
+    let token = start
+        + find_in_block(
+            simd,
+            &sums,
+            &block,
+            target,
+            #[inline(always)]
+            |group| &groups(&weights)[group],
+        );
     let height = total.reference.height(f64::from(row[token].to_f32()), factor);
     let logprob = (height * LN_2 - libm::log(total.sum)) as f32;
     Some(Draw { token: token as u32, logprob: if 0.0 < logprob { 0.0 } else { logprob } })
 }
 
 #[inline(always)]
-fn sample_weights<S: Simd>(simd: S, row: &[f32], uniform: f64, summaries: &mut Vec<Summary>) -> Option<Draw> {
+fn sample_weights<S: Simd, L: Logit>(
+    simd: S,
+    row: &[L],
+    uniform: f64,
+    summaries: &mut Vec<Summary>,
+) -> Option<Draw> {
     for_each_block(
         row,
-        0.0,
+        L::ZERO,
         #[inline(always)]
         |start, block| {
             let sum = sum_block(
@@ -200,30 +214,39 @@ fn sample_weights<S: Simd>(simd: S, row: &[f32], uniform: f64, summaries: &mut V
     let total = Total::of(summaries, factor)?;
     let target = uniform * total.sum;
     let block = total.find(summaries, target, factor)?;
-    let start = block.index * BLOCK;
+    let (start, mut wide) = (block.index * BLOCK, [[0.0; LANES]; WIDTH]);
     let within = with_block(
         &row[start..],
-        0.0,
+        L::ZERO,
         #[inline(always)]
-        |weights| find_in_block(simd, weights, &sum_groups(simd, weights), &block, target),
+        |weights| {
+            find_in_block(
+                simd,
+                &sum_groups(simd, weights),
+                &block,
+                target,
+                #[inline(always)]
+                |group| as_wide(simd, &groups(weights)[group], &mut wide),
+            )
+        },
     );
     let token = start + within;
-    let logprob = libm::log(f64::from(row[token]) / total.sum) as f32;
+    let logprob = libm::log(f64::from(row[token].to_f32()) / total.sum) as f32;
     Some(Draw { token: token as u32, logprob })
 }
 
-/// The token of a target that lies in a block.
+/// The token of a target that lies in a block, given the sums of its groups, and one of them by its number.
 #[inline(always)]
-fn find_in_block<S: Simd>(
+fn find_in_block<'a, S: Simd>(
     simd: S,
-    weights: &[f32; BLOCK],
     sums: &[f64; GROUPS],
     block: &Found,
     target: f64,
+    weights: impl FnOnce(usize) -> &'a Group<f32>,
 ) -> usize {
     let intervals = Groups::new(sums, block.before, block.mass);
     let (group, within) = intervals.find(target);
-    let weights = &groups(weights)[group];
+    let weights = weights(group);
     let (vector, within) = Vectors::new(simd, weights, intervals.mass(group)).find(simd, within);
     let [lane] = find_lanes(simd, [&weights[vector]], &[within]);
     group * GROUP + vector * LANES + lane as usize

@@ -4,6 +4,7 @@
 //! is summed here is summed in f64: these lanes, vectors, and weights that were given, which may be as large as
 //! f32 can hold.
 
+use crate::Logit;
 use crate::blocks::{BLOCK, GROUPS, Group, groups};
 use crate::simd::{Line, Simd, WIDTH};
 
@@ -36,13 +37,13 @@ pub(crate) fn sum_vectors<S: Simd>(simd: S, weights: &Group<f32>) -> [f64; WIDTH
 /// The sum of given weights: NaN if one is negative or NaN, infinite if one is. `each` is called with the
 /// number of each group.
 #[inline(always)]
-pub(crate) fn sum_block<S: Simd>(simd: S, block: &[f32; BLOCK], mut each: impl FnMut(usize)) -> f64 {
+pub(crate) fn sum_block<S: Simd, L: Logit>(simd: S, block: &[L; BLOCK], mut each: impl FnMut(usize)) -> f64 {
     let (zero, nan) = (simd.splat(0.0), simd.splat(f32::NAN));
     let mut sum = simd.widen(zero);
     for (number, group) in groups(block).iter().enumerate() {
         each(number);
         for vector in group {
-            let w = simd.load(vector);
+            let w = L::load(simd, vector);
             sum = simd.add_wide(sum, simd.widen(simd.select_lt(w, zero, nan, w)));
         }
     }
@@ -51,12 +52,12 @@ pub(crate) fn sum_block<S: Simd>(simd: S, block: &[f32; BLOCK], mut each: impl F
 
 /// The sums of the groups of given weights.
 #[inline(always)]
-pub(crate) fn sum_groups<S: Simd>(simd: S, block: &[f32; BLOCK]) -> [f64; GROUPS] {
+pub(crate) fn sum_groups<S: Simd, L: Logit>(simd: S, block: &[L; BLOCK]) -> [f64; GROUPS] {
     let mut sums = [0.0; GROUPS];
     for (sum, group) in sums.iter_mut().zip(groups(block)) {
         let mut lanes = simd.widen(simd.splat(0.0));
         for vector in group {
-            lanes = simd.add_wide(lanes, simd.widen(simd.load(vector)));
+            lanes = simd.add_wide(lanes, simd.widen(L::load(simd, vector)));
         }
         *sum = simd.reduce_add_wide(lanes);
     }

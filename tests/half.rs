@@ -8,8 +8,10 @@ use std::fmt::Debug;
 
 use common::{TEMPERATURES, check, gaussian, levels, thinned};
 use half::{bf16, f16};
+use kelvin::reference::contract;
 use kelvin::{
-    AliasTable, Draw, FailedRows, Key, Level, Logit, RowError, Rows, RowsMut, Temperature, Uniforms,
+    AliasTable, Cdf, Draw, FailedRows, Key, Level, Logit, RowError, Rows, RowsMut, Temperature, Uniforms,
+    Words,
 };
 
 /// Every one of the 65536 patterns is widened right: `scale` by 1 shows it, or the error does.
@@ -102,40 +104,66 @@ fn bad_rows() {
     }
 }
 
-/// What draws many tokens takes rows of all types too.
+/// What draws many tokens takes rows of all types too, of logits and of weights.
 #[test]
 fn tables_and_distinct_tokens_are_those_of_the_widened_row() {
-    let (t, keys) = ([Temperature::new(0.7).expect("a temperature")], [Key { seed: 3, position: 4 }]);
-    let row: Vec<f16> = gaussian(1300, 3.0, 5).into_iter().map(f16::from_f32).collect();
-    let wide: Vec<f32> = row.iter().map(|x| x.to_f32()).collect();
-    let (row, wide) = (Rows::new(&row, 1300).expect("a row"), Rows::new(&wide, 1300).expect("a row"));
+    let row = gaussian(1300, 3.0, 5);
     for level in levels() {
-        let (mut tokens, mut expected) = ([0; 900], [1; 900]);
+        let halves: Vec<f16> = row.iter().map(|&x| f16::from_f32_const(x)).collect();
+        let wide: Vec<f32> = halves.iter().map(|x| x.to_f32_const()).collect();
+        assert_eq!(many(level, &halves, f16::to_f32_const), many(level, &wide, |x| x), "f16, {level}");
+        let halves: Vec<bf16> = row.iter().map(|&x| bf16::from_f32_const(x)).collect();
+        let wide: Vec<f32> = halves.iter().map(|x| x.to_f32_const()).collect();
+        assert_eq!(many(level, &halves, bf16::to_f32_const), many(level, &wide, |x| x), "bf16, {level}");
+    }
+}
+
+/// What all functions that draw many tokens draw from a row, and from those of its numbers that are above 0, as weights.
+fn many<L: Logit>(level: Level, row: &[L], widen: fn(L) -> f32) -> (Vec<[u32; 300]>, Vec<Vec<f64>>) {
+    let positive: Vec<L> = row.iter().copied().filter(|&x| widen(x) > 0.0).collect();
+    let logits = Rows::new(row, row.len()).expect("a row");
+    let probs = Rows::new(&positive, positive.len()).expect("a row");
+    let (t, keys) = ([Temperature::new(0.7).expect("a temperature")], [Key { seed: 3, position: 4 }]);
+    let (uniforms, words) = (Uniforms::Keys(&keys), Words::Keys(&keys));
+    let mut tokens = vec![[0; 300]; 7];
+    let [a, b, c, d, e, f, g] = &mut tokens[..] else { unreachable!() };
+    let failed = [
+        level.sample_many(logits, &t, uniforms, a),
+        level.sample_without_replacement(logits, &t, uniforms, b),
+        level.sample_many_by_alias(logits, &t, words, c),
+        level.sample_many_from_probs(probs, uniforms, d),
+        level.sample_from_probs_without_replacement(probs, uniforms, e),
+        level.sample_many_from_probs_by_alias(probs, words, f),
+    ];
+    assert_eq!(failed, [0; 6].map(|_| Ok(FailedRows::default())));
+    let mut cdf = Cdf::default();
+    level.rebuild_cdf_from_probs(&mut cdf, probs, 0).expect("servable");
+    cdf.draw_keyed(keys[0], g).expect("a table");
+    let mut tables = [AliasTable::default(), AliasTable::default()];
+    level.rebuild_alias(&mut tables[0], logits, 0, t[0]).expect("servable");
+    level.rebuild_alias_from_probs(&mut tables[1], probs, 0).expect("servable");
+    (tokens, tables.map(|table| table.probabilities()).into())
+}
+
+/// One token from each row of weights; and what no weight may be.
+#[test]
+fn weights_are_those_of_the_widened_row() {
+    let row: Vec<bf16> = gaussian(1300, 3.0, 6).into_iter().map(|x| bf16::from_f32(x.abs())).collect();
+    let wide: Vec<f32> = row.iter().map(|x| x.to_f32()).collect();
+    for (level, len) in levels().into_iter().flat_map(|level| [1, 17, 512, 1300].map(|len| (level, len))) {
+        for u in [0.0, 0.3, 0.6, 0.999] {
+            let mut draws = [Ok(Draw::default())];
+            let rows = Rows::new(&row[..len], len).expect("a row");
+            level.sample_from_probs(rows, &[u], &mut draws).expect("shapes fit");
+            let expected = contract::sample_from_probs(&wide[..len], u);
+            assert_eq!(draws[0].ok().map(|draw| (draw.token, draw.logprob)), expected, "{level}, {len}, {u}");
+        }
+        let mut bad = row.clone();
+        bad[700] = bf16::NEG_ONE;
+        let mut draws = [Ok(Draw::default())];
         level
-            .sample_without_replacement(row, &t, Uniforms::Keys(&keys), &mut tokens)
-            .expect("fits")
-            .into_result()
-            .expect("served");
-        level
-            .sample_without_replacement(wide, &t, Uniforms::Keys(&keys), &mut expected)
-            .expect("fits")
-            .into_result()
-            .expect("served");
-        assert_eq!(tokens, expected, "{level}");
-        level
-            .sample_many(row, &t, Uniforms::Keys(&keys), &mut tokens)
-            .expect("fits")
-            .into_result()
-            .expect("served");
-        level
-            .sample_many(wide, &t, Uniforms::Keys(&keys), &mut expected)
-            .expect("fits")
-            .into_result()
-            .expect("served");
-        assert_eq!(tokens, expected, "{level}");
-        let (mut table, mut of_wide) = (AliasTable::default(), AliasTable::default());
-        level.rebuild_alias(&mut table, row, 0, t[0]).expect("servable");
-        level.rebuild_alias(&mut of_wide, wide, 0, t[0]).expect("servable");
-        assert_eq!(table.probabilities(), of_wide.probabilities(), "{level}");
+            .sample_from_probs(Rows::new(&bad, 1300).expect("a row"), &[0.5], &mut draws)
+            .expect("shapes fit");
+        assert_eq!(draws[0], Err(RowError::Weight { row: 0, index: 700, value: -1.0 }));
     }
 }

@@ -188,14 +188,24 @@ impl Level {
     ///
     /// # Errors
     /// As there.
-    pub fn rebuild_alias_from_probs(
+    pub fn rebuild_alias_from_probs<L: Logit>(
         self,
         table: &mut AliasTable,
-        probs: Rows<'_>,
+        probs: Rows<'_, L>,
         row: usize,
     ) -> Result<(), RowError> {
         let probs = probs.row(row);
-        if table.build(self, probs) { Ok(()) } else { Err(diagnose_weights(row, probs)) }
+        let served = if let Some(probs) = L::as_f32(probs) {
+            table.build(self, probs)
+        } else {
+            let mut wide = core::mem::take(&mut table.probs);
+            wide.clear();
+            wide.extend(probs.iter().map(|p| p.to_f32()));
+            let served = table.build(self, &wide);
+            table.probs = wide;
+            served
+        };
+        if served { Ok(()) } else { Err(diagnose_weights(row, probs)) }
     }
 }
 

@@ -80,8 +80,8 @@ pub fn sample_many_by_alias<L: Logit>(
 /// assert_eq!(tokens, [1, 1]);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub fn sample_many_from_probs_by_alias(
-    probs: Rows<'_>,
+pub fn sample_many_from_probs_by_alias<L: Logit>(
+    probs: Rows<'_, L>,
     words: Words<'_>,
     tokens: &mut [u32],
 ) -> Result<FailedRows, Error> {
@@ -110,9 +110,9 @@ impl Level {
     ///
     /// # Errors
     /// As there.
-    pub fn sample_many_from_probs_by_alias(
+    pub fn sample_many_from_probs_by_alias<L: Logit>(
         self,
-        probs: Rows<'_>,
+        probs: Rows<'_, L>,
         words: Words<'_>,
         tokens: &mut [u32],
     ) -> Result<FailedRows, Error> {

@@ -26,7 +26,7 @@ impl Cdf {
     /// The greedy token, as a row of its own.
     #[inline(always)]
     fn build_single<S: Simd>(&mut self, simd: S, token: usize) -> bool {
-        let served = self.build_from(simd, Weights, &[1.0]);
+        let served = self.build_from(simd, Weights, &[1.0_f32]);
         self.first = token as u32;
         served
     }
@@ -137,17 +137,22 @@ impl Level {
     ///
     /// # Errors
     /// As there.
-    pub fn rebuild_cdf_from_probs(self, cdf: &mut Cdf, probs: Rows<'_>, row: usize) -> Result<(), RowError> {
+    pub fn rebuild_cdf_from_probs<L: Logit>(
+        self,
+        cdf: &mut Cdf,
+        probs: Rows<'_, L>,
+        row: usize,
+    ) -> Result<(), RowError> {
         self.build_cdf_from_probs(cdf, probs, row)?;
         cdf.finish();
         Ok(())
     }
 
     /// The same, but for the vectors.
-    pub(super) fn build_cdf_from_probs(
+    pub(super) fn build_cdf_from_probs<L: Logit>(
         self,
         cdf: &mut Cdf,
-        probs: Rows<'_>,
+        probs: Rows<'_, L>,
         row: usize,
     ) -> Result<(), RowError> {
         let probs = probs.row(row);

@@ -96,7 +96,7 @@ impl Cdf {
     ///
     /// # Errors
     /// A [`RowError`] if one is negative, NaN or infinite, or if all are 0.
-    pub fn from_probs(probs: Rows<'_>, row: usize) -> Result<Self, RowError> {
+    pub fn from_probs<L: Logit>(probs: Rows<'_, L>, row: usize) -> Result<Self, RowError> {
         let mut cdf = Self::default();
         cdf.rebuild_from_probs(probs, row)?;
         Ok(cdf)
@@ -119,7 +119,7 @@ impl Cdf {
     ///
     /// # Errors
     /// As there: the table is then empty.
-    pub fn rebuild_from_probs(&mut self, probs: Rows<'_>, row: usize) -> Result<(), RowError> {
+    pub fn rebuild_from_probs<L: Logit>(&mut self, probs: Rows<'_, L>, row: usize) -> Result<(), RowError> {
         Level::best().rebuild_cdf_from_probs(self, probs, row)
     }
 

@@ -63,8 +63,8 @@ pub fn sample_many<L: Logit>(
 /// assert!(!tokens.contains(&0));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub fn sample_many_from_probs(
-    probs: Rows<'_>,
+pub fn sample_many_from_probs<L: Logit>(
+    probs: Rows<'_, L>,
     uniforms: Uniforms<'_>,
     tokens: &mut [u32],
 ) -> Result<FailedRows, Error> {
@@ -190,9 +190,9 @@ impl Level {
     ///
     /// # Errors
     /// As there.
-    pub fn sample_many_from_probs(
+    pub fn sample_many_from_probs<L: Logit>(
         self,
-        probs: Rows<'_>,
+        probs: Rows<'_, L>,
         uniforms: Uniforms<'_>,
         tokens: &mut [u32],
     ) -> Result<FailedRows, Error> {

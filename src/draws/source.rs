@@ -1,7 +1,7 @@
 //! Rows of logits or of weights, for what draws from either.
 
 use crate::Logit;
-use crate::blocks::{BLOCK, GROUPS, Group};
+use crate::blocks::{BLOCK, GROUPS, Group, groups, groups_mut, widen};
 use crate::simd::Simd;
 use crate::summary::{Reference, Summary};
 use crate::sums::{LaneSums, keep, sum_block, sum_groups, sum_lanes};
@@ -96,9 +96,9 @@ impl<L: Logit> Source<L> for Softmax {
 #[derive(Clone, Copy)]
 pub(super) struct Weights;
 
-impl Source<f32> for Weights {
-    fn nothing(self) -> f32 {
-        0.0
+impl<L: Logit> Source<L> for Weights {
+    fn nothing(self) -> L {
+        L::ZERO
     }
 
     fn factor(self) -> Factor {
@@ -114,12 +114,14 @@ impl Source<f32> for Weights {
     fn weigh<S: Simd>(
         self,
         simd: S,
-        block: &[f32; BLOCK],
+        block: &[L; BLOCK],
         weights: &mut [f32; BLOCK],
         _: &mut LaneSums,
         each: impl FnMut(usize),
     ) -> Summary {
-        *weights = *block;
+        for (group, weights) in groups(block).iter().zip(groups_mut(weights)) {
+            widen(simd, group, weights);
+        }
         Summary { sum: sum_block(simd, block, each), ..Summary::default() }
     }
 
@@ -127,7 +129,7 @@ impl Source<f32> for Weights {
     fn summarize<S: Simd>(
         self,
         simd: S,
-        block: &[f32; BLOCK],
+        block: &[L; BLOCK],
         _: &mut [f32; BLOCK],
         _: &mut LaneSums,
         each: impl FnMut(usize),
@@ -136,12 +138,12 @@ impl Source<f32> for Weights {
     }
 
     #[inline(always)]
-    fn sums<S: Simd>(self, simd: S, block: &[f32; BLOCK], _: &LaneSums) -> [f64; GROUPS] {
+    fn sums<S: Simd>(self, simd: S, block: &[L; BLOCK], _: &LaneSums) -> [f64; GROUPS] {
         sum_groups(simd, block)
     }
 
     #[inline(always)]
-    fn weigh_group<S: Simd>(self, _: S, group: &Group<f32>, _: Reference, weights: &mut Group<f32>) {
-        *weights = *group;
+    fn weigh_group<S: Simd>(self, simd: S, group: &Group<L>, _: Reference, weights: &mut Group<f32>) {
+        widen(simd, group, weights);
     }
 }

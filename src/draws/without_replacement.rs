@@ -69,8 +69,8 @@ pub fn sample_without_replacement<L: Logit>(
 /// assert_eq!(tokens, [2, 0]);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub fn sample_from_probs_without_replacement(
-    probs: Rows<'_>,
+pub fn sample_from_probs_without_replacement<L: Logit>(
+    probs: Rows<'_, L>,
     uniforms: Uniforms<'_>,
     tokens: &mut [u32],
 ) -> Result<FailedRows, Error> {
@@ -112,9 +112,9 @@ impl Level {
     ///
     /// # Errors
     /// As there.
-    pub fn sample_from_probs_without_replacement(
+    pub fn sample_from_probs_without_replacement<L: Logit>(
         self,
-        probs: Rows<'_>,
+        probs: Rows<'_, L>,
         uniforms: Uniforms<'_>,
         tokens: &mut [u32],
     ) -> Result<FailedRows, Error> {

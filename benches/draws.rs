@@ -1,18 +1,53 @@
 //! Many draws from one row: tables against one `sample`, and against each other, in ratios within one run.
 //! (`benches/peers` has those of others: its ops `draws`, `alias_build` and `alias_draws`.)
 //!
-//! Each pair takes turns, so that both see the same machine; the lower quartile of the times is reported.
+//! ```text
+//! cargo bench --bench draws             about 10 s
+//! cargo bench --bench draws -- --quick  about 2 s
+//! cargo bench --bench draws -- --csv draws.csv
+//! ```
+//!
+//! Each pair takes turns, so that both see the same machine; the medians of the times are reported.
 
+use std::fs::File;
+use std::io::{self, Write};
 use std::time::Instant;
 
 use kelvin::{
-    AliasTable, Cdf, Draw, Draws, Key, Rows, Temperature, Uniforms, sample, sample_many,
+    AliasTable, Cdf, Draw, Draws, Key, Level, Rows, Temperature, Uniforms, sample, sample_many,
     sample_without_replacement,
 };
 
 const VOCAB: usize = 128_256;
 const DRAWS: usize = 1000;
 const KEY: Key = Key { seed: 2, position: 0 };
+
+fn main() -> io::Result<()> {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let has = |name: &str| args.iter().any(|arg| arg == name);
+    let path = args.iter().position(|arg| arg == "--csv").and_then(|i| args.get(i + 1));
+    // (cargo adds `--bench`; `--test` runs everything once.)
+    let repeats = if has("--test") {
+        1
+    } else if has("--quick") {
+        40
+    } else {
+        200
+    };
+    let mut bench = Bench { repeats, lines: vec![] };
+    println!("level {}, {VOCAB} tokens, Gaussian logits of deviation 3, T = 0.8", Level::best());
+    let data = logits(64);
+    let t = Temperature::new(0.8).expect("a temperature");
+    let row = Rows::new(&data[..VOCAB], VOCAB).expect("a row");
+    tables(&mut bench, row, t);
+    order(&mut bench, row, t);
+    distinct(&mut bench, row, t);
+    threads(&mut bench, &data, t);
+    for t in [0.3, 0.8, 2.0] {
+        choice(&mut bench, row, Temperature::new(t).expect("a temperature"));
+    }
+    path.map_or(Ok(()), |path| bench.write(path))
+}
 
 /// Nearly normal logits of deviation 3.
 fn logits(rows: usize) -> Vec<f32> {
@@ -21,72 +56,104 @@ fn logits(rows: usize) -> Vec<f32> {
     uniforms.chunks(12).map(|u| (3.0 * (u.iter().sum::<f64>() - 6.0)) as f32).collect()
 }
 
-/// The lower quartiles of both, in microseconds.
-fn times(repeats: usize, mut a: impl FnMut(), mut b: impl FnMut()) -> [f64; 2] {
-    let time = |f: &mut dyn FnMut()| {
-        let start = Instant::now();
-        f();
-        start.elapsed().as_secs_f64() * 1e6
-    };
-    let (mut of_a, mut of_b): (Vec<f64>, Vec<f64>) =
-        (0..repeats).map(|_| (time(&mut a), time(&mut b))).unzip();
-    of_a.sort_by(f64::total_cmp);
-    of_b.sort_by(f64::total_cmp);
-    [of_a[repeats / 4], of_b[repeats / 4]]
+struct Bench {
+    repeats: usize,
+    lines: Vec<Line>,
 }
 
-/// Two jobs, their times, and how many times that of the first the second takes.
-fn report(jobs: &str, [first, second]: [f64; 2]) {
-    println!("{jobs:58} {first:9.2} us {second:9.2} us  {:6.2} x", second / first);
+/// A job and what it is compared with: their rows, their threads, their times in microseconds.
+struct Line {
+    op: String,
+    reference: String,
+    rows: usize,
+    threads: usize,
+    us: [f64; 2],
 }
 
-fn main() {
-    println!("level {}, {VOCAB} tokens, Gaussian logits of deviation 3, T = 0.8", kelvin::Level::best());
-    let data = logits(64);
-    let t = [Temperature::new(0.8).expect("a temperature")];
-    let row = Rows::new(&data[..VOCAB], VOCAB).expect("a row");
-    tables(row, t[0]);
-    distinct(row, t[0]);
-    threads(&data, t[0]);
-    crossover(row, t[0]);
+impl Bench {
+    /// Times two jobs in turns.
+    fn compare(
+        &mut self,
+        [op, reference]: [&str; 2],
+        (rows, threads): (usize, usize),
+        mut a: impl FnMut(),
+        mut b: impl FnMut(),
+    ) {
+        let time = |f: &mut dyn FnMut()| {
+            let start = Instant::now();
+            f();
+            start.elapsed().as_secs_f64() * 1e6
+        };
+        let repeats = (self.repeats / rows).max(1);
+        let (mut of_a, mut of_b): (Vec<f64>, Vec<f64>) =
+            (0..repeats).map(|_| (time(&mut a), time(&mut b))).unzip();
+        of_a.sort_by(f64::total_cmp);
+        of_b.sort_by(f64::total_cmp);
+        let us = [of_a[repeats / 2], of_b[repeats / 2]];
+        println!("{op:44} {:9.2} us   {reference:32} {:9.2} us  {:6.2} x", us[0], us[1], us[0] / us[1]);
+        self.lines.push(Line { op: op.into(), reference: reference.into(), rows, threads, us });
+    }
+
+    fn write(&self, path: &str) -> io::Result<()> {
+        let mut file = File::create(path)?;
+        writeln!(file, "op,level,rows,vocab,threads,dtype,median_us,reference,reference_us,ratio")?;
+        for Line { op, reference, rows, threads, us: [us, reference_us] } in &self.lines {
+            let (level, ratio) = (Level::best(), us / reference_us);
+            writeln!(
+                file,
+                "{op},{level},{rows},{VOCAB},{threads},f32,{us:.3},{reference},{reference_us:.3},{ratio:.4}"
+            )?;
+        }
+        Ok(())
+    }
 }
 
-fn tables(row: Rows<'_>, t: Temperature) {
+fn tables(bench: &mut Bench, row: Rows<'_>, t: Temperature) {
     let (mut cdf, mut alias, mut tokens) = (Cdf::default(), AliasTable::default(), [0; DRAWS]);
     let mut uniforms = [0.0; DRAWS];
     KEY.fill(&mut uniforms);
     let mut drawn = [Ok(Draw::default())];
-    let build = times(
-        200,
-        || sample(row, &[t], &uniforms[..1], &mut drawn).expect("fits"),
-        || cdf.rebuild(row, 0, t).expect("servable"),
-    );
-    report("one sample | build of a Cdf", build);
-    let build = times(
-        60,
-        || cdf.rebuild(row, 0, t).expect("servable"),
-        || alias.rebuild(row, 0, t).expect("servable"),
-    );
-    report("build of a Cdf | build of an alias table", build);
-    let plain = cdf.clone();
+    let mut one = || sample(row, &[t], &uniforms[..1], &mut drawn).expect("fits");
+    bench.compare(["Cdf::rebuild", "sample"], (1, 1), || cdf.rebuild(row, 0, t).expect("servable"), &mut one);
+    let build = || alias.rebuild(row, 0, t).expect("servable");
+    bench.compare(["AliasTable::rebuild", "sample"], (1, 1), build, &mut one);
     let mut guided = cdf.clone();
     guided.add_guide();
     let mut others = [0; DRAWS];
-    let both = times(
-        200,
+    bench.compare(
+        ["1000 draws with a guide", "without"],
+        (1, 1),
         || guided.draw_many(&uniforms, &mut others).expect("a table"),
-        || plain.draw_many(&uniforms, &mut tokens).expect("a table"),
+        || cdf.draw_many(&uniforms, &mut tokens).expect("a table"),
     );
     assert_eq!(tokens, others);
-    report("1000 draws, prebuilt: guided | Cdf", both);
 }
 
-fn distinct(row: Rows<'_>, t: Temperature) {
+/// What sorting the uniforms takes, and what it saves.
+fn order(bench: &mut Bench, row: Rows<'_>, t: Temperature) {
+    let cdf = Cdf::new(row, 0, t).expect("servable");
+    let (mut uniforms, mut tokens, mut others) = ([0.0; DRAWS], [0; DRAWS], [0; DRAWS]);
+    KEY.fill(&mut uniforms);
+    let (mut sorted, unsorted) = (uniforms, uniforms);
+    let mut draw = || cdf.draw_many(&unsorted, &mut tokens).expect("a table");
+    let sort = || {
+        sorted = unsorted;
+        sorted.sort_unstable_by(f64::total_cmp);
+    };
+    bench.compare(["sorting 1000 uniforms", "1000 draws"], (1, 1), sort, &mut draw);
+    let draw_sorted = || cdf.draw_many(&sorted, &mut others).expect("a table");
+    bench.compare(["1000 draws by sorted uniforms", "1000 draws"], (1, 1), draw_sorted, draw);
+    tokens.sort_unstable();
+    assert_eq!(tokens, others);
+}
+
+fn distinct(bench: &mut Bench, row: Rows<'_>, t: Temperature) {
     let (mut tokens, mut drawn) = ([0; 64], [Ok(Draw::default())]);
     // (Another key for each call: the CPU would learn the branches of one.)
     let [mut of_these, mut of_that] = [KEY; 2];
-    let both = times(
-        1000,
+    bench.compare(
+        ["64 distinct tokens", "sample"],
+        (1, 1),
         || {
             of_these.position += 1;
             let keys = [of_these];
@@ -97,10 +164,9 @@ fn distinct(row: Rows<'_>, t: Temperature) {
             sample(row, &[t], &[of_that.uniform()], &mut drawn).expect("fits");
         },
     );
-    report("64 draws without replacement | one sample", both);
 }
 
-fn threads(data: &[f32], t: Temperature) {
+fn threads(bench: &mut Bench, data: &[f32], t: Temperature) {
     let rows = Rows::new(data, VOCAB).expect("rows");
     let keys: Vec<Key> = (0..64).map(|position| Key { seed: 3, position }).collect();
     let mut tokens = vec![0; 64 * DRAWS];
@@ -110,31 +176,35 @@ fn threads(data: &[f32], t: Temperature) {
     let draw = |tokens: &mut [u32]| {
         drop(sample_many(rows, &[t], Uniforms::Keys(&keys), tokens).expect("fits"));
     };
-    let both = times(30, || two.install(|| draw(&mut tokens)), || single.install(|| draw(&mut others)));
+    bench.compare(
+        ["64 x 1000 draws on 2 threads", "on 1"],
+        (64, 2),
+        || two.install(|| draw(&mut tokens)),
+        || single.install(|| draw(&mut others)),
+    );
     assert_eq!(tokens, others);
-    report("64 rows x 1000 draws: 2 threads | 1 thread", both);
 }
 
-/// Where the alias table overtakes the Cdf, both built from logits.
-fn crossover(row: Rows<'_>, t: Temperature) {
-    for draws in [VOCAB / 16, VOCAB / 8, VOCAB / 4, VOCAB / 2, VOCAB] {
+/// Where the alias table overtakes the Cdf, both built from logits; and which of them is chosen.
+fn choice(bench: &mut Bench, row: Rows<'_>, t: Temperature) {
+    for draws in [VOCAB / 8, VOCAB / 4, VOCAB / 2, VOCAB] {
         let (mut cdf, mut table) = (Cdf::default(), AliasTable::default());
         let (mut tokens, mut others) = (vec![0; draws], vec![0; draws]);
-        let both = times(
-            30,
-            || {
-                cdf.rebuild(row, 0, t).expect("servable");
-                cdf.draw_keyed(KEY, &mut tokens).expect("a table");
-            },
+        let chosen = match Draws::auto(row, 0, t, draws).expect("servable") {
+            Draws::Cdf(_) => "Cdf",
+            Draws::Alias(_) => "AliasTable",
+        };
+        bench.compare(
+            [&format!("{draws} draws at T = {t} by AliasTable"), &format!("by Cdf (auto: {chosen})")],
+            (1, 1),
             || {
                 table.rebuild(row, 0, t).expect("servable");
                 table.draw_keyed(KEY, &mut others).expect("a table");
             },
+            || {
+                cdf.rebuild(row, 0, t).expect("servable");
+                cdf.draw_keyed(KEY, &mut tokens).expect("a table");
+            },
         );
-        let chosen = match Draws::auto(row, 0, t, draws).expect("servable") {
-            Draws::Cdf(_) => "Cdf",
-            Draws::Alias(_) => "alias",
-        };
-        report(&format!("{draws} draws: Cdf | alias (auto: {chosen})"), both);
     }
 }

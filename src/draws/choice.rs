@@ -22,11 +22,6 @@ use crate::{AliasTable, Error, Key, Logit, RowError, Rows, Temperature, log_sum_
 /// 128,256 tokens, at T = 0.3 to 5, the alias table overtakes the Cdf at 0.77 to 1.3 times the number of draws said
 /// above. A guide never overtakes the alias table: it is for those who need the map of `sample`.
 ///
-/// Sorted uniforms have no path of their own, though one merge would serve them all: a search takes 10 ns,
-/// while sorting takes 11 ns per uniform, making them sorted (by exponential spacings) 5 ns, and an
-/// exchangeable order of the tokens would then take a shuffle. Uniforms that are sorted already go through
-/// the same searches, at 9 ns.
-///
 /// The two tables map words to tokens differently. So the tokens that a key draws depend on the number of
 /// draws that the table was made for; who wants them not to uses either table by name.
 ///

@@ -89,6 +89,7 @@ impl Accuracy {
 pub struct Data {
     pub roofline: Option<Vec<Line>>,
     pub growth: Option<Vec<Line>>,
+    pub draws: Option<Vec<Line>>,
     pub default: Option<Vec<Line>>,
     pub default_all: Option<Vec<Line>>,
     pub native: Option<Vec<Line>>,
@@ -114,6 +115,7 @@ impl Data {
         Ok(Self {
             roofline: lines("roofline.csv")?,
             growth: lines("growth.csv")?,
+            draws: lines("draws.csv")?,
             default: lines("default.csv")?,
             default_all: lines("default-all.csv")?,
             native: lines("native.csv")?,

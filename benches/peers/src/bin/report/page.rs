@@ -34,6 +34,7 @@ pub fn page(data: &Data, drawn: &[&str]) -> String {
         machine(data),
         limit(data, drawn),
         peers(data, drawn),
+        draws(data),
         accuracy(data),
         growth(data, drawn),
         NOTES.trim_end().to_string() + "\n",
@@ -100,6 +101,15 @@ fn peers(data: &Data, drawn: &[&str]) -> String {
         text += &format!("\n### {head}\n\n{}", tables.unwrap_or_else(|| missing(file)));
     }
     text
+}
+
+fn draws(data: &Data) -> String {
+    let about = "Each job and what it took turns with, on one thread unless said otherwise.\n";
+    let body = data
+        .draws
+        .as_ref()
+        .map_or_else(|| missing("draws.csv"), |lines| format!("{about}\n{}", tables::draws(lines)));
+    format!("## Many draws from a row of 128256\n\n{body}")
 }
 
 /// The operations that have a chart, then the others.

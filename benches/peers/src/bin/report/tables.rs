@@ -85,6 +85,17 @@ pub fn limit(lines: &[Line]) -> String {
     table(&head.collect::<Vec<_>>(), &keys.iter().map(row).collect::<Vec<Vec<_>>>())
 }
 
+/// Jobs, and what they took turns with.
+pub fn draws(lines: &[Line]) -> String {
+    let head = ["job", "us", "against", "us", "times as long"].map(String::from);
+    let row = |line: &Line| {
+        let times = [line.us, line.reference_us, line.ratio()].map(short);
+        let [us, reference_us, ratio] = times;
+        vec![line.op.clone(), us, line.reference.clone(), reference_us, ratio]
+    };
+    table(&head, &lines.iter().map(row).collect::<Vec<_>>())
+}
+
 /// Each softmax: its errors, and its time beside them.
 pub fn accuracy(accuracies: &[Accuracy], lines: &[&Line]) -> String {
     let head = ["softmax", "version", "largest relative error", "abs(sum - 1)", "1 x 128256, us"];

@@ -6,13 +6,13 @@
 //! column   = a token of its own up to a threshold, an alias from there on; filled to the capacity exactly
 //! ```
 //!
-//! The columns are filled in two sweeps over the tokens, the light ones (below the capacity) and the heavy
-//! ones: the heavy one at hand fills up light ones, until it has itself become light and the next heavy one
-//! fills it up. The largest of them comes last and gives what rounding took: so all comes out even. (The
-//! integers are f64, which hold them and their sums exactly.)
+//! The columns are filled in one sweep with two cursors, over all tokens and over the heavy ones (whose mass
+//! is no less than the capacity): the heavy one at hand fills up light ones, until it has itself become light
+//! and the next heavy one fills it up. The largest of them comes last and gives what rounding took: so all
+//! comes out even. (The integers are f64, which hold them and their sums exactly.)
 //!
 //! (Walker, "An efficient method for generating discrete random variables with general distributions",
-//! 1977; the sweeps: Hübschle-Schneider and Sanders, "Parallel weighted random sampling", 2019.)
+//! 1977; the sweep: Hübschle-Schneider and Sanders, "Parallel weighted random sampling", 2019.)
 
 mod build;
 pub(crate) mod many;
@@ -35,9 +35,9 @@ use crate::{Error, Key, Level, Logit, RowError, Rows, Temperature};
 /// - A random word w draws from column floor(w vocab / 2^64); the 64 bits below decide between the
 ///   column's own token and its alias. So the map from words to tokens is *not* that of
 ///   [`Cdf`](crate::Cdf) and [`sample`](crate::sample), and it is not monotone.
-/// - Build: O(vocab), in integers (held by f64). It takes the longer, the more tokens are above the mean: of 128,256
-///   Gaussian logits of deviation 3, 0.15 ms at T = 0.3, 0.28 ms at 0.8, 0.62 ms at 2, on a Zen 4. Rebuilding allocates
-///   nothing unless the row is longer than any before.
+/// - Build: O(vocab), in integers (held by f64). It takes the longer, the more tokens are above the mean: of
+///   128,256 Gaussian logits of deviation 3, 0.15 ms at T = 0.3, 0.28 ms at 0.8, 0.62 ms at 2, on a Zen 4.
+///   Rebuilding allocates nothing unless the row is longer than any before.
 /// - Memory: 8 bytes per token to draw from, and up to 20 more kept for the next build.
 ///
 /// The empty table (`AliasTable::default()`, or after a rebuild that failed) refuses to draw.
@@ -189,7 +189,7 @@ impl Scale {
         (1_u64 << (51 - self.bits)) as f64
     }
 
-    /// Of a mass below the capacity, and the token that fills it up.
+    /// The column of a token: its mass, which is below the capacity, and what fills it up.
     #[inline(always)]
     fn column(self, own: f64, alias: u32) -> u64 {
         (own + TO_INTEGER).to_bits() << (13 + self.bits) | u64::from(alias)

@@ -68,7 +68,7 @@ pub(crate) fn for_each_row(
 /// Writes so many tokens for each row. (What a draw costs is given in logits, of which one takes 0.2 ns or
 /// more: rather too low than too high, since a thread that is woken for too little costs time.) A row that
 /// fails has `u32::MAX` instead; the failures are returned in order.
-pub(crate) fn for_each_draws(
+pub(crate) fn fill_tokens(
     tokens: &mut [u32],
     draws: usize,
     (vocab, cost_of_a_draw): (usize, usize),

@@ -4,13 +4,13 @@ use core::hint::black_box;
 use core::ops::{Deref, DerefMut};
 
 use crate::Logit;
-use crate::simd::{LANES, Simd, WIDTH};
+use crate::simd::{LANES, Simd, VECTORS};
 
 /// Logits per block: f32 sums stay inside one, f64 takes over between them.
 pub(crate) const BLOCK: usize = 512;
 
 /// Logits in flight.
-pub(crate) const GROUP: usize = WIDTH * LANES;
+pub(crate) const GROUP: usize = VECTORS * LANES;
 
 /// Groups of a block.
 pub(crate) const GROUPS: usize = BLOCK / GROUP;
@@ -80,7 +80,7 @@ pub(crate) fn padded<T: Copy, const N: usize>(part: &[T], filler: T) -> [T; N] {
 }
 
 /// Eight vectors.
-pub(crate) type Group<L> = [[L; LANES]; WIDTH];
+pub(crate) type Group<L> = [[L; LANES]; VECTORS];
 
 /// A block, in groups. (`black_box` keeps loops over them loops: unrolled over all of its 32 vectors, a pass
 /// has so many different loads that the L1 prefetcher loses track, and reads from L2 at two thirds of the

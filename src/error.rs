@@ -175,8 +175,8 @@ impl fmt::Display for RowError {
 
 impl core::error::Error for RowError {}
 
-/// The rows that a call could not serve, in order: a slice of [`RowError`]s. All others are served, as if these
-/// were not there.
+/// The rows that a call could not serve, in order: a slice of [`RowError`]s. All others are served, as if
+/// these were not there.
 ///
 /// What was to be written for them is filled with NaN, or with `u32::MAX` if it is tokens.
 ///

@@ -13,7 +13,7 @@
 //! token of weight 0 is never drawn, and the token never goes down when the target goes up.
 
 use crate::blocks::{GROUPS, Group};
-use crate::simd::{LANES, Simd, WIDTH};
+use crate::simd::{LANES, Simd, VECTORS};
 use crate::sums::sum_vectors;
 
 /// The groups of a block, as intervals of the row's sum.
@@ -26,8 +26,8 @@ pub(crate) struct Groups {
 }
 
 impl Groups {
-    /// From their sums, in the units of the block; of the block, what lies before it, and its mass. (If that
-    /// is 0, nothing will be looked for in here.)
+    /// `sums` are those of the groups, in the block's units; what lies before the block, and its mass, are in
+    /// the row's. (In a block of mass 0 nothing is ever looked for.)
     #[inline(always)]
     pub(crate) fn new(sums: &[f64; GROUPS], before: f64, mass: f64) -> Self {
         let (prefixes, total) = prefixes(sums);
@@ -37,7 +37,7 @@ impl Groups {
         Self { starts, masses: sums.map(|sum| sum * scale) }
     }
 
-    /// The group of a target that is not below the block's start, and what of the target is left in it.
+    /// The group that a target lies in, and what is left of it there. (It is not below the block's start.)
     #[inline(always)]
     pub(crate) fn find(&self, target: f64) -> (usize, f64) {
         let mut group = 0;
@@ -61,7 +61,7 @@ impl Groups {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Vectors {
     /// Infinite after the last in which the sum grows.
-    starts: [f64; WIDTH],
+    starts: [f64; VECTORS],
     /// Their sum, over the mass of the group: by which a target is multiplied. (Finite, also where the mass
     /// is subnormal: a target of 0 must stay 0.)
     scale: f64,
@@ -74,7 +74,7 @@ impl Vectors {
         Self { starts, scale: (total / mass).min(f64::MAX) }
     }
 
-    /// The vector of what is left of a target, and what of it is left in there.
+    /// The vector that what is left of a target in the group lies in, and what is left of it there.
     #[inline(always)]
     pub(crate) fn find<S: Simd>(&self, simd: S, within: f64) -> (usize, f64) {
         let target = within * self.scale;
@@ -163,7 +163,7 @@ mod tests {
     fn targets_beyond_the_end_find_the_last_that_is_not_0() {
         let mut weights = [0.0; LANES];
         (weights[3], weights[5]) = (1.0, 2.0);
-        let mut group = [[0.0; LANES]; WIDTH];
+        let mut group = [[0.0; LANES]; VECTORS];
         (group[3][7], group[5][0]) = (1.0, 2.0);
         for level in Level::available() {
             let vectors = dispatch!(level, simd => Vectors::new(simd, &group, 3.0));
@@ -197,7 +197,7 @@ mod tests {
     /// group.
     #[test]
     fn targets_of_tiny_masses_stay_numbers() {
-        let mut group = [[0.0; LANES]; WIDTH];
+        let mut group = [[0.0; LANES]; VECTORS];
         group[2][1] = 1.0;
         for level in Level::available() {
             for mass in [f64::from_bits(1), 0.0] {

@@ -64,7 +64,6 @@ impl Key {
 
 /// The upper 53 bits as a multiple of 2^-53: every one exact in an f64, the largest below 1.
 pub(crate) fn to_uniform(word: u64) -> f64 {
-    #[expect(clippy::cast_precision_loss, reason = "53 bits are exact")]
     let upper = (word >> 11) as f64;
     upper * (1.0 / 9_007_199_254_740_992.0)
 }

@@ -44,7 +44,7 @@
 //! | feature | default | what it adds |
 //! |---|---|---|
 //! | `rayon` | yes | rows in parallel, in the caller's pool (never on wasm) |
-//! | `half` | no | rows of `half::f16` and `half::bf16`, read as they are |
+//! | `half` | no | rows of `half::f16` and `half::bf16`, of logits or of weights, read as they are |
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -1,7 +1,7 @@
 //! What a pass over a row asks for ahead.
 
 use crate::blocks::GROUP;
-use crate::simd::{LANES, Line, Simd, WIDTH};
+use crate::simd::{LANES, Line, Simd, VECTORS};
 
 /// The bytes of a page.
 pub(crate) const PAGE: usize = 4096;
@@ -59,7 +59,7 @@ pub(crate) fn prefetch_group<const TWICE: bool, S: Simd, T>(simd: S, row: &[T], 
 /// side, for nothing.)
 #[inline(always)]
 pub(crate) fn prefetch_in_second_pass<S: Simd, T>(simd: S, row: &[T], index: usize) {
-    if (index / LANES).is_multiple_of(WIDTH) && !simd.reads_ahead() {
+    if (index / LANES).is_multiple_of(VECTORS) && !simd.reads_ahead() {
         prefetch_lines::<{ GROUP / 4 }, _, _>(simd, row, row.len() + index / 4);
     }
 }

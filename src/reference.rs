@@ -1,4 +1,5 @@
-//! Two references to compare with: slow, plain, and sharing no code with the kernels (but for exp2 and ln in f64).
+//! Two references to compare with: slow, plain, and sharing no code with the kernels (but for
+//! exp2 and ln in f64, which are `libm`'s in both).
 //!
 //! - [`contract`] is the numerical contract, one logit at a time. Every level must give *its bits*.
 //! - [`oracle`] is the truth, in f64. The contract must come *near its values*, within a derived bound.

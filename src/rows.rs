@@ -101,8 +101,8 @@ pub struct Rows<'a, L = f32> {
     shape: Shape,
 }
 
-/// A batch to write: [`Rows`], mutable, of f32 (half precision would round what was computed). What lies between two
-/// rows is never touched.
+/// A batch to write: [`Rows`], mutable, of f32 (half precision would round what was computed). What lies
+/// between two rows is never touched.
 pub struct RowsMut<'a> {
     data: &'a mut [f32],
     shape: Shape,

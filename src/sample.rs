@@ -19,7 +19,7 @@ use crate::blocks::{AlignedBlock, BLOCK, GROUP, GROUPS, Group, as_wide, for_each
 use crate::check::{check_uniforms, diagnose, diagnose_weights};
 use crate::inversion::{Groups, Vectors, find_lanes};
 use crate::prefetch::prefetch_group;
-use crate::simd::{LANES, Simd, WIDTH, dispatch};
+use crate::simd::{LANES, Simd, VECTORS, dispatch};
 use crate::summary::{Found, Summary, Total, summarize_row, with_summaries};
 use crate::sums::{LaneSums, keep, sum_block, sum_groups, sum_lanes};
 use crate::weights::{Factor, weigh_block};
@@ -214,7 +214,7 @@ fn sample_weights<S: Simd, L: Logit>(
     let total = Total::of(summaries, factor)?;
     let target = uniform * total.sum;
     let block = total.find(summaries, target, factor)?;
-    let (start, mut wide) = (block.index * BLOCK, [[0.0; LANES]; WIDTH]);
+    let (start, mut wide) = (block.index * BLOCK, [[0.0; LANES]; VECTORS]);
     let within = with_block(
         &row[start..],
         L::ZERO,

@@ -5,6 +5,9 @@
 //! gives the same bits, and a kernel is written once.
 
 #[cfg(target_arch = "x86_64")]
+#[macro_use]
+mod operations;
+#[cfg(target_arch = "x86_64")]
 #[expect(unsafe_code, reason = "intrinsics, behind a token that proves them")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
@@ -27,7 +30,7 @@ pub(crate) const LANES: usize = 16;
 
 /// Vectors of a group. AVX-512 computes them side by side, which hides the latency of a fused multiply-add.
 /// Measured on Zen 5, 131072 logits in L2: 4 vectors 11.6 us, 8 vectors 10.8 us, 16 vectors spill.
-pub(crate) const WIDTH: usize = 8;
+pub(crate) const VECTORS: usize = 8;
 
 /// Logits ahead of the one at hand whose cache line is asked for. Measured on rows from memory: 4096 to 32768
 /// do not differ beyond the noise.
@@ -63,7 +66,7 @@ pub trait Simd: Copy + Send + Sync {
         AHEAD
     }
 
-    /// Whether the CPU's own prefetchers do best alone, unless weights are stored meanwhile.
+    /// Whether the CPU reads ahead best by itself, unless weights are stored meanwhile.
     #[inline(always)]
     fn reads_ahead(self) -> bool {
         self.ahead() == 0
@@ -75,17 +78,17 @@ pub trait Simd: Copy + Send + Sync {
     /// Whether the registers hold a group of vectors, and what is computed of it.
     const HOLDS_GROUP: bool = false;
 
-    /// out = 2^(x (hi + lo) - e), for the vectors x of a group: all at once, or one after the other. And
-    /// `meanwhile`, which may ask for what is needed next: where all are loaded at once, after that. (Loads
-    /// wait behind prefetches: `sample` of 256 rows takes 0.96 x the time of asking first, on an Intel
-    /// Emerald Rapids.)
+    /// out = 2^(x (hi + lo) - e), for the vectors x of a group: all at once, or one after the other.
+    /// `meanwhile`, which may ask for what is needed next, is called once: after the loads where all are
+    /// loaded at once, else before them. (Loads wait behind prefetches: `sample` of 256 rows takes 0.96 x the
+    /// time of asking first, on an Intel Emerald Rapids.)
     #[inline(always)]
     fn exp2_of_product<T>(
         self,
-        group: &[T; WIDTH],
+        group: &[T; VECTORS],
         x: impl Fn(&T) -> Self::V,
         product: Product,
-        out: &mut [[f32; LANES]; WIDTH],
+        out: &mut [[f32; LANES]; VECTORS],
         meanwhile: impl FnOnce(),
     ) {
         if Self::HOLDS_GROUP {
@@ -137,9 +140,10 @@ pub trait Simd: Copy + Send + Sync {
     fn select_lt(self, a: Self::V, b: Self::V, yes: Self::V, no: Self::V) -> Self::V;
     /// A bit for each lane: 1 where a >= b.
     fn lanes_not_below(self, a: Self::V, b: Self::V) -> u32;
-    /// p / [`Simd::UNIT`] x 2^k, for p about [`Simd::UNIT`] and k + [`exp2::ROUND`]: 0 below
-    /// [`exp2::LOWEST`], above 2^127 or infinite where k > 127. A NaN in p stays one, but for x = -inf, which
-    /// has none where [`Simd::bound`] does something, and a k below [`exp2::LOWEST`] where it does not.
+    /// p / [`Simd::UNIT`] x 2^k, for p about [`Simd::UNIT`] and k + [`exp2::ROUND`]: 0 where the latter is
+    /// below [`exp2::LOWEST`], above 2^127 or infinite where k > 127. A NaN in p stays one, unless k lies
+    /// that low: x = -inf gives such a k and a NaN, and must weigh 0. (Where [`Simd::bound`] changes it,
+    /// there is no such NaN.)
     fn exp2i(self, p: Self::V, k: Self::V) -> Self::V;
 
     /// [`Simd::max`] over the lanes, l with l + 8, + 4, + 2, + 1.
@@ -162,10 +166,10 @@ pub trait Simd: Copy + Send + Sync {
     /// The sums of the first one, the first two, and so on: each step adds what stands 1, 2, 4 places before.
     /// (Hillis and Steele, "Data parallel algorithms", 1986: the scan.)
     #[inline(always)]
-    fn prefix_sums(self, mut x: [f64; WIDTH]) -> [f64; WIDTH] {
+    fn prefix_sums(self, mut x: [f64; VECTORS]) -> [f64; VECTORS] {
         let mut step = 1;
-        while step < WIDTH {
-            for i in (step..WIDTH).rev() {
+        while step < VECTORS {
+            for i in (step..VECTORS).rev() {
                 x[i] += x[i - step];
             }
             step *= 2;
@@ -175,8 +179,8 @@ pub trait Simd: Copy + Send + Sync {
 
     /// How many of the numbers, which never fall, are not above x.
     #[inline(always)]
-    fn count_not_above(self, sorted: &[f64; WIDTH], x: f64) -> usize {
-        let (mut count, mut half) = (0, WIDTH / 2);
+    fn count_not_above(self, sorted: &[f64; VECTORS], x: f64) -> usize {
+        let (mut count, mut half) = (0, VECTORS / 2);
         while half > 0 {
             let middle = count + half;
             count = select_unpredictable(sorted[middle - 1] <= x, middle, count);

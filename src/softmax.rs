@@ -23,7 +23,7 @@ use crate::blocks::{BLOCK, GROUP, padded};
 use crate::output::map_vectors;
 use crate::prefetch::{PAGE, prefetch_group, prefetch_in_second_pass};
 use crate::scratch::with_scratch;
-use crate::simd::{AHEAD, LANES, Simd, WIDTH, dispatch};
+use crate::simd::{AHEAD, LANES, Simd, VECTORS, dispatch};
 use crate::summary::{Summary, with_summaries};
 use crate::weights::{Factor, weigh_block};
 use crate::{Error, FailedRows, Level, Logit, Rows, RowsMut, Temperature};
@@ -196,7 +196,7 @@ fn weigh_row<S: Simd, L: Logit, const TWICE: bool>(
             #[inline(always)]
             |group| {
                 prefetch_group::<TWICE, _, _>(simd, row, index * BLOCK + group * GROUP, AHEAD);
-                for line in 0..WIDTH {
+                for line in 0..VECTORS {
                     simd.prefetch_output(ahead.as_flattened(), group * GROUP + line * LANES);
                 }
             },

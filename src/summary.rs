@@ -22,7 +22,8 @@ impl Reference {
         (x - f64::from(self.offset)) * factor.exact - f64::from(self.exponent)
     }
 
-    /// The highest of those that weigh something. (None, or any of them, if nothing does.)
+    /// The highest of those that weigh something. (None, or any of them, if nothing does. The higher a
+    /// reference, the lower a logit of 0 stands above it.)
     pub(crate) fn highest(blocks: &[Summary], factor: &Factor) -> Option<Self> {
         let first = blocks.first()?.reference;
         if blocks.iter().fold(0, |all, block| all | block.reference.difference(first)) == 0 {
@@ -80,7 +81,6 @@ impl Reference {
 
 /// 2^k for an integer k below 1024, or 0 where that would not be a normal number.
 fn power_of_two(k: f64) -> f64 {
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "1 to 2046")]
     let biased = (k + 1023.0).clamp(0.0, 2046.0) as u64;
     f64::from_bits(biased << 52)
 }

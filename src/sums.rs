@@ -1,12 +1,12 @@
 //! Sums inside a block: of its groups, and of their vectors.
 //!
 //! Weights of logits are added up lane by lane as they are computed, eight in each, in f32 (weights.rs). What
-//! is summed here is summed in f64: these lanes, vectors, and weights that were given, which may be as large as
-//! f32 can hold.
+//! is summed here is summed in f64: these lanes, vectors, and weights that were given, which may be as large
+//! as f32 can hold.
 
 use crate::Logit;
 use crate::blocks::{BLOCK, GROUPS, Group, groups};
-use crate::simd::{Line, Simd, WIDTH};
+use crate::simd::{Line, Simd, VECTORS};
 
 /// The sums of the groups of a block, lane by lane: what a pass keeps.
 pub(crate) type LaneSums = [Line; GROUPS];
@@ -26,8 +26,8 @@ pub(crate) fn sum_lanes<S: Simd>(simd: S, lane_sums: &LaneSums) -> [f64; GROUPS]
 
 /// The sums of the vectors of a group.
 #[inline(always)]
-pub(crate) fn sum_vectors<S: Simd>(simd: S, weights: &Group<f32>) -> [f64; WIDTH] {
-    let mut sums = [0.0; WIDTH];
+pub(crate) fn sum_vectors<S: Simd>(simd: S, weights: &Group<f32>) -> [f64; VECTORS] {
+    let mut sums = [0.0; VECTORS];
     for (sums, vectors) in sums.as_chunks_mut().0.iter_mut().zip(weights.as_chunks().0) {
         *sums = simd.reduce_add_four(vectors);
     }

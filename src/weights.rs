@@ -26,7 +26,7 @@ use core::ops::Range;
 
 use crate::Logit;
 use crate::blocks::{BLOCK, Group, groups, groups_mut};
-use crate::simd::{LANES, Product, Simd, WIDTH};
+use crate::simd::{LANES, Product, Simd, VECTORS};
 use crate::summary::{Reference, Summary};
 
 /// Where the largest of the first sixteen logits lies in this range, in powers of two, a block is weighed as
@@ -59,7 +59,6 @@ impl Factor {
     ///
     /// At T = inf every logit but -inf weighs 1: so small a factor says just that (x s < 2^-50), and
     /// -inf stays -inf.
-    #[expect(clippy::cast_possible_truncation, reason = "hi and lo are f32")]
     pub(crate) const fn new(temperature: f32) -> Self {
         const HIGH: f64 = 1.0 / (1_u128 << 100) as f64;
         const SHRINK: f64 = 1.0 / (1_u128 << 64) as f64;
@@ -103,7 +102,7 @@ pub(crate) fn summarize<S: Simd, L: Logit>(
 
 #[expect(clippy::redundant_closure, reason = "`&mut each` itself would stay a call")]
 #[inline(always)]
-fn weigh_and_sum<S: Simd, L: Logit, const KEEP: bool>(
+fn weigh_and_sum<S: Simd, L: Logit, const STORE: bool>(
     simd: S,
     block: &[L; BLOCK],
     factor: &Factor,
@@ -116,7 +115,7 @@ fn weigh_and_sum<S: Simd, L: Logit, const KEEP: bool>(
         let exponent = if LIKELY.contains(&first) { 0.0 } else { first.round_ties_even() as f32 };
         let reference = Reference { exponent, offset: 0.0 };
         let sum = if exponent == 0.0 {
-            weigh::<S, L, false, KEEP>(
+            weigh::<S, L, false, STORE>(
                 simd,
                 block,
                 factor,
@@ -128,14 +127,14 @@ fn weigh_and_sum<S: Simd, L: Logit, const KEEP: bool>(
                 |group, lanes| keep(group, lanes),
             )
         } else {
-            weigh_shifted::<S, L, KEEP>(simd, block, factor, reference, weights, &mut each, &mut keep)
+            weigh_shifted::<S, L, STORE>(simd, block, factor, reference, weights, &mut each, &mut keep)
         };
         if TRUSTED.contains(&sum) {
             return Summary::new(sum, reference);
         }
     }
-    let reference = highest(simd, block, factor);
-    let sum = weigh_shifted::<S, L, KEEP>(simd, block, factor, reference, weights, &mut each, &mut keep);
+    let reference = of_maximum(simd, block, factor);
+    let sum = weigh_shifted::<S, L, STORE>(simd, block, factor, reference, weights, &mut each, &mut keep);
     Summary::new(sum, reference)
 }
 
@@ -144,7 +143,7 @@ fn weigh_and_sum<S: Simd, L: Logit, const KEEP: bool>(
 /// (Out of line, as is [`weigh_shifted`]: both are rare. Not `#[cold]`: LLVM would leave the vector
 /// operations as calls. Neither returns a summary, so none is put together in memory.)
 #[inline(never)]
-fn highest<S: Simd, L: Logit>(simd: S, block: &[L; BLOCK], factor: &Factor) -> Reference {
+fn of_maximum<S: Simd, L: Logit>(simd: S, block: &[L; BLOCK], factor: &Factor) -> Reference {
     simd.vectorize(
         #[inline(always)]
         || {
@@ -163,7 +162,7 @@ fn highest<S: Simd, L: Logit>(simd: S, block: &[L; BLOCK], factor: &Factor) -> R
 
 /// [`weigh`], with any reference.
 #[inline(never)]
-fn weigh_shifted<S: Simd, L: Logit, const KEEP: bool>(
+fn weigh_shifted<S: Simd, L: Logit, const STORE: bool>(
     simd: S,
     block: &[L; BLOCK],
     factor: &Factor,
@@ -174,16 +173,16 @@ fn weigh_shifted<S: Simd, L: Logit, const KEEP: bool>(
 ) -> f64 {
     simd.vectorize(
         #[inline(always)]
-        || weigh::<S, L, true, KEEP>(simd, block, factor, reference, weights, each, keep),
+        || weigh::<S, L, true, STORE>(simd, block, factor, reference, weights, each, keep),
     )
 }
 
 /// (A NaN may get lost: the sum of the weights will keep it.)
 #[inline(always)]
 fn maximum<S: Simd, L: Logit>(simd: S, block: &[L; BLOCK]) -> f32 {
-    let mut max = [simd.splat(f32::NEG_INFINITY); WIDTH];
+    let mut max = [simd.splat(f32::NEG_INFINITY); VECTORS];
     for group in groups(block) {
-        for i in 0..WIDTH {
+        for i in 0..VECTORS {
             max[i] = simd.max(max[i], L::load(simd, &group[i]));
         }
     }
@@ -196,7 +195,7 @@ fn maximum<S: Simd, L: Logit>(simd: S, block: &[L; BLOCK]) -> f32 {
 /// (Where a group does not fit the registers, the sum is taken from memory when the block is done: group by
 /// group, each would wait for its own stores. Measured on AVX2: 32 against 38 us for a row of 131072.)
 #[inline(always)]
-fn weigh<S: Simd, L: Logit, const SHIFTED: bool, const KEEP: bool>(
+fn weigh<S: Simd, L: Logit, const SHIFTED: bool, const STORE: bool>(
     simd: S,
     block: &[L; BLOCK],
     factor: &Factor,
@@ -207,8 +206,8 @@ fn weigh<S: Simd, L: Logit, const SHIFTED: bool, const KEEP: bool>(
 ) -> f64 {
     let mut sum = simd.widen(simd.splat(0.0));
     for (number, (group, weights)) in groups(block).iter().zip(groups_mut(weights)).enumerate() {
-        let mut registers = [[0.0; LANES]; WIDTH];
-        let weights = if S::HOLDS_GROUP && !KEEP { &mut registers } else { weights };
+        let mut registers = [[0.0; LANES]; VECTORS];
+        let weights = if S::HOLDS_GROUP && !STORE { &mut registers } else { weights };
         weigh_group::<S, L, SHIFTED>(
             simd,
             group,
@@ -262,8 +261,8 @@ pub(crate) fn weigh_group<S: Simd, L: Logit, const SHIFTED: bool>(
 /// The sums of the weights of a group, lane by lane, pairwise.
 #[inline(always)]
 fn add_up<S: Simd>(simd: S, weights: &Group<f32>) -> S::V {
-    let mut w = [simd.splat(0.0); WIDTH];
-    for i in 0..WIDTH {
+    let mut w = [simd.splat(0.0); VECTORS];
+    for i in 0..VECTORS {
         w[i] = simd.load(&weights[i]);
     }
     reduce(w, |a, b| simd.add(a, b))
@@ -271,8 +270,8 @@ fn add_up<S: Simd>(simd: S, weights: &Group<f32>) -> S::V {
 
 /// One vector of all, lane by lane: i with i + 4, then + 2, + 1.
 #[inline(always)]
-fn reduce<V: Copy>(mut v: [V; WIDTH], combine: impl Fn(V, V) -> V) -> V {
-    let mut half = WIDTH / 2;
+fn reduce<V: Copy>(mut v: [V; VECTORS], combine: impl Fn(V, V) -> V) -> V {
+    let mut half = VECTORS / 2;
     while half > 0 {
         for i in 0..half {
             v[i] = combine(v[i], v[i + half]);

@@ -3,7 +3,7 @@
 use core::cell::Cell;
 
 use super::AliasTable;
-use crate::batch::{Temperatures, for_each_draws};
+use crate::batch::{Temperatures, fill_tokens};
 use crate::check::{check_length, draws_per_row};
 use crate::scratch::with_scratch;
 use crate::{Error, FailedRows, Key, Level, Logit, RowError, Rows, Temperature};
@@ -136,7 +136,7 @@ fn draw_rows(
         static TABLE: Cell<AliasTable> = Cell::default();
     }
     let draws = words.draws(rows, tokens.len())?;
-    Ok(for_each_draws(tokens, draws, (vocab, DRAW), |row, tokens| {
+    Ok(fill_tokens(tokens, draws, (vocab, DRAW), |row, tokens| {
         with_scratch(&TABLE, |table| {
             rebuild(table, row)?;
             match words {

@@ -3,7 +3,7 @@
 use super::TO_INTEGER;
 use crate::blocks::{GROUP, for_each_block};
 use crate::prefetch::prefetch_group;
-use crate::simd::{LANES, Simd, WIDTH};
+use crate::simd::{LANES, Simd, VECTORS};
 use crate::sums::sum_block;
 
 /// A token whose mass is no less than the capacity, at first.
@@ -37,9 +37,9 @@ impl Measure {
 
     /// What each of these masses lacks, if it is a light one.
     #[inline(always)]
-    pub(super) fn lacking(self, masses: &[f64; WIDTH]) -> [f64; WIDTH] {
-        let mut lacking = [0.0; WIDTH];
-        for i in 0..WIDTH {
+    pub(super) fn lacking(self, masses: &[f64; VECTORS]) -> [f64; VECTORS] {
+        let mut lacking = [0.0; VECTORS];
+        for i in 0..VECTORS {
             lacking[i] = (self.capacity - masses[i]).max(0.0);
         }
         lacking

@@ -7,7 +7,7 @@ use crate::blocks::{BLOCK, GROUP, GROUPS, for_each_block};
 use crate::check::{diagnose, diagnose_weights};
 use crate::inversion::{Groups, Vectors};
 use crate::prefetch::prefetch_group;
-use crate::simd::{AHEAD, LANES, Line, Simd, WIDTH, dispatch};
+use crate::simd::{AHEAD, LANES, Line, Simd, VECTORS, dispatch};
 use crate::summary::Total;
 use crate::sums::LaneSums;
 use crate::weights::Factor;
@@ -95,7 +95,7 @@ impl Cdf {
 
     #[inline(always)]
     pub(super) fn finish_group<S: Simd>(&mut self, simd: S, group: usize) {
-        let weights: &[Line; WIDTH] = &self.weights.as_chunks().0[group];
+        let weights: &[Line; VECTORS] = &self.weights.as_chunks().0[group];
         let mass = self.groups[group / GROUPS].mass(group % GROUPS);
         self.vectors[group] = Vectors::new(simd, bytemuck::must_cast_ref(weights), mass);
     }

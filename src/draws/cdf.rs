@@ -30,8 +30,8 @@ const TOGETHER: usize = 128;
 /// A uniform draws exactly the token that [`sample`](crate::sample) (or
 /// [`sample_from_probs`](crate::sample_from_probs)) draws for it, on every level.
 ///
-/// - Build: one pass over the row, 1.6 to 1.9 times the time of one `sample`, by the CPU. Rebuilding
-///   allocates nothing unless the row is longer than any before.
+/// - Build: one pass over the row, 1.6 to 1.9 times the time of one `sample`, depending on the CPU.
+///   Rebuilding allocates nothing unless the row is longer than any before.
 /// - A draw: four searches (blocks, groups, vectors, lanes); no more than 16 weights are scanned. Sixteen at
 ///   a time take 0.3 times the time each, and from five on together take less.
 /// - Memory: 4.9 bytes per token. The row itself is not kept.

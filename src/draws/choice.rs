@@ -14,13 +14,13 @@ use crate::{AliasTable, Error, Key, Logit, RowError, Rows, Temperature, log_sum_
 /// | distinct tokens | [`sample_without_replacement`](crate::sample_without_replacement) | 31 us for 64 |
 /// | counts alone | [`draw_counts`](crate::draw_counts), which picks a guide itself | as the Cdf |
 ///
-/// m is the number of tokens that are more probable than 1 / vocab, for which the alias table takes its time: 5 % of
-/// Gaussian logits of deviation 3 at T = 0.8, 23 % at T = 2. Where the number of draws leaves the choice open, `auto`
-/// counts them, which takes one more pass over the row.
+/// m is the number of tokens that are more probable than 1 / vocab, for which the alias table takes its time:
+/// 5 % of Gaussian logits of deviation 3 at T = 0.8, 23 % at T = 2. Where the number of draws leaves the
+/// choice open, `auto` counts them, which takes one more pass over the row.
 ///
-/// Measured on a core of a Zen 4 (AVX-512) with such logits, T = 0.8, and another row for each table. From 7 to
-/// 128,256 tokens, at T = 0.3 to 5, the alias table overtakes the Cdf at 0.77 to 1.3 times the number of draws said
-/// above. A guide never overtakes the alias table: it is for those who need the map of `sample`.
+/// Measured on a core of a Zen 4 (AVX-512) with such logits, T = 0.8, and another row for each table. From 7
+/// to 128,256 tokens, at T = 0.3 to 5, the alias table overtakes the Cdf at 0.7 to 1.35 times the number of
+/// draws said above. A guide never overtakes the alias table: it is for those who need the map of `sample`.
 ///
 /// The two tables map words to tokens differently. So the tokens that a key draws depend on the number of
 /// draws that the table was made for; who wants them not to uses either table by name.

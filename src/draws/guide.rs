@@ -14,8 +14,8 @@ use crate::simd::LANES;
 /// 16 or 32, it serves less.)
 const TOKENS: usize = 8;
 
-/// Of so many cells, one at least must lead to one token. (That saves a search of 10 ns. For each uniform,
-/// looking up takes 2 to 3 ns.)
+/// A guide is kept if at least one cell in so many leads to a single token. (That saves a search of 10 ns.
+/// For each uniform, looking up takes 2 to 3 ns.)
 const USEFUL: usize = 3;
 
 /// The token at the start of each cell, and at the end of the last. Empty if there is none.

@@ -4,7 +4,7 @@ use core::cell::Cell;
 
 use super::Uniforms;
 use super::cdf::{Cdf, for_uniforms};
-use crate::batch::{Temperatures, for_each_draws};
+use crate::batch::{Temperatures, fill_tokens};
 use crate::blocks::GROUP;
 use crate::key::to_uniform;
 use crate::scratch::with_scratch;
@@ -16,8 +16,9 @@ use crate::{Error, FailedRows, Key, Level, Logit, RowError, Rows, Temperature};
 /// - `uniforms`: one per draw (rows x draws), or a key per row. `tokens`: rows x draws.
 /// - Each token is the one that [`sample`](crate::sample) draws from its row with its uniform.
 /// - Cost: the pass that makes a [`Cdf`], per row, then four searches per draw. (For up to three draws per
-///   group of 128 tokens, the table's part for a group is made when it is first drawn from.) For many more draws,
-///   [`sample_many_by_alias`](crate::sample_many_by_alias) takes less: [`Draws`](crate::Draws) says when.
+///   group of 128 tokens, the table's part for a group is made when it is first drawn from.) For many more
+///   draws, [`sample_many_by_alias`](crate::sample_many_by_alias) takes less: [`Draws`](crate::Draws) says
+///   when.
 /// - Memory: each thread keeps its `Cdf` for the next call.
 ///
 /// Returns the rows that could not be served (a NaN or +inf, or all -inf), in order; their tokens are
@@ -241,7 +242,7 @@ fn draw_rows(
         static CDF: Cell<Cdf> = Cell::default();
     }
     let draws = uniforms.draws(rows, tokens.len())?;
-    Ok(for_each_draws(tokens, draws, (vocab, DRAW), |row, tokens| {
+    Ok(fill_tokens(tokens, draws, (vocab, DRAW), |row, tokens| {
         with_scratch(&CDF, |cdf| {
             build(cdf, row)?;
             let find: fn(&mut Cdf, &[f64], &mut [u32]) = if draws / LAZY > vocab / GROUP {

@@ -18,8 +18,8 @@ impl Part {
     }
 }
 
-/// The part at which the target is exceeded, which `target` makes of the sum of all; if rounding lets none
-/// exceed it, the last part that is not 0.
+/// The part at which the running sum exceeds the target, which `target` makes of the sum of all; if rounding
+/// lets none exceed it, the last part that is not 0.
 ///
 /// No branch depends on the target. And what lies after a part is summed while the target is searched for: so
 /// the whole without it is known at once.

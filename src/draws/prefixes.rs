@@ -10,8 +10,9 @@ const CELLS: usize = 4;
 pub(super) struct Prefixes {
     /// Before each part; one more, above every target, ends them.
     before: Vec<f64>,
-    /// A part that no uniform in each cell lies before. The uniforms of a cell are those nearest to a
-    /// multiple of the width: the last cell is half as wide as the others, as is the first.
+    /// For each cell a part that begins at or below all of its targets: where their search begins. The
+    /// uniforms of a cell are those nearest to a multiple of the width: the last cell is half as wide as the
+    /// others, as is the first.
     cells: Vec<u32>,
 }
 

@@ -5,7 +5,7 @@ use core::mem::replace;
 use super::cdf::Cdf;
 use crate::blocks::{GROUPS, padded};
 use crate::inversion::find_lanes;
-use crate::simd::{LANES, Simd, WIDTH, dispatch};
+use crate::simd::{LANES, Simd, VECTORS, dispatch};
 
 /// Up to so many uniforms take less time one by one than sixteen at once. (35 ns each, or
 /// 160 ns for all sixteen, on a Zen 4.)
@@ -69,7 +69,7 @@ impl Cdf {
         for i in 0..N {
             let group = places.groups[i];
             let (vector, within) = self.vectors[group].find(simd, places.within[i]);
-            let vector = group * WIDTH + vector;
+            let vector = group * VECTORS + vector;
             (targets[i], weights[i]) = (within, self.weights[vector].as_array());
             tokens[i] += (vector * LANES) as u32;
         }

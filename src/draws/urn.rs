@@ -20,7 +20,7 @@ use crate::blocks::{
     AlignedBlock, BLOCK, GROUP, GROUPS, for_each_block, groups, groups_mut, padded, with_block,
 };
 use crate::prefetch::prefetch_group;
-use crate::simd::{AHEAD, LANES, Simd, WIDTH};
+use crate::simd::{AHEAD, LANES, Simd, VECTORS};
 use crate::summary::{Reference, Summary};
 use crate::sums::{LaneSums, sum_vectors};
 use crate::weights::Factor;
@@ -44,7 +44,7 @@ pub(super) struct Urn {
 struct Block {
     group_sums: [f64; GROUPS],
     /// Valid in the groups that are `weighed`.
-    vector_sums: [[f64; WIDTH]; GROUPS],
+    vector_sums: [[f64; VECTORS]; GROUPS],
     /// Of its tokens; valid in the groups that are `weighed`.
     weights: AlignedBlock,
     weighed: [bool; GROUPS],
@@ -177,7 +177,7 @@ impl Urn {
 impl Block {
     const EMPTY: Self = Self {
         group_sums: [0.0; GROUPS],
-        vector_sums: [[0.0; WIDTH]; GROUPS],
+        vector_sums: [[0.0; VECTORS]; GROUPS],
         weights: AlignedBlock::EMPTY,
         weighed: [false; GROUPS],
         taken: [0; BLOCK / 64],

@@ -6,7 +6,7 @@ use super::Uniforms;
 use super::source::{Softmax, Weights};
 use super::urn::Urn;
 use crate::argmax::greatest;
-use crate::batch::{Temperatures, for_each_draws};
+use crate::batch::{Temperatures, fill_tokens};
 use crate::check::{diagnose, diagnose_weights};
 use crate::scratch::with_scratch;
 use crate::simd::{Simd, dispatch};
@@ -25,8 +25,8 @@ use crate::{Error, FailedRows, Level, Logit, RowError, Rows, Temperature};
 /// - Memory: each thread keeps 5.3 bytes per token of its longest row for the next call.
 ///
 /// Returns the rows that could not be served, in order; their tokens are `u32::MAX`. Beside those that
-/// `sample` refuses, these are the rows with fewer than k tokens that are not masked, however improbable
-/// these are (at T = 0, with k above 1). For k = 0 no row is looked at.
+/// `sample` refuses, these are the rows with fewer than k tokens that are not masked (at T = 0, all rows if k
+/// is above 1). No token is too improbable to count. For k = 0 no row is looked at.
 ///
 /// # Errors
 /// [`Error::Length`] if the number of temperatures, uniforms, keys or tokens does not fit;
@@ -91,7 +91,7 @@ impl Level {
     ) -> Result<FailedRows, Error> {
         let temperatures = Temperatures::new(logits.rows(), temperatures)?;
         let draws = uniforms.draws(logits.rows(), tokens.len())?;
-        Ok(for_each_draws(tokens, draws, (logits.vocab(), DRAW), |index, tokens| {
+        Ok(fill_tokens(tokens, draws, (logits.vocab(), DRAW), |index, tokens| {
             let row = logits.row(index);
             let temperature = temperatures.at(index);
             let Some(factor) = temperature.factor() else {
@@ -119,7 +119,7 @@ impl Level {
         tokens: &mut [u32],
     ) -> Result<FailedRows, Error> {
         let draws = uniforms.draws(probs.rows(), tokens.len())?;
-        Ok(for_each_draws(tokens, draws, (probs.vocab(), DRAW), |index, tokens| {
+        Ok(fill_tokens(tokens, draws, (probs.vocab(), DRAW), |index, tokens| {
             let row = probs.row(index);
             with_scratch(&URN, |urn| {
                 dispatch!(self, simd => urn.draw(simd, Weights, row, &mut uniforms.row(index, draws), tokens))

@@ -1,6 +1,6 @@
 //! AVX2 with FMA and F16C: the sixteen lanes are two registers. x86-64 since 2013.
 
-use super::{LANES, Line, Simd, WIDTH};
+use super::{LANES, Line, Simd, VECTORS};
 use core::arch::x86_64::*;
 
 /// Proof that this CPU has AVX2, FMA and F16C: only [`Avx2::detect`] makes one.
@@ -9,20 +9,6 @@ pub(crate) struct Avx2(());
 
 type V = [__m256; 2];
 type D = [__m256d; 4];
-
-/// Writes each operation as a safe function with the features on, called through the token.
-macro_rules! operations {
-    ($(fn $name:ident($($arg:ident: $ty:ty),*) $(-> $out:ty)? $body:block)*) => {$(
-        #[inline(always)]
-        fn $name(self, $($arg: $ty),*) $(-> $out)? {
-            #[inline]
-            #[target_feature(enable = "avx2,fma,f16c")]
-            fn operation($($arg: $ty),*) $(-> $out)? $body
-            // SAFETY: the token exists only where `detect` has found every feature named above.
-            unsafe { operation($($arg),*) }
-        }
-    )*};
-}
 
 impl Avx2 {
     pub(crate) fn detect() -> Option<Self> {
@@ -38,17 +24,6 @@ impl Simd for Avx2 {
     type D = D;
 
     #[inline(always)]
-    fn vectorize<R>(self, kernel: impl FnOnce() -> R) -> R {
-        #[inline]
-        #[target_feature(enable = "avx2,fma,f16c")]
-        fn entry<R>(kernel: impl FnOnce() -> R) -> R {
-            kernel()
-        }
-        // SAFETY: the token exists only where `detect` has found every feature named above.
-        unsafe { entry(kernel) }
-    }
-
-    #[inline(always)]
     fn prefetch<T>(self, row: &[T], index: usize) {
         prefetch::<_MM_HINT_T1, T>(row, index);
     }
@@ -58,7 +33,7 @@ impl Simd for Avx2 {
         prefetch::<_MM_HINT_T0, f32>(out, index);
     }
 
-    operations! {
+    operations! { "avx2,fma,f16c"
         fn bound(x: V, zero: V, infinite: V) -> V {
             // (Each operation answers with its second operand where that is NaN.)
             [
@@ -149,7 +124,7 @@ impl Simd for Avx2 {
             _mm_cvtsd_f64(_mm_add_sd(pair, _mm_unpackhi_pd(pair, pair)))
         }
         fn reduce_add_four(vectors: &[[f32; LANES]; 4]) -> [f64; 4] { reduce_add_four(vectors) }
-        fn count_not_above(sorted: &[f64; WIDTH], x: f64) -> usize {
+        fn count_not_above(sorted: &[f64; VECTORS], x: f64) -> usize {
             // (What is not above x compares as -1.)
             let (mut counts, x) = (_mm256_setzero_si256(), _mm256_set1_pd(x));
             for four in sorted.as_chunks::<4>().0 {

@@ -2,27 +2,13 @@
 
 use super::avx2::{prefetch, reduce_add_four};
 use super::exp2::{LOWEST, ROUND};
-use super::{AHEAD, LANES, Line, Simd, WIDTH};
+use super::{AHEAD, LANES, Line, Simd, VECTORS};
 use core::arch::x86_64::*;
 
 /// Proof that this CPU has AVX-512: only [`Avx512::detect`] makes one.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Avx512 {
     ahead: usize,
-}
-
-/// Writes each operation as a safe function with the features on, called through the token.
-macro_rules! operations {
-    ($(fn $name:ident($($arg:ident: $ty:ty),*) $(-> $out:ty)? $body:block)*) => {$(
-        #[inline(always)]
-        fn $name(self, $($arg: $ty),*) $(-> $out)? {
-            #[inline]
-            #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c,popcnt")]
-            fn operation($($arg: $ty),*) $(-> $out)? $body
-            // SAFETY: the token exists only where `detect` has found every feature named above.
-            unsafe { operation($($arg),*) }
-        }
-    )*};
 }
 
 impl Avx512 {
@@ -49,17 +35,6 @@ fn is_zen4() -> bool {
 impl Simd for Avx512 {
     type V = __m512;
     type D = [__m512d; 2];
-
-    #[inline(always)]
-    fn vectorize<R>(self, kernel: impl FnOnce() -> R) -> R {
-        #[inline]
-        #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c,popcnt")]
-        fn entry<R>(kernel: impl FnOnce() -> R) -> R {
-            kernel()
-        }
-        // SAFETY: the token exists only where `detect` has found every feature named above.
-        unsafe { entry(kernel) }
-    }
 
     #[inline(always)]
     fn prefetch<T>(self, row: &[T], index: usize) {
@@ -112,7 +87,7 @@ impl Simd for Avx512 {
         unsafe { operation(v) }
     }
 
-    operations! {
+    operations! { "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c,popcnt"
         fn splat(x: f32) -> __m512 { _mm512_set1_ps(x) }
         fn load(x: &[f32; LANES]) -> __m512 { bytemuck::must_cast(*x) }
         fn load_f16(x: &[u16; LANES]) -> __m512 { _mm512_cvtph_ps(bytemuck::must_cast(*x)) }
@@ -186,13 +161,13 @@ impl Simd for Avx512 {
         // (Half as wide as it could be: on a Zen 4, widening sixteen lanes by two instructions takes longer
         // than by four. Measured, for eight vectors: 8.7 against 12.9 ns.)
         fn reduce_add_four(vectors: &[[f32; LANES]; 4]) -> [f64; 4] { reduce_add_four(vectors) }
-        fn prefix_sums(x: [f64; WIDTH]) -> [f64; WIDTH] {
+        fn prefix_sums(x: [f64; VECTORS]) -> [f64; VECTORS] {
             let x = bytemuck::must_cast(x);
             let x = _mm512_add_pd(x, shifted::<7>(x));
             let x = _mm512_add_pd(x, shifted::<6>(x));
             bytemuck::must_cast(_mm512_add_pd(x, shifted::<4>(x)))
         }
-        fn count_not_above(sorted: &[f64; WIDTH], x: f64) -> usize {
+        fn count_not_above(sorted: &[f64; VECTORS], x: f64) -> usize {
             _mm512_cmp_pd_mask::<_CMP_LE_OQ>(bytemuck::must_cast(*sorted), _mm512_set1_pd(x)).count_ones() as usize
         }
         fn transpose(vectors: &[&[f32; LANES]; LANES]) -> [[f32; LANES]; LANES] {

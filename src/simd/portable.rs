@@ -122,10 +122,10 @@ impl Simd for Portable {
     #[inline(always)]
     fn exp2_of_product<T>(
         self,
-        group: &[T; super::WIDTH],
+        group: &[T; super::VECTORS],
         x: impl Fn(&T) -> f32x16,
         product: super::Product,
-        out: &mut [[f32; LANES]; super::WIDTH],
+        out: &mut [[f32; LANES]; super::VECTORS],
         meanwhile: impl FnOnce(),
     ) {
         meanwhile();

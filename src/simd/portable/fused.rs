@@ -20,7 +20,6 @@ fn widen(v: f32x4) -> Wide {
 }
 
 #[inline(always)]
-#[expect(clippy::cast_possible_truncation, reason = "rounding to f32")]
 fn narrow(v: Wide) -> f32x4 {
     let v: [f64; 4] = bytemuck::must_cast(v);
     f32x4::new(v.map(|x| x as f32))
@@ -49,7 +48,7 @@ fn middle(sum: Wide) -> u32x4 {
 }
 
 /// Not 0 in a lane that is subnormal, or has become normal by rounding. (If it became 0, the sum was exact:
-/// the product's lowest bit is then no smaller than 2^-198.)
+/// either c is 0, or the product cancels it, so that its lowest bit is no smaller than 2^-198.)
 #[inline(always)]
 fn subnormal(rounded: f32x4) -> u32x4 {
     let small = rounded.abs().simd_lt(f32x4::splat(2.0 * f32::MIN_POSITIVE));
@@ -137,7 +136,6 @@ fn exactly(a: f32x16, b: f32x16, c: f32x16) -> f32x16 {
         let even = !bits & 1;
         let up = if (lost > 0.0) == (sum > 0.0) { even } else { even.wrapping_neg() };
         let odd = if lost != 0.0 && sum.is_finite() { bits.wrapping_add(up) } else { bits };
-        #[expect(clippy::cast_possible_truncation, reason = "the second rounding, to f32")]
         let odd = f64::from_bits(odd) as f32;
         rounded[i] = odd;
     }

@@ -148,7 +148,8 @@ fn stages_of<L: Stage>(
     bench(c, "softmax", level, shape, || drop(level.softmax(logits, &t, &mut to).expect("fits")));
 }
 
-/// The row is written anew each time by the operation itself: it converges to a flat one, which costs the same.
+/// The row is written anew each time by the operation itself: it converges to a flat one, which costs the
+/// same.
 fn in_place(c: &mut Criterion, level: Level, (rows, vocab): (usize, usize), out: &mut [f32]) {
     let (t, mut to) = (t(), RowsMut::new(out, vocab).expect("rows"));
     let shape = (rows, vocab, "f32");

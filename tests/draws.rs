@@ -173,9 +173,9 @@ fn pytorch_zero_weight_is_never_chosen() {
     }
 }
 
-/// A cumulative sum in f32 swallows a tail of weights below 2^-24 of the head: here a thousandth of all, then less
-/// than a millionth. (Of 1e15 and then 1e-15 the second has a probability of 1e-30, which no uniform of 53 bits reaches.
-/// It is drawn second where tokens are distinct: `without_replacement`.)
+/// A cumulative sum in f32 swallows a tail of weights below 2^-24 of the head: here a thousandth of all, then
+/// less than a millionth. (Of 1e15 and then 1e-15 the second has a probability of 1e-30, which no uniform of
+/// 53 bits reaches. It is drawn second where tokens are distinct: `without_replacement`.)
 #[test]
 fn pytorch_tail_is_not_swallowed() {
     let mut weights = vec![1e-9; 1_000_001];

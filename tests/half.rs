@@ -118,7 +118,8 @@ fn tables_and_distinct_tokens_are_those_of_the_widened_row() {
     }
 }
 
-/// What all functions that draw many tokens draw from a row, and from those of its numbers that are above 0, as weights.
+/// What all functions that draw many tokens draw from a row, and from those of its numbers that are above 0,
+/// as weights.
 fn many<L: Logit>(level: Level, row: &[L], widen: fn(L) -> f32) -> (Vec<[u32; 300]>, Vec<Vec<f64>>) {
     let positive: Vec<L> = row.iter().copied().filter(|&x| widen(x) > 0.0).collect();
     let logits = Rows::new(row, row.len()).expect("a row");

@@ -120,8 +120,8 @@ fn counts_are_those_of_the_draws() {
     assert_eq!(cdf.count_many(&[0.5, -0.5]), Err(Error::Uniform { index: 1, value: -0.5 }));
 }
 
-/// A hundred draws are for a Cdf. Whether 300 or 1000 are depends on the tokens above the mean, of which there are
-/// none, a few or nearly half; or the row is greedy, uniform, or not to be served.
+/// A hundred draws are for a Cdf. Whether 300 or 1000 are depends on the tokens above the mean, of which
+/// there are none, a few or nearly half; or the row is greedy, uniform, or not to be served.
 #[test]
 fn choice_by_the_number_of_draws() {
     let row = gaussian(1000, 2.0, 5);

@@ -84,7 +84,7 @@ impl Bench {
             f();
             start.elapsed().as_secs_f64() * 1e6
         };
-        let repeats = (self.repeats / rows).max(1);
+        let repeats = if rows == 1 { self.repeats } else { self.repeats.div_ceil(8) };
         let (mut of_a, mut of_b): (Vec<f64>, Vec<f64>) =
             (0..repeats).map(|_| (time(&mut a), time(&mut b))).unzip();
         of_a.sort_by(f64::total_cmp);

@@ -138,6 +138,17 @@ fn choice_by_the_number_of_draws() {
     assert_eq!(chosen(&[0.5; 1000], f32::INFINITY), ['c', 'c', 'a', 'a', 'a']);
     assert_eq!(chosen(&[f32::NAN; 1000], 1.0), ['e'; 5]);
     assert_eq!(chosen(&row[..7], 1.0), ['c', 'a', 'a', 'a', 'a']);
+    let of_weights = |weights: &[f32]| {
+        [50, 170, 300, 950, 1100].map(|draws| match Draws::auto_from_probs(one(weights), 0, draws) {
+            Ok(Draws::Cdf(_)) => 'c',
+            Ok(Draws::Alias(_)) => 'a',
+            Err(_) => 'e',
+        })
+    };
+    let softmax = |t: f32| row.iter().map(|x| (x / t).exp()).collect::<Vec<_>>();
+    assert_eq!(of_weights(&softmax(0.2)), ['c', 'c', 'a', 'a', 'a']);
+    assert_eq!(of_weights(&softmax(5.0)), ['c', 'c', 'c', 'c', 'a']);
+    assert_eq!(of_weights(&[-1.0; 1000]), ['e'; 5]);
     assert!(matches!(Draws::auto(one(&row), 1, temperature(1.0), 500), Err(RowError::NoSuchRow { row: 1 })));
 }
 

@@ -23,7 +23,8 @@ use crate::{AliasTable, Error, Key, Logit, RowError, Rows, Temperature, log_sum_
 /// draws said above. A guide never overtakes the alias table: it is for those who need the map of `sample`.
 ///
 /// The two tables map words to tokens differently. So the tokens that a key draws depend on the number of
-/// draws that the table was made for; who wants them not to uses either table by name.
+/// draws that the table was made for, where the row leaves the choice open; who wants them not to uses either
+/// table by name.
 ///
 /// ```
 /// use kelvin::{Draws, Key, Rows, Temperature};
@@ -54,11 +55,22 @@ impl Draws {
         temperature: Temperature,
         draws: usize,
     ) -> Result<Self, RowError> {
-        let few = 70 + logits.vocab() / 9;
-        if draws < few || draws - few < 2 * more_probable_than_mean(logits.row(row), temperature) {
+        if few(draws, logits.vocab(), || more_probable_than_mean(logits.row(row), temperature)) {
             Cdf::new(logits, row, temperature).map(Self::Cdf)
         } else {
             AliasTable::new(logits, row, temperature).map(Self::Alias)
+        }
+    }
+
+    /// The same for weights, which need not sum to 1.
+    ///
+    /// # Errors
+    /// A [`RowError`] if one is negative, NaN or infinite, or if all are 0 (or the row is not there).
+    pub fn auto_from_probs<L: Logit>(probs: Rows<'_, L>, row: usize, draws: usize) -> Result<Self, RowError> {
+        if few(draws, probs.vocab(), || heavier_than_mean(probs.row(row))) {
+            Cdf::from_probs(probs, row).map(Self::Cdf)
+        } else {
+            AliasTable::from_probs(probs, row).map(Self::Alias)
         }
     }
 
@@ -85,11 +97,24 @@ impl Draws {
     }
 }
 
-/// How many tokens are more probable than 1 / vocab. (Of a row that cannot be served, none or any number.)
+/// Whether a `Cdf` takes less time for so many draws, given how many tokens are above the mean.
+fn few(draws: usize, vocab: usize, above_mean: impl FnOnce() -> usize) -> bool {
+    draws.checked_sub(70 + vocab / 9).is_none_or(|more| more < 2 * above_mean())
+}
+
+/// How many weights are. (Of a row that cannot be served, none or any number.)
+fn heavier_than_mean<L: Logit>(row: &[L]) -> usize {
+    let sum: f64 = row.iter().map(|w| f64::from(w.to_f32())).sum();
+    let mean = sum / row.len() as f64;
+    row.iter().filter(|w| f64::from(w.to_f32()) > mean).count()
+}
+
+/// How many tokens are more probable than 1 / vocab. (In the same way. And `ln` of the same bits everywhere: the
+/// choice of a table decides what is drawn.)
 fn more_probable_than_mean<L: Logit>(row: &[L], temperature: Temperature) -> usize {
     let mut sum = [Ok(0.0)];
     let asked = Rows::new(row, row.len()).and_then(|row| log_sum_exp(row, &[temperature], &mut sum));
     let (Ok(()), [Ok(sum)]) = (asked, sum) else { return 0 };
-    let mean = (sum - (row.len() as f64).ln()) * f64::from(temperature.get());
+    let mean = (sum - libm::log(row.len() as f64)) * f64::from(temperature.get());
     row.iter().filter(|x| x.to_f32() > mean as f32).count()
 }

@@ -60,6 +60,7 @@ mod error;
 mod inversion;
 mod key;
 mod log_softmax;
+mod math;
 mod output;
 mod prefetch;
 pub mod reference;

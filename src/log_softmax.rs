@@ -9,6 +9,7 @@ use crate::argmax::{greatest, greedy_row};
 use crate::batch::{Temperatures, fill_outcomes, map_rows};
 use crate::blocks::AlignedBlock;
 use crate::check::diagnose;
+use crate::math::ln;
 use crate::output::map_vectors;
 use crate::prefetch::prefetch_in_second_pass;
 use crate::simd::{Simd, dispatch};
@@ -139,7 +140,7 @@ fn log_softmax_row<S: Simd, L: Logit, const PAST_CACHES: bool>(
     let Some(total) = Total::of(summaries, factor) else { return false };
     let half = factor.shrink / 2.0;
     let [slope, slope_lo] = split(factor.exact * LN_2 / f64::from(half)).map(|x| simd.splat(x));
-    let log_sum = f64::from(total.reference.exponent) * LN_2 + libm::log(total.sum);
+    let log_sum = f64::from(total.reference.exponent) * LN_2 + ln(total.sum);
     let [log_sum, log_sum_lo] = split(log_sum).map(|x| simd.splat(x));
     let (half, offset) = (simd.splat(half), simd.splat(total.reference.offset * half));
     let (lowest, zero) = (simd.splat(f32::MIN), simd.splat(0.0));
@@ -184,5 +185,5 @@ fn log_sum_exp_row<S: Simd, L: Logit>(
     let mut scratch = AlignedBlock::EMPTY;
     summarize_row::<_, _, false>(simd, row, factor, &mut scratch, summaries);
     let total = Total::of(summaries, factor)?;
-    Some(-total.reference.height(0.0, factor) * LN_2 + libm::log(total.sum))
+    Some(-total.reference.height(0.0, factor) * LN_2 + ln(total.sum))
 }

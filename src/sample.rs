@@ -18,6 +18,7 @@ use crate::batch::{Temperatures, fill_outcomes};
 use crate::blocks::{AlignedBlock, BLOCK, GROUP, GROUPS, Group, as_wide, for_each_block, groups, with_block};
 use crate::check::{check_uniforms, diagnose, diagnose_weights};
 use crate::inversion::{Groups, Vectors, find_lanes};
+use crate::math::ln;
 use crate::prefetch::prefetch_group;
 use crate::simd::{LANES, Simd, VECTORS, dispatch};
 use crate::summary::{Found, Summary, Total, summarize_row, with_summaries};
@@ -182,7 +183,7 @@ fn sample_row<S: Simd, L: Logit>(
             |group| &groups(&weights)[group],
         );
     let height = total.reference.height(f64::from(row[token].to_f32()), factor);
-    let logprob = (height * LN_2 - libm::log(total.sum)) as f32;
+    let logprob = (height * LN_2 - ln(total.sum)) as f32;
     Some(Draw { token: token as u32, logprob: if 0.0 < logprob { 0.0 } else { logprob } })
 }
 
@@ -231,7 +232,7 @@ fn sample_weights<S: Simd, L: Logit>(
         },
     );
     let token = start + within;
-    let logprob = libm::log(f64::from(row[token].to_f32()) / total.sum) as f32;
+    let logprob = ln(f64::from(row[token].to_f32()) / total.sum) as f32;
     Some(Draw { token: token as u32, logprob })
 }
 

@@ -4,6 +4,7 @@ use core::cell::Cell;
 
 use crate::Logit;
 use crate::blocks::{BLOCK, GROUP, for_each_block};
+use crate::math::{exp2, power_of_two};
 use crate::prefetch::prefetch_group;
 use crate::scratch::with_scratch;
 use crate::simd::Simd;
@@ -75,14 +76,8 @@ impl Reference {
             return power_of_two(powers);
         }
         let offsets = f64::from(self.offset) - f64::from(other.offset);
-        libm::exp2(offsets * factor.exact + powers)
+        exp2(offsets * factor.exact + powers)
     }
-}
-
-/// 2^k for an integer k below 1024, or 0 where that would not be a normal number.
-fn power_of_two(k: f64) -> f64 {
-    let biased = (k + 1023.0).clamp(0.0, 2046.0) as u64;
-    f64::from_bits(biased << 52)
 }
 
 /// A block as the rest of its row sees it.

@@ -1,6 +1,7 @@
 //! Which table to draw from, given how often.
 
 use super::cdf::Cdf;
+use crate::math::ln;
 use crate::{AliasTable, Error, Key, Logit, RowError, Rows, Temperature, log_sum_exp};
 
 /// A row made ready for a known number of draws: a [`Cdf`] or an [`AliasTable`], whichever is faster in all.
@@ -109,12 +110,12 @@ fn heavier_than_mean<L: Logit>(row: &[L]) -> usize {
     row.iter().filter(|w| f64::from(w.to_f32()) > mean).count()
 }
 
-/// How many tokens are more probable than 1 / vocab. (In the same way. And `ln` of the same bits everywhere: the
-/// choice of a table decides what is drawn.)
+/// How many tokens are more probable than 1 / vocab. (In the same way. And `ln` of the same bits everywhere:
+/// the choice of a table decides what is drawn.)
 fn more_probable_than_mean<L: Logit>(row: &[L], temperature: Temperature) -> usize {
     let mut sum = [Ok(0.0)];
     let asked = Rows::new(row, row.len()).and_then(|row| log_sum_exp(row, &[temperature], &mut sum));
     let (Ok(()), [Ok(sum)]) = (asked, sum) else { return 0 };
-    let mean = (sum - libm::log(row.len() as f64)) * f64::from(temperature.get());
+    let mean = (sum - ln(row.len() as f64)) * f64::from(temperature.get());
     row.iter().filter(|x| x.to_f32() > mean as f32).count()
 }

@@ -4,6 +4,8 @@ mod sampling;
 
 use core::f64::consts::{LN_2, LOG2_E};
 
+use crate::math::{exp2, ln};
+
 pub use sampling::{distribution, sample, sample_from_probs};
 
 const BLOCK: usize = 512;
@@ -125,7 +127,7 @@ fn relative(block: &Block, to: &Block, factor: Factor) -> f64 {
     if block.offset == to.offset {
         return if powers < -1022.0 { 0.0 } else { f64::from_bits(((powers + 1023.0) as u64) << 52) };
     }
-    libm::exp2((f64::from(block.offset) - f64::from(to.offset)) * factor.exact + powers)
+    exp2((f64::from(block.offset) - f64::from(to.offset)) * factor.exact + powers)
 }
 
 /// The summaries of a row's blocks, in order.
@@ -217,7 +219,7 @@ pub fn log_softmax(row: &[f32], temperature: f32) -> Option<Vec<f32>> {
     let split = |x: f64| (x as f32, (x - f64::from(x as f32)) as f32);
     let half = factor.shrink / 2.0;
     let slope = split(factor.exact * LN_2 / f64::from(half));
-    let log_sum = split(f64::from(total.exponent) * LN_2 + libm::log(total.sum));
+    let log_sum = split(f64::from(total.exponent) * LN_2 + ln(total.sum));
     let log = |&x: &f32| {
         let d = x.mul_add(half, -total.offset * half);
         let high = d * slope.0;
@@ -237,5 +239,5 @@ pub fn log_sum_exp(row: &[f32], temperature: f32) -> Option<f64> {
     let factor = factor(temperature);
     let total = total(&blocks(row, temperature), factor)?;
     let height = f64::from(total.offset) * factor.exact + f64::from(total.exponent);
-    Some(height * LN_2 + libm::log(total.sum))
+    Some(height * LN_2 + ln(total.sum))
 }

@@ -2,6 +2,8 @@
 
 use core::f64::consts::LN_2;
 
+use crate::math::ln;
+
 use super::{
     BLOCK, GROUP, LANES, argmax, at_most_0, blocks, factor, greedy, lane_sums, one_hot, pairwise, relative,
     total, weights,
@@ -23,7 +25,7 @@ pub fn sample(row: &[f32], temperature: f32, uniform: f64) -> Option<(u32, f32)>
     let weights = weights(logits, factor, block.exponent, block.offset);
     let token = start + find_in_block(&weights, &group_sums(&weights), target, below, masses[index])?;
     let height = (f64::from(row[token]) - f64::from(total.offset)) * factor.exact - f64::from(total.exponent);
-    Some((token as u32, at_most_0((height * LN_2 - libm::log(total.sum)) as f32)))
+    Some((token as u32, at_most_0((height * LN_2 - ln(total.sum)) as f32)))
 }
 
 /// The probability of each token under [`sample`]: its share of its vector, times the vector's of its group,
@@ -68,7 +70,7 @@ pub fn sample_from_probs(weights: &[f32], uniform: f64) -> Option<(u32, f32)> {
     let block = &block[..BLOCK];
     let sums: Vec<f64> = block.chunks(GROUP).map(sum_lanes).collect();
     let token = index * BLOCK + find_in_block(block, &sums, uniform * sum, below, masses[index])?;
-    Some((token as u32, libm::log(f64::from(weights[token]) / sum) as f32))
+    Some((token as u32, ln(f64::from(weights[token]) / sum) as f32))
 }
 
 /// The first part whose prefix exceeds the target, else the last that is not 0; and the prefix before it.

@@ -8,7 +8,7 @@ use std::error::Error;
 
 use kelvin::{Cdf, Draws, Key, Rows, Temperature, Uniforms, draw_counts, sample_without_replacement};
 
-/// What may follow \"the weather today is\", with the logits of some model.
+/// What may follow "the weather today is", with the logits of some model.
 const WORDS: [&str; 8] = ["sunny", "cold", "nice", "rainy", "not", "very", "cloudy", "purple"];
 const LOGITS: [f32; 8] = [4.1, 3.6, 3.5, 2.9, 2.2, 2.1, 1.8, -6.0];
 const KEY: Key = Key { seed: 7, position: 0 };

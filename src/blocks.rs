@@ -106,6 +106,23 @@ pub(crate) fn as_wide<'a, S: Simd, L: Logit>(
     }
 }
 
+/// Widens a row, into room for whole blocks.
+#[inline(always)]
+pub(crate) fn widen_row<S: Simd, L: Logit>(simd: S, row: &[L], wide: &mut [f32]) {
+    for_each_block(
+        row,
+        L::ZERO,
+        #[inline(always)]
+        |start, block| {
+            if let Some(wide) = wide[start..].first_chunk_mut() {
+                for (group, wide) in groups(block).iter().zip(groups_mut(wide)) {
+                    widen(simd, group, wide);
+                }
+            }
+        },
+    );
+}
+
 /// Widens a group.
 #[inline(always)]
 pub(crate) fn widen<S: Simd, L: Logit>(simd: S, group: &Group<L>, wide: &mut Group<f32>) {

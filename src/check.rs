@@ -9,9 +9,9 @@ pub(crate) fn check_length(of: &'static str, expected: usize, found: usize) -> R
 
 /// How many tokens each row has room for, if all have the same.
 pub(crate) fn draws_per_row(rows: usize, tokens: usize) -> Result<usize, Error> {
-    let draws = tokens.checked_div(rows).unwrap_or(0);
-    check_length("tokens (as many for each row)", rows * draws, tokens)?;
-    Ok(draws)
+    let expected = if rows == 0 { 0 } else { tokens.next_multiple_of(rows) };
+    check_length("tokens (as many for each row)", expected, tokens)?;
+    Ok(expected.checked_div(rows).unwrap_or(0))
 }
 
 /// Whether there are so many uniforms, all in range.

@@ -49,8 +49,8 @@ pub fn log_softmax<L: Logit>(
 ///
 /// - `logits`: rows x vocab. `temperatures`: one for all rows, or one per row. `sums`: an outcome per row, in
 ///   f64, within 2^-21 + 2^-50 of its size: `f64::from(x) / T - sum` is a log-probability, as good as f64 has
-///   room for beside x/T. (At very low temperatures that leaves few digits; [`log_softmax`] keeps its bound
-///   at all of them.)
+///   room for beside x/T. (At very low temperatures that leaves few digits; the bound of [`log_softmax`]
+///   holds at all temperatures.)
 /// - At T = 0 it is the limit: +-inf, or 0 if the largest logit is 0. (A sum over k tokens that are all 0
 ///   would tend to ln k; greedy has one winner.)
 /// - Cost: one pass that reads.

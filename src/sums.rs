@@ -5,7 +5,8 @@
 //! as f32 can hold.
 
 use crate::Logit;
-use crate::blocks::{BLOCK, GROUPS, Group, groups};
+use crate::blocks::{BLOCK, GROUP, GROUPS, Group, for_each_block, groups};
+use crate::prefetch::prefetch_group;
 use crate::simd::{Line, Simd, VECTORS};
 
 /// The sums of the groups of a block, lane by lane: what a pass keeps.
@@ -62,4 +63,24 @@ pub(crate) fn sum_groups<S: Simd, L: Logit>(simd: S, block: &[L; BLOCK]) -> [f64
         *sum = simd.reduce_add_wide(lanes);
     }
     sums
+}
+
+/// The sum of a row of given weights, as that of a block.
+#[inline(always)]
+pub(crate) fn sum_row<S: Simd, L: Logit>(simd: S, row: &[L]) -> f64 {
+    let mut sum = 0.0;
+    for_each_block(
+        row,
+        L::ZERO,
+        #[inline(always)]
+        |start, block| {
+            sum += sum_block(
+                simd,
+                block,
+                #[inline(always)]
+                |group| prefetch_group::<false, _, _>(simd, row, start + group * GROUP, simd.ahead()),
+            );
+        },
+    );
+    sum
 }

@@ -10,8 +10,8 @@ use common::{TEMPERATURES, check, gaussian, levels, thinned};
 use half::{bf16, f16};
 use kelvin::reference::contract;
 use kelvin::{
-    AliasTable, Cdf, Draw, FailedRows, Key, Level, Logit, RowError, Rows, RowsMut, Temperature, Uniforms,
-    Words,
+    AliasTable, Cdf, Draw, Draws, FailedRows, Key, Level, Logit, RowError, Rows, RowsMut, Temperature,
+    Uniforms, Words,
 };
 
 /// Every one of the 65536 patterns is widened right: `scale` by 1 shows it, or the error does.
@@ -146,25 +146,45 @@ fn many<L: Logit>(level: Level, row: &[L], widen: fn(L) -> f32) -> (Vec<[u32; 30
     (tokens, tables.map(|table| table.probabilities()).into())
 }
 
-/// One token from each row of weights; and what no weight may be.
+/// One token from each row of weights, the choice of a table, and what no weight may be.
 #[test]
 fn weights_are_those_of_the_widened_row() {
-    let row: Vec<bf16> = gaussian(1300, 3.0, 6).into_iter().map(|x| bf16::from_f32(x.abs())).collect();
-    let wide: Vec<f32> = row.iter().map(|x| x.to_f32()).collect();
+    let mut row: Vec<f32> = gaussian(1300, 3.0, 6).into_iter().map(f32::abs).collect();
+    (row[3], row[4], row[600], row[601]) = (0.0, -0.0, 1e-7, 1e-40); // subnormal: the third as f16, the fourth as bf16
+    row[700..900].fill(0.0);
+    let f16s: Vec<f16> = row.iter().map(|&x| f16::from_f32_const(x)).collect();
+    weights_of(&f16s, f16::to_f32_const, [f16::NEG_ONE, f16::NAN, f16::INFINITY]);
+    let bf16s: Vec<bf16> = row.iter().map(|&x| bf16::from_f32_const(x)).collect();
+    weights_of(&bf16s, bf16::to_f32_const, [bf16::NEG_ONE, bf16::NAN, bf16::INFINITY]);
+}
+
+fn weights_of<L: Logit>(row: &[L], widen: fn(L) -> f32, bad: [L; 3]) {
+    let wide: Vec<f32> = row.iter().map(|&x| widen(x)).collect();
+    let is_cdf = |draws: Result<Draws, RowError>| matches!(draws, Ok(Draws::Cdf(_)));
     for (level, len) in levels().into_iter().flat_map(|level| [1, 17, 512, 1300].map(|len| (level, len))) {
+        let (rows, wide) = (Rows::new(&row[..len], len).expect("a row"), &wide[..len]);
+        let mut draws = [Ok(Draw::default())];
         for u in [0.0, 0.3, 0.6, 0.999] {
-            let mut draws = [Ok(Draw::default())];
-            let rows = Rows::new(&row[..len], len).expect("a row");
             level.sample_from_probs(rows, &[u], &mut draws).expect("shapes fit");
-            let expected = contract::sample_from_probs(&wide[..len], u);
+            let expected = contract::sample_from_probs(wide, u);
             assert_eq!(draws[0].ok().map(|draw| (draw.token, draw.logprob)), expected, "{level}, {len}, {u}");
         }
-        let mut bad = row.clone();
-        bad[700] = bf16::NEG_ONE;
-        let mut draws = [Ok(Draw::default())];
-        level
-            .sample_from_probs(Rows::new(&bad, 1300).expect("a row"), &[0.5], &mut draws)
-            .expect("shapes fit");
-        assert_eq!(draws[0], Err(RowError::Weight { row: 0, index: 700, value: -1.0 }));
+        let of_wide = Rows::new(wide, len).expect("a row");
+        for n in [100, 300, 900, 2000] {
+            let chosen = [Draws::auto_from_probs(rows, 0, n), Draws::auto(rows, 0, Temperature::ONE, n)];
+            let expected =
+                [Draws::auto_from_probs(of_wide, 0, n), Draws::auto(of_wide, 0, Temperature::ONE, n)];
+            assert_eq!(chosen.map(is_cdf), expected.map(is_cdf), "{len}, {n}");
+        }
+        for (bad, index) in bad.into_iter().zip([0, len / 2, len - 1]) {
+            let mut row = row[..len].to_vec();
+            row[index] = bad;
+            let rows = Rows::new(&row, len).expect("a row");
+            level.sample_from_probs(rows, &[0.5], &mut draws).expect("shapes fit");
+            let error = RowError::Weight { row: 0, index, value: widen(bad) };
+            assert_eq!(draws[0], Err(error), "{level}");
+            assert_eq!(level.rebuild_alias_from_probs(&mut AliasTable::default(), rows, 0), Err(error));
+            assert_eq!(level.rebuild_cdf_from_probs(&mut Cdf::default(), rows, 0), Err(error));
+        }
     }
 }

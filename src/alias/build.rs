@@ -6,11 +6,12 @@
 //!           has become light itself: from there on they are filled again, by the next
 //! ```
 
-use super::measure::{Heavy, Measure, sum_row};
+use super::measure::{Heavy, Measure};
 use super::{AliasTable, Scale};
-use crate::blocks::BLOCK;
+use crate::blocks::{BLOCK, widen_row};
 use crate::check::{diagnose, diagnose_weights};
 use crate::simd::{Simd, VECTORS, dispatch};
+use crate::sums::sum_row;
 use crate::{Level, Logit, RowError, Rows, RowsMut, Temperature};
 
 impl AliasTable {
@@ -200,9 +201,9 @@ impl Level {
             table.build(self, probs)
         } else {
             let mut wide = core::mem::take(&mut table.probs);
-            wide.clear();
-            wide.extend(probs.iter().map(|p| p.to_f32()));
-            let served = table.build(self, &wide);
+            wide.resize(probs.len().next_multiple_of(BLOCK), 0.0);
+            dispatch!(self, simd => widen_row(simd, probs, &mut wide));
+            let served = table.build(self, &wide[..probs.len()]);
             table.probs = wide;
             served
         };

@@ -1,10 +1,8 @@
 //! Weights to masses: the integers that columns are filled with.
 
 use super::TO_INTEGER;
-use crate::blocks::{GROUP, for_each_block};
-use crate::prefetch::prefetch_group;
+use crate::blocks::for_each_block;
 use crate::simd::{LANES, Simd, VECTORS};
-use crate::sums::sum_block;
 
 /// A token whose mass is no less than the capacity, at first.
 #[derive(Clone, Copy, Debug, Default)]
@@ -89,24 +87,4 @@ impl Measure {
         }
         weight
     }
-}
-
-/// The sum of weights in f64; NaN if one is negative or NaN.
-#[inline(always)]
-pub(super) fn sum_row<S: Simd>(simd: S, row: &[f32]) -> f64 {
-    let mut sum = 0.0;
-    for_each_block(
-        row,
-        0.0,
-        #[inline(always)]
-        |start, block| {
-            sum += sum_block(
-                simd,
-                block,
-                #[inline(always)]
-                |group| prefetch_group::<false, _, _>(simd, row, start + group * GROUP, simd.ahead()),
-            );
-        },
-    );
-    sum
 }

@@ -2,7 +2,9 @@
 
 use super::cdf::Cdf;
 use crate::math::ln;
-use crate::{AliasTable, Error, Key, Logit, RowError, Rows, Temperature, log_sum_exp};
+use crate::simd::{Simd, dispatch};
+use crate::sums::sum_row;
+use crate::{AliasTable, Error, Key, Level, Logit, RowError, Rows, Temperature, log_sum_exp};
 
 /// A row made ready for a known number of draws: a [`Cdf`] or an [`AliasTable`], whichever is faster in all.
 ///
@@ -100,22 +102,44 @@ impl Draws {
 
 /// Whether a `Cdf` takes less time for so many draws, given how many tokens are above the mean.
 fn few(draws: usize, vocab: usize, above_mean: impl FnOnce() -> usize) -> bool {
-    draws.checked_sub(70 + vocab / 9).is_none_or(|more| more < 2 * above_mean())
+    let more = draws.checked_sub(70 + vocab / 9);
+    more.is_none_or(|more| more / 2 < vocab && more < 2 * above_mean())
 }
 
-/// How many weights are. (Of a row that cannot be served, none or any number.)
+/// How many weights are above the mean. (For a row that cannot be served, any number: making its table
+/// fails.)
 fn heavier_than_mean<L: Logit>(row: &[L]) -> usize {
-    let sum: f64 = row.iter().map(|w| f64::from(w.to_f32())).sum();
-    let mean = sum / row.len() as f64;
-    row.iter().filter(|w| f64::from(w.to_f32()) > mean).count()
+    let sum = dispatch!(Level::best(), simd => sum_row(simd, row));
+    let mean = (sum / row.len() as f64) as f32;
+    dispatch!(Level::best(), simd => count_not_below(simd, row, mean.next_up()))
 }
 
-/// How many tokens are more probable than 1 / vocab. (In the same way. And `ln` of the same bits everywhere:
-/// the choice of a table decides what is drawn.)
+/// How many tokens are more probable than 1 / vocab. (For a row that cannot be served, any number.)
+///
+/// The logit of that probability is known to within what `log_sum_exp` promises, which is allowed for: so
+/// none of many equal logits is counted. (Its bits are the same everywhere, as is `ln`: the choice of a table
+/// decides what is drawn.)
 fn more_probable_than_mean<L: Logit>(row: &[L], temperature: Temperature) -> usize {
+    const ABSOLUTE: f64 = 1.0 / (1 << 20) as f64;
+    const RELATIVE: f64 = 1.0 / (1 << 22) as f64;
+    if temperature.is_greedy() {
+        return 1;
+    }
     let mut sum = [Ok(0.0)];
     let asked = Rows::new(row, row.len()).and_then(|row| log_sum_exp(row, &[temperature], &mut sum));
     let (Ok(()), [Ok(sum)]) = (asked, sum) else { return 0 };
-    let mean = (sum - ln(row.len() as f64)) * f64::from(temperature.get());
-    row.iter().filter(|x| x.to_f32() > mean as f32).count()
+    let t = f64::from(temperature.get());
+    let mean = (sum - ln(row.len() as f64)) * t;
+    let above = mean + t * ABSOLUTE + mean.abs() * RELATIVE;
+    dispatch!(Level::best(), simd => count_not_below(simd, row, above as f32))
+}
+
+#[inline(always)]
+fn count_not_below<S: Simd, L: Logit>(simd: S, row: &[L], x: f32) -> usize {
+    let (vectors, tail) = row.as_chunks();
+    let mut count = tail.iter().filter(|y| y.to_f32() >= x).count();
+    for vector in vectors {
+        count += simd.lanes_not_below(L::load(simd, vector), simd.splat(x)).count_ones() as usize;
+    }
+    count
 }

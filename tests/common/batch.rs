@@ -120,6 +120,20 @@ impl<'a, L: Logit> Batch<'a, L> {
         );
     }
 
+    /// `sample_from_probs`, of the numbers as weights: the contract's draw, or a failure where it has none.
+    pub fn check_weights(&self) {
+        let of_row = |&row: &usize| &self.case.rows[row];
+        let uniforms: Vec<f64> = self.case.order.iter().map(|row| of_row(row).uniform).collect();
+        for level in Level::available() {
+            let mut draws = vec![Ok(Draw::default()); uniforms.len()];
+            level.sample_from_probs(self.rows(), &uniforms, &mut draws).expect("shapes fit");
+            for (row, draw) in self.case.order.iter().map(of_row).zip(draws) {
+                let expected = contract::sample_from_probs(&row.logits, row.uniform);
+                assert_eq!(draw.ok().map(|draw| (draw.token, draw.logprob)), expected, "{level}");
+            }
+        }
+    }
+
     fn check_outcome<T: Copy + Send, B: PartialEq + Copy + std::fmt::Debug>(
         &self,
         name: &str,

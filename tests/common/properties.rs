@@ -62,9 +62,10 @@ pub fn sample(bytes: &[u8]) {
 pub fn half(bytes: &[u8]) {
     use half::{bf16, f16};
     fn check<L: kelvin::Logit>(case: &Case, narrow: impl Fn(f32) -> L) {
-        let batch = Batch::new(case, narrow);
+        let batch = Batch::new(case, &narrow);
         batch.check_writers();
         batch.check_outcomes();
+        Batch::new(&case.map(f32::abs), narrow).check_weights();
     }
     let case = Case::decode(bytes);
     let upper = |x: f32| (x.to_bits() >> 16) as u16;

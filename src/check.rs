@@ -28,22 +28,28 @@ pub(crate) fn check_range(uniforms: &[f64]) -> Result<(), Error> {
     }
 }
 
-/// Why a row could not be served. (Only a row that is not there is empty.)
+/// Why a row could not be served.
 pub(crate) fn diagnose<L: Logit>(row: usize, logits: &[L]) -> RowError {
-    let values = logits.iter().map(|x| x.to_f32());
-    match values.enumerate().find(|(_, x)| x.is_nan() || *x == f32::INFINITY) {
-        Some((index, value)) => RowError::Logit { row, index, value },
-        None if logits.is_empty() => RowError::NoSuchRow { row },
-        None => RowError::NothingToDraw { row },
-    }
+    let bad = |x: f32| x.is_nan() || x == f32::INFINITY;
+    first(row, logits, bad, |index, value| RowError::Logit { row, index, value })
 }
 
 /// Why a row of weights could not be served.
 pub(crate) fn diagnose_weights<L: Logit>(row: usize, weights: &[L]) -> RowError {
-    let values = weights.iter().map(|w| w.to_f32());
-    match values.enumerate().find(|(_, w)| !(0.0..f32::INFINITY).contains(w)) {
-        Some((index, value)) => RowError::Weight { row, index, value },
-        None if weights.is_empty() => RowError::NoSuchRow { row },
+    let bad = |w: f32| !(0.0..f32::INFINITY).contains(&w);
+    first(row, weights, bad, |index, value| RowError::Weight { row, index, value })
+}
+
+/// The error of the first number that is bad. (Only a row that is not there is empty.)
+fn first<L: Logit>(
+    row: usize,
+    numbers: &[L],
+    bad: impl Fn(f32) -> bool,
+    error: impl Fn(usize, f32) -> RowError,
+) -> RowError {
+    match numbers.iter().map(|x| x.to_f32()).enumerate().find(|(_, x)| bad(*x)) {
+        Some((index, value)) => error(index, value),
+        None if numbers.is_empty() => RowError::NoSuchRow { row },
         None => RowError::NothingToDraw { row },
     }
 }

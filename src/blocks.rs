@@ -115,12 +115,18 @@ pub(crate) fn widen_row<S: Simd, L: Logit>(simd: S, row: &[L], wide: &mut [f32])
         #[inline(always)]
         |start, block| {
             if let Some(wide) = wide[start..].first_chunk_mut() {
-                for (group, wide) in groups(block).iter().zip(groups_mut(wide)) {
-                    widen(simd, group, wide);
-                }
+                widen_block(simd, block, wide);
             }
         },
     );
+}
+
+/// Widens a block.
+#[inline(always)]
+pub(crate) fn widen_block<S: Simd, L: Logit>(simd: S, block: &[L; BLOCK], wide: &mut [f32; BLOCK]) {
+    for (group, wide) in groups(block).iter().zip(groups_mut(wide)) {
+        widen(simd, group, wide);
+    }
 }
 
 /// Widens a group.

@@ -34,8 +34,9 @@ pub(crate) fn ln(x: f64) -> f64 {
 /// leave out 2^-57.
 pub(crate) fn exp2(x: f64) -> f64 {
     const TERMS: i32 = 13;
-    let n = x.clamp(-1200.0, 1023.0).round_ties_even();
-    let y = (x.clamp(-1200.0, 1024.0) - n) * LN_2;
+    let x = x.max(-1200.0);
+    let n = x.round_ties_even();
+    let y = (x - n) * LN_2;
     let mut power = 1.0;
     for i in (1..=TERMS).rev() {
         power = 1.0 + power * y / f64::from(i);

@@ -109,9 +109,10 @@ fn few(draws: usize, vocab: usize, above_mean: impl FnOnce() -> usize) -> bool {
 /// How many weights are above the mean. (For a row that cannot be served, any number: making its table
 /// fails.)
 fn heavier_than_mean<L: Logit>(row: &[L]) -> usize {
-    let sum = dispatch!(Level::best(), simd => sum_row(simd, row));
-    let mean = (sum / row.len() as f64) as f32;
-    dispatch!(Level::best(), simd => count_not_below(simd, row, mean.next_up()))
+    dispatch!(Level::best(), simd => {
+        let mean = (sum_row(simd, row) / row.len() as f64) as f32;
+        count_not_below(simd, row, mean.next_up())
+    })
 }
 
 /// How many tokens are more probable than 1 / vocab. (For a row that cannot be served, any number.)

@@ -1,7 +1,7 @@
 //! Rows of logits or of weights, for what draws from either.
 
 use crate::Logit;
-use crate::blocks::{BLOCK, GROUPS, Group, groups, groups_mut, widen};
+use crate::blocks::{BLOCK, GROUPS, Group, widen, widen_block};
 use crate::simd::Simd;
 use crate::summary::{Reference, Summary};
 use crate::sums::{LaneSums, keep, sum_block, sum_groups, sum_lanes};
@@ -119,9 +119,7 @@ impl<L: Logit> Source<L> for Weights {
         _: &mut LaneSums,
         each: impl FnMut(usize),
     ) -> Summary {
-        for (group, weights) in groups(block).iter().zip(groups_mut(weights)) {
-            widen(simd, group, weights);
-        }
+        widen_block(simd, block, weights);
         Summary { sum: sum_block(simd, block, each), ..Summary::default() }
     }
 

@@ -4,7 +4,7 @@
 mod common;
 
 use allocation_counter::measure;
-use common::gaussian;
+use common::{gaussian, served};
 use kelvin::{
     AliasTable, Cdf, Draw, Key, Rows, RowsMut, Temperature, Uniforms, Words, argmax, log_softmax,
     log_sum_exp, sample, sample_from_probs, sample_from_probs_without_replacement, sample_many,
@@ -28,23 +28,11 @@ fn reused_outputs() {
             .expect("shapes fit");
         argmax(logits, &mut tokens).expect("shapes fit");
         log_sum_exp(logits, &t, &mut sums).expect("shapes fit");
-        softmax(logits, &t, &mut RowsMut::new(&mut probs, vocab).expect("rows"))
-            .expect("shapes fit")
-            .into_result()
-            .expect("served");
-        log_softmax(logits, &t, &mut RowsMut::new(&mut probs, vocab).expect("rows"))
-            .expect("shapes fit")
-            .into_result()
-            .expect("served");
-        scale(logits, &t, &mut RowsMut::new(&mut probs, vocab).expect("rows"))
-            .expect("shapes fit")
-            .into_result()
-            .expect("served");
+        served(softmax(logits, &t, &mut RowsMut::new(&mut probs, vocab).expect("rows")));
+        served(log_softmax(logits, &t, &mut RowsMut::new(&mut probs, vocab).expect("rows")));
+        served(scale(logits, &t, &mut RowsMut::new(&mut probs, vocab).expect("rows")));
         probs.copy_from_slice(&data);
-        softmax_in_place(&mut RowsMut::new(&mut probs, vocab).expect("rows"), &t)
-            .expect("shapes fit")
-            .into_result()
-            .expect("served");
+        served(softmax_in_place(&mut RowsMut::new(&mut probs, vocab).expect("rows"), &t));
     };
     all(1);
     assert_eq!(measure(|| all(2)).count_total, 0);
@@ -65,31 +53,13 @@ fn reused_tables() {
         cdf.draw_keyed(keys[0], &mut tokens).expect("a table");
         alias.rebuild(logits, row, t[0]).expect("servable");
         alias.draw_keyed(keys[0], &mut tokens).expect("a table");
-        sample_many(logits, &t, Uniforms::Keys(&keys), &mut tokens)
-            .expect("shapes fit")
-            .into_result()
-            .expect("served");
-        sample_many_by_alias(logits, &t, Words::Keys(&keys), &mut tokens)
-            .expect("shapes fit")
-            .into_result()
-            .expect("served");
-        sample_without_replacement(logits, &t, Uniforms::Keys(&keys), &mut tokens)
-            .expect("shapes fit")
-            .into_result()
-            .expect("served");
+        served(sample_many(logits, &t, Uniforms::Keys(&keys), &mut tokens));
+        served(sample_many_by_alias(logits, &t, Words::Keys(&keys), &mut tokens));
+        served(sample_without_replacement(logits, &t, Uniforms::Keys(&keys), &mut tokens));
         let probs = Rows::with_stride(&weights, 2, tokens_per_row, vocab).expect("rows");
-        sample_many_from_probs(probs, Uniforms::Keys(&keys), &mut tokens)
-            .expect("shapes fit")
-            .into_result()
-            .expect("served");
-        sample_many_from_probs_by_alias(probs, Words::Keys(&keys), &mut tokens)
-            .expect("shapes fit")
-            .into_result()
-            .expect("served");
-        sample_from_probs_without_replacement(probs, Uniforms::Keys(&keys), &mut tokens)
-            .expect("shapes fit")
-            .into_result()
-            .expect("served");
+        served(sample_many_from_probs(probs, Uniforms::Keys(&keys), &mut tokens));
+        served(sample_many_from_probs_by_alias(probs, Words::Keys(&keys), &mut tokens));
+        served(sample_from_probs_without_replacement(probs, Uniforms::Keys(&keys), &mut tokens));
     };
     all(0, vocab);
     assert_eq!(measure(|| all(1, vocab)).count_total, 0);

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{gaussian, levels};
+use common::{gaussian, levels, served};
 use kelvin::{AliasTable, Cdf, Key, Rows, Temperature, Uniforms, draw_counts};
 
 const KEY: Key = Key { seed: 1, position: 2 };
@@ -31,11 +31,7 @@ fn tables() {
         cdf.draw_keyed(KEY, &mut tokens[0]).expect("a table");
         level.rebuild_alias(&mut alias, row, 0, t).expect("servable");
         alias.draw_keyed(KEY, &mut tokens[1]).expect("a table");
-        level
-            .sample_without_replacement(row, &[t], Uniforms::Keys(&[KEY]), &mut tokens[2])
-            .expect("fits")
-            .into_result()
-            .expect("served");
+        served(level.sample_without_replacement(row, &[t], Uniforms::Keys(&[KEY]), &mut tokens[2]));
         let expected = [
             [2030, 2030, 2622, 509, 2030, 2030, 2392, 2030],
             [2318, 2904, 2030, 686, 2392, 2501, 2030, 2778],

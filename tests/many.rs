@@ -125,13 +125,7 @@ fn counts_are_those_of_the_draws() {
 #[test]
 fn choice_by_the_number_of_draws() {
     let row = gaussian(1000, 2.0, 5);
-    let chosen = |row: &[f32], t: f32| {
-        [50, 170, 300, 950, 1100].map(|draws| match Draws::auto(one(row), 0, temperature(t), draws) {
-            Ok(Draws::Cdf(_)) => 'c',
-            Ok(Draws::Alias(_)) => 'a',
-            Err(_) => 'e',
-        })
-    };
+    let chosen = |row: &[f32], t: f32| letters(|draws| Draws::auto(one(row), 0, temperature(t), draws));
     assert_eq!(chosen(&row, 0.2), ['c', 'c', 'a', 'a', 'a']);
     assert_eq!(chosen(&row, 5.0), ['c', 'c', 'c', 'c', 'a']);
     let negative: Vec<f32> = row.iter().map(|x| x - 20.0).collect();
@@ -145,18 +139,21 @@ fn choice_by_the_number_of_draws() {
     }
     assert_eq!(chosen(&[f32::NAN; 1000], 1.0), ['e'; 5]);
     assert_eq!(chosen(&row[..7], 1.0), ['c', 'a', 'a', 'a', 'a']);
-    let of_weights = |weights: &[f32]| {
-        [50, 170, 300, 950, 1100].map(|draws| match Draws::auto_from_probs(one(weights), 0, draws) {
-            Ok(Draws::Cdf(_)) => 'c',
-            Ok(Draws::Alias(_)) => 'a',
-            Err(_) => 'e',
-        })
-    };
+    let of_weights = |weights: &[f32]| letters(|draws| Draws::auto_from_probs(one(weights), 0, draws));
     let softmax = |t: f32| row.iter().map(|x| (x / t).exp()).collect::<Vec<_>>();
     assert_eq!(of_weights(&softmax(0.2)), ['c', 'c', 'a', 'a', 'a']);
     assert_eq!(of_weights(&softmax(5.0)), ['c', 'c', 'c', 'c', 'a']);
     assert_eq!(of_weights(&[-1.0; 1000]), ['e'; 5]);
     assert!(matches!(Draws::auto(one(&row), 1, temperature(1.0), 500), Err(RowError::NoSuchRow { row: 1 })));
+}
+
+/// What is chosen for five numbers of draws: a Cdf, an alias table, or an error.
+fn letters(choose: impl Fn(usize) -> Result<Draws, RowError>) -> [char; 5] {
+    [50, 170, 300, 950, 1100].map(|draws| match choose(draws) {
+        Ok(Draws::Cdf(_)) => 'c',
+        Ok(Draws::Alias(_)) => 'a',
+        Err(_) => 'e',
+    })
 }
 
 #[test]

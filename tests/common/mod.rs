@@ -9,7 +9,7 @@ pub mod many;
 pub mod properties;
 pub mod statistics;
 
-use kelvin::{Key, Level, RowError, Temperature};
+use kelvin::{Error, FailedRows, Key, Level, RowError, Temperature};
 
 /// The vocabularies of Llama 2, GPT-2, Llama 3, Qwen 2 and Gemma.
 pub const VOCABS: [usize; 5] = [32000, 50257, 128_256, 151_936, 262_144];
@@ -58,6 +58,12 @@ pub fn uniforms(len: usize, seed: u64) -> Vec<f64> {
     let mut uniforms = vec![0.0; len];
     Key { seed, position: 0 }.fill(&mut uniforms);
     uniforms
+}
+
+/// No row of a batch failed.
+#[track_caller]
+pub fn served(failed: Result<FailedRows, Error>) {
+    failed.expect("shapes fit").into_result().expect("served");
 }
 
 /// Nearly normal logits: twelve uniforms added up, so that every platform makes the same ones.

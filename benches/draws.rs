@@ -9,8 +9,10 @@
 //!
 //! Each pair takes turns, so that both see the same machine; the medians of the times are reported.
 
-use std::fs::File;
-use std::io::{self, Write};
+#[path = "roofline/csv.rs"]
+mod csv;
+
+use std::io;
 use std::time::Instant;
 
 use kelvin::{
@@ -95,16 +97,17 @@ impl Bench {
     }
 
     fn write(&self, path: &str) -> io::Result<()> {
-        let mut file = File::create(path)?;
-        writeln!(file, "op,level,rows,vocab,threads,dtype,median_us,reference,reference_us,ratio")?;
-        for Line { op, reference, rows, threads, us: [us, reference_us] } in &self.lines {
-            let (level, ratio) = (Level::best(), us / reference_us);
-            writeln!(
-                file,
-                "{op},{level},{rows},{VOCAB},{threads},f32,{us:.3},{reference},{reference_us:.3},{ratio:.4}"
-            )?;
-        }
-        Ok(())
+        let lines = self.lines.iter().map(|line| csv::Line {
+            op: &line.op,
+            level: Level::best(),
+            shape: (line.rows, VOCAB),
+            threads: line.threads,
+            dtype: "f32",
+            us: line.us[0],
+            reference: &line.reference,
+            reference_us: line.us[1],
+        });
+        csv::write(path, lines)
     }
 }
 

@@ -6,14 +6,15 @@
 //! cargo bench --bench growth -- --csv growth.csv
 //! ```
 
+#[path = "roofline/csv.rs"]
+mod csv;
 #[path = "roofline/memory.rs"]
 #[expect(dead_code, reason = "nothing is scaled in place here")]
 mod memory;
 #[path = "roofline/turns.rs"]
 mod turns;
 
-use std::fs::File;
-use std::io::{self, Write};
+use std::io;
 use std::time::Duration;
 
 use kelvin::reference::contract;
@@ -196,15 +197,15 @@ fn print(line: &Line) {
 }
 
 fn write(path: &str, lines: &[Line]) -> io::Result<()> {
-    let mut file = File::create(path)?;
-    writeln!(file, "op,level,rows,vocab,threads,dtype,median_us,reference,reference_us,ratio")?;
-    for Line { op, shape: (rows, vocab), threads, medians } in lines {
-        let Medians { us, reference, reference_us } = medians;
-        let (level, ratio) = (Level::best(), medians.ratio());
-        writeln!(
-            file,
-            "{op},{level},{rows},{vocab},{threads},f32,{us:.4},{reference},{reference_us:.4},{ratio:.4}"
-        )?;
-    }
-    Ok(())
+    let lines = lines.iter().map(|line| csv::Line {
+        op: line.op,
+        level: Level::best(),
+        shape: line.shape,
+        threads: line.threads,
+        dtype: "f32",
+        us: line.medians.us,
+        reference: line.medians.reference,
+        reference_us: line.medians.reference_us,
+    });
+    csv::write(path, lines)
 }

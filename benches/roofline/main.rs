@@ -6,13 +6,13 @@
 //! cargo bench --all-features --bench roofline -- --csv roofline.csv
 //! ```
 
+mod csv;
 mod memory;
 mod ops;
 mod turns;
 
 use std::fmt;
-use std::fs::File;
-use std::io::{self, Write};
+use std::io;
 use std::time::Duration;
 
 use kelvin::Level;
@@ -60,23 +60,17 @@ fn main() -> io::Result<()> {
         }
     }
     let Some(path) = args.csv else { return Ok(()) };
-    let mut file = File::create(path)?;
-    writeln!(file, "op,level,rows,vocab,threads,dtype,median_us,reference,reference_us,ratio")?;
-    for (level, line) in lines {
-        writeln!(
-            file,
-            "{},{level},{},{VOCAB},{},{},{:.3},{},{:.3},{:.4}",
-            line.op.trim_end_matches(" bf16"),
-            line.rows,
-            line.threads,
-            line.dtype,
-            line.medians.us,
-            line.medians.reference,
-            line.medians.reference_us,
-            line.medians.ratio()
-        )?;
-    }
-    Ok(())
+    let lines = lines.iter().map(|(level, line)| csv::Line {
+        op: line.op.trim_end_matches(" bf16"),
+        level: *level,
+        shape: (line.rows, VOCAB),
+        threads: line.threads,
+        dtype: line.dtype,
+        us: line.medians.us,
+        reference: line.medians.reference,
+        reference_us: line.medians.reference_us,
+    });
+    csv::write(&path, lines)
 }
 
 /// (cargo adds `--bench`; `--test` runs everything once.)
@@ -106,7 +100,7 @@ impl fmt::Display for Line {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { rows, threads, medians, .. } = self;
         let Medians { us, reference, reference_us } = medians;
-        write!(f, "{rows:>5} {threads:>7} {us:>11.2} {reference_us:>11.2} {:>7.2}", medians.ratio())?;
+        write!(f, "{rows:>5} {threads:>7} {us:>11.2} {reference_us:>11.2} {:>7.2}", us / reference_us)?;
         write!(f, "  ({reference})")
     }
 }

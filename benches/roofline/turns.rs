@@ -11,12 +11,6 @@ pub(crate) struct Medians {
     pub(crate) reference_us: f64,
 }
 
-impl Medians {
-    pub(crate) fn ratio(&self) -> f64 {
-        self.us / self.reference_us
-    }
-}
-
 /// Each turn is so many calls; they end when the time is over. `on_rows` lets a reference work on the
 /// buffers.
 pub(crate) fn take_turns<B>(

@@ -1,7 +1,7 @@
 //! Stage 2, in logarithms: log-probabilities, and the logarithm of the sum they share.
 //!
-//! One pass that keeps summaries alone; for the log-probabilities a second, x/T - ln(sum of e^(x/T)) in two
-//! floats, rounded once.
+//! One pass that keeps summaries alone; for the log-probabilities a second, x/T - ln(sum of e^(x/T)), of which
+//! both are two floats.
 
 use core::f64::consts::LN_2;
 
@@ -121,9 +121,9 @@ impl Level {
 
 /// False if the row cannot be served.
 ///
-/// x/T = d (hi + lo) as a product and what its rounding lost; ln(sum) as two floats. Their larger parts
-/// are subtracted first: where they are close, that is exact. d is half of what it is in `weights.rs`, so
-/// that -f32::MAX - f32::MAX does not overflow.
+/// x/T - ln(sum) = d (slope + slope_lo) - (log_sum + log_sum_lo), in two fused steps: what the larger parts
+/// leave is rounded once, however close they are. d is half of what it is in `weights.rs`, so that -f32::MAX -
+/// f32::MAX does not overflow.
 #[inline(always)]
 fn log_softmax_row<S: Simd, L: Logit, const PAST_CACHES: bool>(
     simd: S,
@@ -143,7 +143,7 @@ fn log_softmax_row<S: Simd, L: Logit, const PAST_CACHES: bool>(
     let log_sum = f64::from(total.reference.exponent) * LN_2 + ln(total.sum);
     let [log_sum, log_sum_lo] = split(log_sum).map(|x| simd.splat(x));
     let (half, offset) = (simd.splat(half), simd.splat(total.reference.offset * half));
-    let (lowest, zero) = (simd.splat(f32::MIN), simd.splat(0.0));
+    let (lowest, zero) = (simd.splat(f32::NEG_INFINITY), simd.splat(0.0));
     map_vectors(
         simd,
         row,
@@ -155,11 +155,10 @@ fn log_softmax_row<S: Simd, L: Logit, const PAST_CACHES: bool>(
                 prefetch_in_second_pass(simd, row, index);
             }
             let d = simd.mul_sub(L::load(simd, x), half, offset);
-            let high = simd.mul(d, slope);
-            let low = simd.mul_add(d, slope_lo, simd.mul_sub(d, slope, high));
-            let y = simd.add(simd.sub(high, log_sum), simd.sub(low, log_sum_lo));
-            // -inf, or below the f32 there are: `low` is meaningless then.
-            simd.select_lt(high, lowest, high, simd.select_lt(zero, y, zero, y))
+            let y = simd.add(simd.mul_sub(d, slope, log_sum), simd.mul_sub(d, slope_lo, log_sum_lo));
+            // (NaN, of -inf or where x/T is below the f32 there are, is -inf.)
+            let y = simd.max(y, lowest);
+            simd.select_lt(zero, y, zero, y)
         },
     );
     true

@@ -222,9 +222,8 @@ pub fn log_softmax(row: &[f32], temperature: f32) -> Option<Vec<f32>> {
     let log_sum = split(f64::from(total.exponent) * LN_2 + ln(total.sum));
     let log = |&x: &f32| {
         let d = x.mul_add(half, -total.offset * half);
-        let high = d * slope.0;
-        let low = d.mul_add(slope.1, d.mul_add(slope.0, -high));
-        if high == f32::NEG_INFINITY { high } else { at_most_0((high - log_sum.0) + (low - log_sum.1)) }
+        let log = d.mul_add(slope.0, -log_sum.0) + d.mul_add(slope.1, -log_sum.1);
+        if log.is_nan() { f32::NEG_INFINITY } else { at_most_0(log) }
     };
     Some(row.iter().map(log).collect())
 }

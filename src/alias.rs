@@ -51,7 +51,7 @@ use crate::{Error, Key, Level, Logit, RowError, Rows, Temperature};
 /// let mut tokens = [0; 1000];
 /// table.draw_keyed(Key { seed: 1, position: 0 }, &mut tokens)?;
 /// assert!(!tokens.contains(&1));
-/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # Ok::<(), kelvin::Error>(())
 /// ```
 #[derive(Clone, Default)]
 pub struct AliasTable {
@@ -117,12 +117,12 @@ impl AliasTable {
     /// The token of a random word, all of whose 64 bits count.
     ///
     /// # Errors
-    /// [`Error::Vocab`] if the table is empty.
+    /// [`Error::EmptyTable`] if the table is empty.
     #[inline]
     pub fn draw(&self, word: u64) -> Result<u32, Error> {
         let product = u128::from(word) * self.columns.len() as u128;
         let (index, rest) = ((product >> 64) as usize, product as u64);
-        let column = self.columns.get(index).ok_or(Error::Vocab { vocab: 0 })?;
+        let column = self.columns.get(index).ok_or(Error::EmptyTable)?;
         let aliases = self.scale.aliases();
         Ok(select_unpredictable(rest < column & !aliases, index as u32, (column & aliases) as u32))
     }
@@ -130,7 +130,7 @@ impl AliasTable {
     /// The token of each word.
     ///
     /// # Errors
-    /// [`Error::Length`] if there is not one token per word; [`Error::Vocab`] if the table is empty.
+    /// [`Error::Length`] if there is not one token per word; [`Error::EmptyTable`] if the table is empty.
     pub fn draw_many(&self, words: &[u64], tokens: &mut [u32]) -> Result<(), Error> {
         check_length("tokens", words.len(), tokens.len())?;
         self.draw_each(words.iter().copied(), tokens)
@@ -139,7 +139,7 @@ impl AliasTable {
     /// Draws with the words of a key: those of [`Key::fill_words`], in order.
     ///
     /// # Errors
-    /// [`Error::Vocab`] if the table is empty.
+    /// [`Error::EmptyTable`] if the table is empty.
     pub fn draw_keyed(&self, key: Key, tokens: &mut [u32]) -> Result<(), Error> {
         self.draw_each(key.words(), tokens)
     }
@@ -147,7 +147,7 @@ impl AliasTable {
     /// The token of each word. An empty table refuses even to draw none.
     fn draw_each(&self, words: impl Iterator<Item = u64>, tokens: &mut [u32]) -> Result<(), Error> {
         if self.columns.is_empty() {
-            return Err(Error::Vocab { vocab: 0 });
+            return Err(Error::EmptyTable);
         }
         tokens.iter_mut().zip(words).try_for_each(|(token, word)| self.draw(word).map(|drawn| *token = drawn))
     }

@@ -4,6 +4,8 @@ use core::fmt;
 use core::ops::Deref;
 
 /// The call as a whole is refused: nothing has been written.
+///
+/// A [`RowError`] becomes one as well, so that `?` serves for both in a function of yours.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum Error {
@@ -21,7 +23,7 @@ pub enum Error {
     },
     /// A slice of the wrong length.
     Length {
-        /// Of what.
+        /// Of what: for people to read, not to match on.
         of: &'static str,
         /// The length it must have.
         expected: usize,
@@ -42,6 +44,16 @@ pub enum Error {
     },
     /// A level that does not exist, or that this CPU does not have.
     Level,
+    /// A table that holds no row: it was never built, or its last rebuild failed.
+    EmptyTable,
+    /// A row that cannot be served. (No function of this crate returns it: `?` makes it of a [`RowError`].)
+    Row(RowError),
+}
+
+impl From<RowError> for Error {
+    fn from(error: RowError) -> Self {
+        Self::Row(error)
+    }
 }
 
 impl fmt::Display for Error {
@@ -54,7 +66,7 @@ impl fmt::Display for Error {
                 write!(f, "a stride of {stride} is below the vocabulary of {vocab}")
             }
             Self::Length { of, expected, found } => {
-                write!(f, "{of}: {expected} are needed, {found} were given")
+                write!(f, "{of}: {expected} needed, {found} given")
             }
             Self::Temperature { value } => {
                 write!(f, "a temperature of {value}: it must be 0 or more")
@@ -63,6 +75,8 @@ impl fmt::Display for Error {
                 write!(f, "uniform {index} is {value}: it must lie in [0, 1)")
             }
             Self::Level => f.write_str("no such level on this CPU"),
+            Self::EmptyTable => f.write_str("an empty table: never built, or its last rebuild failed"),
+            Self::Row(error) => error.fmt(f),
         }
     }
 }
@@ -79,8 +93,13 @@ impl PartialEq for Error {
             Self::Temperature { value } => (3, "", value.to_bits().into(), 0),
             Self::Uniform { index, value } => (4, "", index as u64, value.to_bits()),
             Self::Level => (5, "", 0, 0),
+            Self::EmptyTable => (6, "", 0, 0),
+            Self::Row(_) => (7, "", 0, 0),
         };
-        parts(self) == parts(other)
+        match (self, other) {
+            (Self::Row(one), Self::Row(other)) => one == other,
+            _ => parts(self) == parts(other),
+        }
     }
 }
 
@@ -108,7 +127,7 @@ pub enum RowError {
         /// The weight.
         value: f32,
     },
-    /// The row is not there.
+    /// The batch has no row of this number.
     NoSuchRow {
         /// The row.
         row: usize,
@@ -199,7 +218,7 @@ impl core::error::Error for RowError {}
 pub struct FailedRows(pub(crate) Vec<RowError>);
 
 impl FailedRows {
-    /// The first of them as an error, for those to whom one bad row is one too many.
+    /// The first of them as an error, where a single failed row is one too many.
     ///
     /// # Errors
     /// The first of them.

@@ -14,7 +14,7 @@
 //! let mut draws = [Ok(Draw::default()); 2];
 //! sample(Rows::new(&logits, 3)?, &temperatures, &keys.map(Key::uniform), &mut draws)?;
 //! assert_eq!(draws[1]?.token, 1);
-//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # Ok::<(), kelvin::Error>(())
 //! ```
 //!
 //! | from each row of a batch | functions |

@@ -35,7 +35,7 @@ use crate::{Error, FailedRows, Level, Logit, RowError, Rows, RowsMut, Temperatur
 /// let (logits, mut out) = (Rows::new(&[1.0, 1.0], 2)?, RowsMut::new(&mut logprobs, 2)?);
 /// log_softmax(logits, &[Temperature::ONE], &mut out)?.into_result()?;
 /// assert!((logprobs[0] + core::f32::consts::LN_2).abs() < 1e-6);
-/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # Ok::<(), kelvin::Error>(())
 /// ```
 pub fn log_softmax<L: Logit>(
     logits: Rows<'_, L>,

@@ -119,7 +119,7 @@ impl Shape {
     fn dense(len: usize, vocab: usize) -> Result<Self, Error> {
         let rows = len.checked_div(vocab).unwrap_or(0);
         let shape = Self::strided(len, rows, vocab, vocab)?;
-        check_length("elements of data", len.next_multiple_of(vocab), len)?;
+        check_length("elements of data, in whole rows", len.next_multiple_of(vocab), len)?;
         Ok(shape)
     }
 

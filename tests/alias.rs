@@ -156,12 +156,12 @@ fn rows_that_cannot_be_served() {
     let error = |weights: &[f32]| AliasTable::from_probs(one(weights), 0).err();
     assert_eq!(error(&[1.0, -1.0]), Some(RowError::Weight { row: 0, index: 1, value: -1.0 }));
     assert_eq!(error(&[0.0, 0.0]), Some(RowError::NothingToDraw { row: 0 }));
-    assert_eq!(table.draw(1), Err(Error::Vocab { vocab: 0 }));
+    assert_eq!(table.draw(1), Err(Error::EmptyTable));
     let rows = Rows::new(&[1.0, 2.0, f32::NAN, 1.0], 2).expect("rows");
     assert_eq!(table.rebuild(rows, 0, Temperature::ONE), Ok(()));
     let error = RowError::Logit { row: 1, index: 0, value: f32::NAN };
     assert_eq!(table.rebuild(rows, 1, Temperature::ONE), Err(error));
-    assert_eq!((table.vocab(), table.draw(1)), (0, Err(Error::Vocab { vocab: 0 })));
+    assert_eq!((table.vocab(), table.draw(1)), (0, Err(Error::EmptyTable)));
     assert_eq!(table.rebuild(rows, 2, Temperature::ONE), Err(RowError::NoSuchRow { row: 2 }));
     assert_eq!(table.rebuild_from_probs(rows, 3), Err(RowError::NoSuchRow { row: 3 }));
     assert_eq!(AliasTable::default().probabilities(), []);

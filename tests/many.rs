@@ -85,8 +85,8 @@ fn calls_that_do_not_fit() {
     assert_eq!(cdf.draw(1.0), Err(outside(0)));
     assert!(matches!(cdf.draw(f64::NAN), Err(Error::Uniform { .. })));
     assert_eq!(cdf.draw_many(&uniforms, &mut tokens), Err(outside(2)));
-    assert_eq!(Cdf::default().draw(0.5), Err(Error::Vocab { vocab: 0 }));
-    assert_eq!(Cdf::default().draw_keyed(KEY, &mut tokens), Err(Error::Vocab { vocab: 0 }));
+    assert_eq!(Cdf::default().draw(0.5), Err(Error::EmptyTable));
+    assert_eq!(Cdf::default().draw_keyed(KEY, &mut tokens), Err(Error::EmptyTable));
     assert_eq!(tokens, [7; 3]);
     assert_eq!(Cdf::new(logits, 1, t[0]).err(), Some(RowError::NoSuchRow { row: 1 }));
     let none = Rows::<f32>::new(&[], 4).expect("no rows");
@@ -114,8 +114,8 @@ fn counts_are_those_of_the_draws() {
         assert_eq!(counts, expected);
     }
     assert_eq!(draw_counts(one(&row), 0, temperature(0.0), KEY, 9).expect("servable").len(), 1);
-    assert_eq!(Cdf::default().count_keyed(KEY, 9), Err(Error::Vocab { vocab: 0 }));
-    assert_eq!(Cdf::default().count_many(&[0.5]), Err(Error::Vocab { vocab: 0 }));
+    assert_eq!(Cdf::default().count_keyed(KEY, 9), Err(Error::EmptyTable));
+    assert_eq!(Cdf::default().count_many(&[0.5]), Err(Error::EmptyTable));
     let cdf = Cdf::new(one(&row), 0, temperature(0.5)).expect("servable");
     assert_eq!(cdf.count_many(&[0.5, -0.5]), Err(Error::Uniform { index: 1, value: -0.5 }));
 }

@@ -40,6 +40,9 @@ fn errors_compare() {
         uniform(2, f64::NAN),
         uniform(1, 1.0),
         Error::Level,
+        Error::EmptyTable,
+        Error::Row(RowError::NothingToDraw { row: 1 }),
+        Error::Row(RowError::NothingToDraw { row: 2 }),
     ]);
 }
 
@@ -59,6 +62,22 @@ fn errors_are_errors() {
     is_error::<RowError>();
     let missing = RowError::NoSuchRow { row: 3 };
     assert_eq!((missing.row(), missing.to_string().as_str()), (3, "row 3: there is no such row"));
+}
+
+/// `?` makes one error of both kinds, which says what it said.
+#[test]
+fn a_row_that_failed_is_an_error() {
+    fn draw(logits: &[f32]) -> Result<u32, Error> {
+        Cdf::new(Rows::new(logits, 2)?, 0, Temperature::ONE)?.draw(0.5)
+    }
+    let failed = draw(&[1.0, NAN]).unwrap_err();
+    assert_eq!(failed, RowError::Logit { row: 0, index: 1, value: NAN }.into());
+    assert_eq!(failed.to_string(), "row 0: logit 1 is NaN");
+    assert_eq!(
+        draw(&[1.0]),
+        Err(Error::Length { of: "elements of data, in whole rows", expected: 2, found: 1 })
+    );
+    assert_eq!(Error::EmptyTable.to_string(), "an empty table: never built, or its last rebuild failed");
 }
 
 #[test]
@@ -101,4 +120,13 @@ fn debug_output_is_short() {
     assert_eq!(format!("{rows:?}"), "Rows(Shape { rows: 2, vocab: 3000, stride: 3000 })");
     let rows = RowsMut::new(&mut data, 6000).expect("one row");
     assert_eq!(format!("{rows:?}"), "RowsMut(Shape { rows: 1, vocab: 6000, stride: 6000 })");
+}
+
+#[test]
+fn levels_by_name() {
+    for level in Level::available() {
+        assert_eq!(level.to_string().parse(), Ok(level));
+    }
+    assert_eq!("sse9".parse::<Level>(), Err(Error::Level));
+    assert_eq!(Error::Level.to_string(), "no such level on this CPU");
 }

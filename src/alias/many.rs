@@ -78,7 +78,7 @@ pub fn sample_many_by_alias<L: Logit>(
 /// let (probs, words) = (Rows::new(&[0.0, 2.0], 2)?, Words::Given(&[0, u64::MAX]));
 /// sample_many_from_probs_by_alias(probs, words, &mut tokens)?.into_result()?;
 /// assert_eq!(tokens, [1, 1]);
-/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # Ok::<(), kelvin::Error>(())
 /// ```
 pub fn sample_many_from_probs_by_alias<L: Logit>(
     probs: Rows<'_, L>,

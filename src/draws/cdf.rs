@@ -50,7 +50,7 @@ const TOGETHER: usize = 128;
 /// assert_eq!((cdf.draw(0.0)?, cdf.draw(0.999_999)?), (0, 2));
 /// let mut tokens = [0; 1000];
 /// cdf.draw_keyed(Key { seed: 1, position: 0 }, &mut tokens)?;
-/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # Ok::<(), kelvin::Error>(())
 /// ```
 #[derive(Clone, Default)]
 pub struct Cdf {
@@ -132,7 +132,7 @@ impl Cdf {
     /// The token of a uniform in [0, 1).
     ///
     /// # Errors
-    /// [`Error::Uniform`] if it lies outside; [`Error::Vocab`] if the table is empty.
+    /// [`Error::Uniform`] if it lies outside; [`Error::EmptyTable`] if the table is empty.
     pub fn draw(&self, uniform: f64) -> Result<u32, Error> {
         let mut token = [0];
         self.draw_many(&[uniform], &mut token)?;
@@ -154,7 +154,7 @@ impl Cdf {
     /// Draws with the uniforms of a key: those of [`Key::fill`], in order.
     ///
     /// # Errors
-    /// [`Error::Vocab`] if the table is empty.
+    /// [`Error::EmptyTable`] if the table is empty.
     pub fn draw_keyed(&self, key: Key, tokens: &mut [u32]) -> Result<(), Error> {
         self.check(&[])?;
         for_uniforms(key, tokens, |uniforms, tokens| self.search(uniforms, tokens));
@@ -164,7 +164,7 @@ impl Cdf {
     /// Whether there is a table, and the uniforms are in range.
     pub(super) fn check(&self, uniforms: &[f64]) -> Result<(), Error> {
         if self.vocab == 0 {
-            return Err(Error::Vocab { vocab: 0 });
+            return Err(Error::EmptyTable);
         }
         check_range(uniforms)
     }

@@ -37,7 +37,7 @@ use crate::{AliasTable, Error, Key, Level, Logit, RowError, Rows, Temperature, l
 /// assert!(matches!(draws, Draws::Alias(_)));
 /// let mut tokens = [0; 1000];
 /// draws.draw_keyed(Key { seed: 1, position: 0 }, &mut tokens)?;
-/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # Ok::<(), kelvin::Error>(())
 /// ```
 #[derive(Clone, Debug)]
 pub enum Draws {
@@ -80,7 +80,7 @@ impl Draws {
     /// The token of a random word: of its upper 53 bits as a uniform, or of all 64.
     ///
     /// # Errors
-    /// [`Error::Vocab`] if the table is empty.
+    /// [`Error::EmptyTable`] if the table is empty.
     pub fn draw(&self, word: u64) -> Result<u32, Error> {
         match self {
             Self::Cdf(cdf) => cdf.draw(crate::key::to_uniform(word)),
@@ -91,7 +91,7 @@ impl Draws {
     /// Draws with the words of a key: those of [`Key::fill_words`], in order.
     ///
     /// # Errors
-    /// [`Error::Vocab`] if the table is empty.
+    /// [`Error::EmptyTable`] if the table is empty.
     pub fn draw_keyed(&self, key: Key, tokens: &mut [u32]) -> Result<(), Error> {
         match self {
             Self::Cdf(cdf) => cdf.draw_keyed(key, tokens),

@@ -62,7 +62,7 @@ pub fn sample_many<L: Logit>(
 /// let probs = Rows::new(&[0.0, 0.3, 0.7], 3)?;
 /// sample_many_from_probs(probs, Uniforms::Keys(&keys), &mut tokens)?.into_result()?;
 /// assert!(!tokens.contains(&0));
-/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # Ok::<(), kelvin::Error>(())
 /// ```
 pub fn sample_many_from_probs<L: Logit>(
     probs: Rows<'_, L>,
@@ -94,7 +94,7 @@ pub fn sample_many_from_probs<L: Logit>(
 /// }
 /// assert_eq!(counts.iter().map(|(_, count)| count).sum::<u64>(), 1000);
 /// assert_eq!(counts.len(), 2);
-/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # Ok::<(), kelvin::Error>(())
 /// ```
 pub fn draw_counts<L: Logit>(
     logits: Rows<'_, L>,
@@ -111,7 +111,7 @@ impl Cdf {
     /// that were drawn, in order of their number.
     ///
     /// # Errors
-    /// [`Error::Vocab`] if the table is empty.
+    /// [`Error::EmptyTable`] if the table is empty.
     pub fn count_keyed(&self, key: Key, draws: u64) -> Result<Vec<(u32, u64)>, Error> {
         self.check(&[])?;
         Ok(self.count_words(key, draws))
@@ -132,14 +132,14 @@ impl Cdf {
     /// order of their number.
     ///
     /// # Errors
-    /// [`Error::Uniform`] if one lies outside [0, 1); [`Error::Vocab`] if the table is empty.
+    /// [`Error::Uniform`] if one lies outside [0, 1); [`Error::EmptyTable`] if the table is empty.
     ///
     /// ```
     /// use kelvin::{Cdf, Rows};
     ///
     /// let cdf = Cdf::from_probs(Rows::new(&[0.5, 0.0, 0.5], 3)?, 0)?;
     /// assert_eq!(cdf.count_many(&[0.1, 0.9, 0.2])?, [(0, 2), (2, 1)]);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # Ok::<(), kelvin::Error>(())
     /// ```
     pub fn count_many(&self, uniforms: &[f64]) -> Result<Vec<(u32, u64)>, Error> {
         self.check(uniforms)?;

@@ -67,7 +67,7 @@ pub fn sample_without_replacement<L: Logit>(
 /// let uniforms = Uniforms::Given(&[0.9, 0.9]);
 /// sample_from_probs_without_replacement(probs, uniforms, &mut tokens)?.into_result()?;
 /// assert_eq!(tokens, [2, 0]);
-/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # Ok::<(), kelvin::Error>(())
 /// ```
 pub fn sample_from_probs_without_replacement<L: Logit>(
     probs: Rows<'_, L>,

@@ -31,7 +31,7 @@ use super::{share_out, weigh_tail};
 /// let mut data = [0.0, 0.0, 0.0, 0.0];
 /// softmax_in_place(&mut RowsMut::new(&mut data, 4)?, &[Temperature::ONE])?.into_result()?;
 /// assert_eq!(data, [0.25; 4]);
-/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # Ok::<(), kelvin::Error>(())
 /// ```
 pub fn softmax_in_place(rows: &mut RowsMut<'_>, temperatures: &[Temperature]) -> Result<FailedRows, Error> {
     Level::best().softmax_in_place(rows, temperatures)

@@ -21,8 +21,6 @@ mod measure;
 use core::fmt;
 use core::hint::select_unpredictable;
 
-use measure::Heavy;
-
 use crate::check::check_length;
 use crate::{Error, Key, Level, Logit, RowError, Rows, Temperature};
 
@@ -30,16 +28,16 @@ use crate::{Error, Key, Level, Logit, RowError, Rows, Temperature};
 ///
 /// - The distribution is that of [`softmax`](crate::softmax), or of the weights given, to 2^(b - 50) in total
 ///   variation, b being the bits of a token number (2e-10 at 151,936 tokens). Probabilities are multiples of
-///   2^(b - 51) / vocab: a token of no more than that (2^-50, where vocab is just above a power of two) may
-///   not be drawn at all, and one whose weight is 0 never is.
+///   2^(b - 51) / vocab: a token no more probable than that (2^-50, where vocab is just above a power of
+///   two) may never be drawn, and one whose weight is 0 never is.
 /// - A random word w draws from column floor(w vocab / 2^64); the 64 bits below decide between the
 ///   column's own token and its alias. So the map from words to tokens is *not* that of
 ///   [`Cdf`](crate::Cdf) and [`sample`](crate::sample), and it is not monotone.
-/// - Build: O(vocab), in integers (held by f64). It takes the longer, the more tokens are above the mean: of
+/// - Build: O(vocab), in integers (held by f64). It takes longer the more tokens are above the mean: of
 ///   128,256 Gaussian logits of deviation 3, 0.15 ms at T = 0.3, 0.28 ms at 0.8, 0.62 ms at 2, on a Zen 4.
 ///   Rebuilding allocates nothing unless the row is longer than any before.
-/// - Memory: 8 bytes per token to draw from, and up to 20 more kept for the next build. (Weights of half
-///   precision are widened there.)
+/// - Memory: 8 bytes per token. Each thread that builds keeps up to 20 per token of its longest row for the
+///   next build.
 ///
 /// The empty table (`AliasTable::default()`, or after a rebuild that failed) refuses to draw.
 ///
@@ -57,9 +55,6 @@ use crate::{Error, Key, Level, Logit, RowError, Rows, Temperature};
 pub struct AliasTable {
     columns: Vec<u64>,
     scale: Scale,
-    /// Of the next build.
-    probs: Vec<f32>,
-    heavy: Vec<Heavy>,
 }
 
 impl AliasTable {

@@ -66,3 +66,20 @@ fn reused_tables() {
     all(1, 1000);
     assert_eq!(measure(|| all(1, vocab)).count_total, 0);
 }
+
+/// A table keeps nothing of the kind of row it was built from.
+#[test]
+fn alias_tables_of_other_rows() {
+    let data = gaussian(2000, 3.0, 1);
+    let weights: Vec<f32> = data.iter().map(|x| x.exp2()).collect();
+    let mut table =
+        AliasTable::new(Rows::new(&data, 2000).expect("a row"), 0, Temperature::ONE).expect("servable");
+    let weights = Rows::new(&weights, 2000).expect("a row");
+    assert_eq!(measure(|| table.rebuild_from_probs(weights, 0).expect("servable")).count_total, 0);
+    #[cfg(feature = "half")]
+    {
+        let halves: Vec<_> = weights.row(0).iter().map(|w| half::f16::from_f32(*w)).collect();
+        let halves = Rows::new(&halves, 2000).expect("a row");
+        assert_eq!(measure(|| table.rebuild_from_probs(halves, 0).expect("servable")).count_total, 0);
+    }
+}

@@ -6,37 +6,40 @@
 //!           has become light itself: from there on they are filled again, by the next
 //! ```
 
+use core::cell::Cell;
+
 use super::measure::{Heavy, Measure};
 use super::{AliasTable, Scale};
 use crate::blocks::{BLOCK, widen_row};
 use crate::check::{diagnose, diagnose_weights};
+use crate::scratch::with_scratch;
 use crate::simd::{Simd, VECTORS, dispatch};
 use crate::sums::sum_row;
 use crate::{Level, Logit, RowError, Rows, RowsMut, Temperature};
 
 impl AliasTable {
     /// False, and an empty table, if the weights cannot be drawn from.
-    fn build(&mut self, level: Level, weights: &[f32]) -> bool {
+    fn build(&mut self, level: Level, weights: &[f32], heavy: &mut Vec<Heavy>) -> bool {
         let sum = dispatch!(level, simd => sum_row(simd, weights));
         let served = sum > 0.0 && sum < f64::INFINITY;
         if served {
-            dispatch!(level, simd => self.fill(simd, weights, sum));
+            heavy.resize(weights.len().max(heavy.len()), Heavy::default());
+            dispatch!(level, simd => self.fill(simd, weights, sum, heavy));
         } else {
             self.columns.clear();
         }
         served
     }
 
-    /// The columns, from weights and their sum.
+    /// The columns, from weights and their sum. `heavy` has room for all tokens.
     #[inline(always)]
-    fn fill<S: Simd>(&mut self, simd: S, weights: &[f32], sum: f64) {
+    fn fill<S: Simd>(&mut self, simd: S, weights: &[f32], sum: f64, heavy: &mut [Heavy]) {
         self.scale = Scale::new(weights.len());
         let measure = Measure::new(self.scale.capacity(), weights.len(), sum);
-        self.heavy.resize(weights.len(), Heavy::default());
-        let count = measure.collect(simd, weights, &mut self.heavy);
+        let count = measure.collect(simd, weights, heavy);
         // (Eight columns are written at a time, from wherever one is filled.)
         self.columns.resize(weights.len() + 2 * VECTORS, 0);
-        match &mut self.heavy[..count] {
+        match &mut heavy[..count] {
             // The largest was rounded down to less than the mean: all weigh the same.
             [] => self.columns.iter_mut().zip(0..).for_each(|(column, token)| *column = token),
             heavy => {
@@ -162,6 +165,25 @@ impl Pour<'_> {
     }
 }
 
+/// What a build needs beside its table.
+#[derive(Default)]
+struct Scratch {
+    /// The weights of the row, if they are not there as f32.
+    weights: Vec<f32>,
+    heavy: Vec<Heavy>,
+}
+
+thread_local! {
+    static SCRATCH: Cell<Scratch> = Cell::default();
+}
+
+/// Room for so many weights, and for what makes whole blocks of them.
+fn room(weights: &mut Vec<f32>, len: usize) -> &mut [f32] {
+    let len = len.next_multiple_of(BLOCK);
+    weights.resize(weights.len().max(len), 0.0);
+    &mut weights[..len]
+}
+
 impl Level {
     /// [`AliasTable::rebuild`], on this level.
     ///
@@ -175,14 +197,13 @@ impl Level {
         temperature: Temperature,
     ) -> Result<(), RowError> {
         let logits = logits.row(row);
-        let mut probs = core::mem::take(&mut table.probs);
-        probs.resize(logits.len(), 0.0);
-        let failed = Rows::new(logits, logits.len()).and_then(|logits| {
-            self.softmax(logits, &[temperature], &mut RowsMut::new(&mut probs, logits.vocab())?)
+        let served = with_scratch(&SCRATCH, |Scratch { weights, heavy }| {
+            let probs = &mut room(weights, logits.len())[..logits.len()];
+            let failed = Rows::new(logits, logits.len()).and_then(|logits| {
+                self.softmax(logits, &[temperature], &mut RowsMut::new(probs, logits.vocab())?)
+            });
+            table.build(self, if failed.is_ok_and(|failed| failed.is_empty()) { probs } else { &[] }, heavy)
         });
-        let weights = if failed.is_ok_and(|failed| failed.is_empty()) { &probs[..] } else { &[] };
-        let served = table.build(self, weights);
-        table.probs = probs;
         if served { Ok(()) } else { Err(diagnose(row, logits)) }
     }
 
@@ -197,16 +218,14 @@ impl Level {
         row: usize,
     ) -> Result<(), RowError> {
         let probs = probs.row(row);
-        let served = if let Some(probs) = L::as_f32(probs) {
-            table.build(self, probs)
-        } else {
-            let mut wide = core::mem::take(&mut table.probs);
-            wide.resize(probs.len().next_multiple_of(BLOCK), 0.0);
-            dispatch!(self, simd => widen_row(simd, probs, &mut wide));
-            let served = table.build(self, &wide[..probs.len()]);
-            table.probs = wide;
-            served
-        };
+        let served = with_scratch(&SCRATCH, |Scratch { weights, heavy }| {
+            let wide = L::as_f32(probs).unwrap_or_else(|| {
+                let wide = room(weights, probs.len());
+                dispatch!(self, simd => widen_row(simd, probs, wide));
+                &wide[..probs.len()]
+            });
+            table.build(self, wide, heavy)
+        });
         if served { Ok(()) } else { Err(diagnose_weights(row, probs)) }
     }
 }

@@ -75,7 +75,7 @@ impl AliasTable {
     /// The table of row `row` of weights, which need not sum to 1.
     ///
     /// # Errors
-    /// A [`RowError`] if one is negative, NaN or infinite, or if all are 0.
+    /// A [`RowError`] if one is negative, NaN or infinite, or if all are 0 (or the row is not there).
     pub fn from_probs<L: Logit>(probs: Rows<'_, L>, row: usize) -> Result<Self, RowError> {
         let mut table = Self::default();
         table.rebuild_from_probs(probs, row)?;
@@ -126,6 +126,7 @@ impl AliasTable {
     ///
     /// # Errors
     /// [`Error::Length`] if there is not one token per word; [`Error::EmptyTable`] if the table is empty.
+    /// Nothing has been written then.
     pub fn draw_many(&self, words: &[u64], tokens: &mut [u32]) -> Result<(), Error> {
         check_length("tokens", words.len(), tokens.len())?;
         self.draw_each(words.iter().copied(), tokens)

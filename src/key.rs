@@ -13,6 +13,10 @@ use rand_xoshiro::{SplitMix64, Xoshiro256PlusPlus};
 /// upper 53 bits divided by 2^53. (Blackman and Vigna, "Scrambled linear pseudorandom number
 /// generators", 2021.)
 ///
+/// Whatever takes a key begins with the same uniform. Decisions that must be independent of each other, as
+/// those of speculative decoding at one position (to draft, to accept, to draw again), take their uniforms
+/// from one [`Key::fill`], or have keys of different seeds.
+///
 /// ```
 /// use kelvin::Key;
 ///

@@ -1,7 +1,7 @@
 //! Stage 2, in logarithms: log-probabilities, and the logarithm of the sum they share.
 //!
-//! One pass that keeps summaries alone; for the log-probabilities a second, x/T - ln(sum of e^(x/T)), of which
-//! both are two floats.
+//! One pass that keeps summaries alone; for the log-probabilities a second, x/T - ln(sum of e^(x/T)), of
+//! which both are two floats.
 
 use core::f64::consts::LN_2;
 
@@ -22,8 +22,8 @@ use crate::{Error, FailedRows, Level, Logit, RowError, Rows, RowsMut, Temperatur
 ///   has 0 and all others -inf.
 /// - Within 2^-22 (relative) + 2^-21 of the exact value, however small the probability is. (Where that lies
 ///   below `f32::MIN`, -inf.)
-/// - Cost: one pass that reads, one that reads (from cache) and writes: past the caches, where `logprobs`
-///   takes 32 MiB or more in rows of 1024 or more.
+/// - Cost: one pass that reads, one that reads (from cache) and writes: by stores that bypass the caches,
+///   where `logprobs` takes 32 MiB or more in rows of 1024 or more.
 ///
 /// # Errors
 /// As [`crate::softmax`].
@@ -48,9 +48,10 @@ pub fn log_softmax<L: Logit>(
 /// ln(sum of e^(x/T)) of each row.
 ///
 /// - `logits`: rows x vocab. `temperatures`: one for all rows, or one per row. `sums`: an outcome per row, in
-///   f64, within 2^-21 + 2^-50 of its size: `f64::from(x) / T - sum` is a log-probability, as good as f64 has
-///   room for beside x/T. (At very low temperatures that leaves few digits; the bound of [`log_softmax`]
-///   holds at all temperatures.)
+///   f64, off by at most 2^-21 + 2^-50 |sum|.
+/// - For the log-probabilities of a few tokens, x/T less the sum, in f64 (see below). Not at T = 0, where
+///   both are infinite, nor where |x/T| is above 2^28, which leaves f64 too few digits: [`log_softmax`] is as
+///   good at all temperatures.
 /// - At T = 0 it is the limit: +-inf, or 0 if the largest logit is 0. (A sum over k tokens that are all 0
 ///   would tend to ln k; greedy has one winner.)
 /// - Cost: one pass that reads.
@@ -63,9 +64,11 @@ pub fn log_softmax<L: Logit>(
 /// ```
 /// use kelvin::{Rows, Temperature, log_sum_exp};
 ///
+/// let (logits, t) = (Rows::new(&[0.5_f32; 4], 4)?, Temperature::new(0.8)?);
 /// let mut sums = [Ok(0.0)];
-/// log_sum_exp(Rows::new(&[0.0; 4], 4)?, &[Temperature::ONE], &mut sums)?;
-/// assert_eq!(sums, [Ok(4_f64.ln())]);
+/// log_sum_exp(logits, &[t], &mut sums)?;
+/// let logprob = f64::from(logits.row(0)[3]) / f64::from(t.get()) - sums[0]?;
+/// assert!((logprob - 0.25_f64.ln()).abs() < 1e-6);
 /// # Ok::<(), kelvin::Error>(())
 /// ```
 pub fn log_sum_exp<L: Logit>(
@@ -122,8 +125,8 @@ impl Level {
 /// False if the row cannot be served.
 ///
 /// x/T - ln(sum) = d (slope + slope_lo) - (log_sum + log_sum_lo), in two fused steps: what the larger parts
-/// leave is rounded once, however close they are. d is half of what it is in `weights.rs`, so that -f32::MAX -
-/// f32::MAX does not overflow.
+/// leave is rounded once, however close they are. d is half of what it is in `weights.rs`, so that -f32::MAX
+/// - f32::MAX does not overflow.
 #[inline(always)]
 fn log_softmax_row<S: Simd, L: Logit, const PAST_CACHES: bool>(
     simd: S,

@@ -8,8 +8,24 @@ use crate::simd::{LANES, Simd};
 
 /// What a row of logits is made of: `f32`, and with the feature `half` also `half::f16` and
 /// `half::bf16`, which are widened in registers. Raw `u16` bits become either with
-/// `bytemuck::cast_slice`. (Sealed: no other types can be.)
-pub trait Logit: element::Element {}
+/// `half::slice::HalfBitsSliceExt::reinterpret_cast`, or `bytemuck::cast_slice`. (Sealed: no other types can
+/// be.)
+///
+/// ```
+/// # #[cfg(feature = "half")]
+/// # {
+/// use half::{bf16, slice::HalfBitsSliceExt};
+/// use kelvin::{Draw, Rows, Temperature, sample};
+///
+/// let bits: &[u16] = &[0x3f80, 0xff80, 0xff80]; // 1, and twice -inf
+/// let logits: &[bf16] = bits.reinterpret_cast();
+/// let mut draws = [Ok(Draw::default())];
+/// sample(Rows::new(logits, 3)?, &[Temperature::ONE], &[0.5], &mut draws)?;
+/// assert_eq!(draws[0]?.token, 0);
+/// # }
+/// # Ok::<(), kelvin::Error>(())
+/// ```
+pub trait Logit: Copy + Send + Sync + Into<f32> + 'static + element::Element {}
 
 impl Logit for f32 {}
 #[cfg(feature = "half")]

@@ -31,7 +31,9 @@ use crate::{Error, Level, Logit, RowError, Rows, Temperature};
 pub struct Draw {
     /// Its index in the row.
     pub token: u32,
-    /// The natural logarithm of its probability, at the row's temperature: never above 0. 0 at T = 0.
+    /// The natural logarithm of its probability, at the row's temperature: never above 0, and 0 at T = 0.
+    /// Within 2^-22 (relative) + 2^-21 of the exact one, as that of [`log_softmax`](crate::log_softmax),
+    /// whose bits it need not have.
     pub logprob: f32,
 }
 
@@ -88,7 +90,8 @@ pub fn sample<L: Logit>(
 /// A row with a negative, infinite or NaN weight, or all 0, has a [`RowError`] as its outcome.
 ///
 /// # Errors
-/// As [`sample`].
+/// [`Error::Length`] if the number of uniforms or outcomes does not fit; [`Error::Uniform`] if one lies
+/// outside [0, 1). Nothing has been written then.
 ///
 /// ```
 /// use kelvin::{Draw, Rows, sample_from_probs};

@@ -39,7 +39,7 @@ use share::for_each_share;
 ///   has exactly 0. At T = 0 the greedy token has 1 and all others 0.
 /// - Cost: one pass that reads the logits and writes weights, one that scales these in cache. Where `probs`
 ///   takes 32 MiB or more in rows of 1024 or more, the weights are kept in a row of memory per thread, and
-///   `probs` is written once, past the caches.
+///   `probs` is written once, by stores that bypass the caches.
 ///
 /// Returns the rows that could not be served (a NaN or +inf, or all -inf), in order; they are filled with
 /// NaN.

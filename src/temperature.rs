@@ -111,10 +111,9 @@ impl TryFrom<f32> for Temperature {
     }
 }
 
-/// Divides each row by its temperature: stage 1 alone, for those who go on by themselves.
+/// Divides each row by its temperature: stage 1 alone, for callers that go on with code of their own.
 ///
-/// [`crate::softmax`] and [`crate::sample`] divide better and for nothing; this is for callers that need
-/// the scaled logits.
+/// [`crate::softmax`] and [`crate::sample`] divide themselves, more exactly and at no cost.
 ///
 /// - `logits`: rows x vocab. `temperatures`: one for all rows, or one per row. `scaled`: of the shape of
 ///   `logits`.
@@ -122,7 +121,7 @@ impl TryFrom<f32> for Temperature {
 ///   quotient is too large. A masked logit (-inf) stays -inf, at T = inf too, where all others become 0.
 /// - At T = 0 the greedy token gets 0 and all others -inf.
 /// - Cost: one pass that reads and writes (at T = 0, one more that reads). Where `scaled` takes 32 MiB or
-///   more in rows of 1024 or more, it is written past the caches.
+///   more in rows of 1024 or more, it is written by stores that bypass the caches.
 ///
 /// Returns the rows that could not be served (a NaN or +inf, or all -inf), in order; they are filled with
 /// NaN.

@@ -161,6 +161,7 @@ fn either_table_draws_by_keys_and_words() {
     let row = gaussian(1000, 2.0, 5);
     let draws = |n| Draws::auto(one(&row), 0, temperature(0.5), n).expect("servable");
     let (few, many) = (draws(1), draws(10_000));
+    assert_eq!((few.vocab(), many.vocab()), (1000, 1000));
     let (cdf, alias) =
         (Cdf::new(one(&row), 0, temperature(0.5)), AliasTable::new(one(&row), 0, temperature(0.5)));
     let (mut tokens, mut expected) = ([0; 50], [0; 50]);

@@ -66,10 +66,16 @@ pub fn sample_many_by_alias<L: Logit>(
     Level::best().sample_many_by_alias(logits, temperatures, words, tokens)
 }
 
-/// [`sample_many_by_alias`], from weights, which need not sum to 1.
+/// Draws very many tokens from each row of weights, which need not sum to 1: [`sample_many_by_alias`] without
+/// a softmax.
+///
+/// - `probs`: rows x vocab, each weight 0 or more and finite. `words` and `tokens`, cost and memory as there.
+///
+/// Returns the rows that could not be served (a negative, infinite or NaN weight, or all 0), in order; their
+/// tokens are `u32::MAX`.
 ///
 /// # Errors
-/// As there.
+/// [`Error::Length`] if the number of words, keys or tokens does not fit. Nothing has been written then.
 ///
 /// ```
 /// use kelvin::{Rows, Words, sample_many_from_probs_by_alias};

@@ -32,8 +32,9 @@ const TOGETHER: usize = 128;
 ///
 /// - Build: one pass over the row, 1.6 to 1.9 times the time of one `sample`, depending on the CPU.
 ///   Rebuilding allocates nothing unless the row is longer than any before.
-/// - A draw: four searches (blocks, groups, vectors, lanes); no more than 16 weights are scanned. Sixteen at
-///   a time take 0.3 times the time each, and from five on together take less.
+/// - A draw: four searches (blocks, groups, vectors, lanes); no more than 16 weights are scanned. Five or
+///   more in one call ([`Cdf::draw_many`], [`Cdf::draw_keyed`]) are searched for together, sixteen in 0.3 of
+///   the time each.
 /// - Memory: 4.9 bytes per token. The row itself is not kept.
 /// - Draws run on the level that the table was built on.
 ///
@@ -95,7 +96,7 @@ impl Cdf {
     /// The table of row `row` of weights, which need not sum to 1.
     ///
     /// # Errors
-    /// A [`RowError`] if one is negative, NaN or infinite, or if all are 0.
+    /// A [`RowError`] if one is negative, NaN or infinite, or if all are 0 (or the row is not there).
     pub fn from_probs<L: Logit>(probs: Rows<'_, L>, row: usize) -> Result<Self, RowError> {
         let mut cdf = Self::default();
         cdf.rebuild_from_probs(probs, row)?;

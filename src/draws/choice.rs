@@ -26,8 +26,8 @@ use crate::{AliasTable, Error, Key, Level, Logit, RowError, Rows, Temperature, l
 /// draws said above. A guide never overtakes the alias table: it is for those who need the map of `sample`.
 ///
 /// The two tables map words to tokens differently. So the tokens that a key draws depend on the number of
-/// draws that the table was made for, where the row leaves the choice open; who wants them not to uses either
-/// table by name.
+/// draws that the table was made for, where the row leaves the choice open. If they must not, use [`Cdf`] or
+/// [`AliasTable`] itself.
 ///
 /// ```
 /// use kelvin::{Draws, Key, Rows, Temperature};
@@ -40,6 +40,7 @@ use crate::{AliasTable, Error, Key, Level, Logit, RowError, Rows, Temperature, l
 /// # Ok::<(), kelvin::Error>(())
 /// ```
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "250 bytes are moved once, of tables that are far larger")]
 pub enum Draws {
     /// For few draws.
     Cdf(Cdf),
@@ -74,6 +75,15 @@ impl Draws {
             Cdf::from_probs(probs, row).map(Self::Cdf)
         } else {
             AliasTable::from_probs(probs, row).map(Self::Alias)
+        }
+    }
+
+    /// The tokens of the row; 0 if the table is empty.
+    #[must_use]
+    pub const fn vocab(&self) -> usize {
+        match self {
+            Self::Cdf(cdf) => cdf.vocab(),
+            Self::Alias(table) => table.vocab(),
         }
     }
 

@@ -16,13 +16,13 @@ use crate::{Error, FailedRows, Key, Level, Logit, RowError, Rows, Temperature};
 /// - `uniforms`: one per draw (rows x draws), or a key per row. `tokens`: rows x draws.
 /// - Each token is the one that [`sample`](crate::sample) draws from its row with its uniform.
 /// - Cost: the pass that makes a [`Cdf`], per row, then four searches per draw. (For up to three draws per
-///   group of 128 tokens, the table's part for a group is made when it is first drawn from.) For many more
-///   draws, [`sample_many_by_alias`](crate::sample_many_by_alias) takes less: [`Draws`](crate::Draws) says
-///   when.
+///   128 tokens, only the parts of the table that are drawn from are finished.) For many more draws,
+///   [`sample_many_by_alias`](crate::sample_many_by_alias) takes less: [`Draws`](crate::Draws) says when.
 /// - Memory: each thread keeps its `Cdf` for the next call.
 ///
 /// Returns the rows that could not be served (a NaN or +inf, or all -inf), in order; their tokens are
-/// `u32::MAX`. For no draws no row is looked at.
+/// `u32::MAX`. For no draws no row is looked at. (For the log-probabilities of the tokens, see
+/// [`log_sum_exp`](crate::log_sum_exp).)
 ///
 /// # Errors
 /// [`Error::Length`] if the number of temperatures, uniforms, keys or tokens does not fit;
@@ -48,11 +48,18 @@ pub fn sample_many<L: Logit>(
     Level::best().sample_many(logits, temperatures, uniforms, tokens)
 }
 
-/// [`sample_many`], from weights, which need not sum to 1: each token is that of
-/// [`sample_from_probs`](crate::sample_from_probs).
+/// Draws many tokens from each row of weights, which need not sum to 1: [`sample_many`] without a softmax.
+///
+/// - `probs`: rows x vocab, each weight 0 or more and finite. `uniforms` and `tokens`, cost and memory as
+///   there.
+/// - Each token is the one that [`sample_from_probs`](crate::sample_from_probs) draws with its uniform.
+///
+/// Returns the rows that could not be served (a negative, infinite or NaN weight, or all 0), in order; their
+/// tokens are `u32::MAX`.
 ///
 /// # Errors
-/// As there.
+/// [`Error::Length`] if the number of uniforms, keys or tokens does not fit; [`Error::Uniform`] if one lies
+/// outside [0, 1). Nothing has been written then.
 ///
 /// ```
 /// use kelvin::{Key, Rows, Uniforms, sample_many_from_probs};

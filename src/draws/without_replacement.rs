@@ -16,7 +16,9 @@ use crate::{Error, FailedRows, Level, Logit, RowError, Rows, Temperature};
 ///
 /// - `logits`: rows x vocab. `temperatures`: one for all rows, or one per row.
 /// - `uniforms`: one per draw (rows x k), or a key per row.
-/// - `tokens`: rows x k, in the order they are drawn. The first j of them do not depend on k.
+/// - `tokens`: rows x k, in the order they are drawn. The first j of them do not depend on k, and the first
+///   is that of [`sample`](crate::sample), unless its uniform lies within rounding of the end of a token's
+///   interval.
 /// - At T = 0 there is one token to draw.
 /// - Cost: one pass over the row, then per draw a group of 128 logits, the first time it is drawn from, and a
 ///   walk down and up a tree of the blocks of 512: 64 tokens of 128,256 take 1.5 times the time of one
@@ -54,10 +56,18 @@ pub fn sample_without_replacement<L: Logit>(
     Level::best().sample_without_replacement(logits, temperatures, uniforms, tokens)
 }
 
-/// [`sample_without_replacement`], from weights, which need not sum to 1.
+/// Draws k distinct tokens from each row of weights, which need not sum to 1: [`sample_without_replacement`]
+/// without a softmax.
+///
+/// - `probs`: rows x vocab, each weight 0 or more and finite. `uniforms` and `tokens`, cost and memory as
+///   there.
+///
+/// Returns the rows that could not be served (a negative, infinite or NaN weight, or fewer than k above 0),
+/// in order; their tokens are `u32::MAX`.
 ///
 /// # Errors
-/// As there.
+/// [`Error::Length`] if the number of uniforms, keys or tokens does not fit; [`Error::Uniform`] if one lies
+/// outside [0, 1). Nothing has been written then.
 ///
 /// ```
 /// use kelvin::{Rows, Uniforms, sample_from_probs_without_replacement};

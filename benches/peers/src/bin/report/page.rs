@@ -22,7 +22,7 @@ const LOCK: &str = include_str!("../../../Cargo.lock");
 const INTRODUCTION: &str = "\
 What kelvin costs, against what the memory allows and against its peers. `benches/peers/run` measures everything and
 writes this file; do not edit it. What is measured, how, and what to know before quoting a number:
-[benches/peers/README.md](benches/peers/README.md).
+[benches/peers/README.md](benches/peers/README.md). (The benches are in the repository, not in the package.)
 
 Times are medians, in microseconds of one call for all rows, unless said otherwise; T = 0.8, logits normal with
 deviation 3. Whatever is compared took turns in one process (kelvin and the Python peers: one after the other).

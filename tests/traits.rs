@@ -126,6 +126,7 @@ fn debug_output_is_short() {
 fn levels_by_name() {
     for level in Level::available() {
         assert_eq!(level.to_string().parse(), Ok(level));
+        assert_eq!(level.to_string().to_uppercase().parse(), Ok(level));
     }
     assert_eq!("sse9".parse::<Level>(), Err(Error::Level));
     assert_eq!(Error::Level.to_string(), "no such level on this CPU");

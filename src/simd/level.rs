@@ -97,12 +97,12 @@ impl fmt::Display for Level {
 impl FromStr for Level {
     type Err = Error;
 
-    /// The level of that name.
+    /// The level of that name, in whatever case.
     ///
     /// # Errors
     /// [`Error::Level`] if there is none of that name, or this CPU lacks it.
     fn from_str(name: &str) -> Result<Self, Error> {
-        Self::available().find(|level| level.name() == name).ok_or(Error::Level)
+        Self::available().find(|level| level.name().eq_ignore_ascii_case(name)).ok_or(Error::Level)
     }
 }
 

@@ -108,7 +108,7 @@ fn large_logits_at_high_temperatures() {
     }
 }
 
-/// The largest quotient that f32 holds: its product may already be -inf (found by fuzzing).
+/// The largest quotient that f32 holds: its larger part may already be -inf (found by fuzzing).
 #[test]
 fn logarithms_at_the_end_of_f32() {
     for level in levels() {

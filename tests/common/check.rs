@@ -166,7 +166,7 @@ pub fn values(level: Level, row: &[f32], temperature: f32) {
 }
 
 /// A log-probability within 2^-21 + 2^-22 (relative) of the truth. Where that reaches below all f32, it may
-/// be -inf: the product x/T is formed in f32, so one that is off by its rounding may overflow.
+/// be -inf: its larger part is rounded to f32 before the smaller one is added, and may overflow.
 pub fn near_log(y: f64, truth: f64) -> bool {
     let bound = (-21_f64).exp2() + truth.abs() * (-22_f64).exp2();
     let beyond_f32 = truth - bound < f64::from(f32::MIN) && y == f64::NEG_INFINITY;

@@ -15,3 +15,9 @@ pub(crate) fn with_scratch<T: Default, R>(
     let _ = kept.try_with(|place| place.set(scratch));
     result
 }
+
+/// Room for so many, with whatever the last borrower left in it: it only ever grows.
+pub(crate) fn room<T: Clone>(kept: &mut Vec<T>, len: usize, filler: T) -> &mut [T] {
+    kept.resize(kept.len().max(len), filler);
+    &mut kept[..len]
+}

@@ -22,7 +22,7 @@ use crate::batch::map_rows;
 use crate::blocks::{BLOCK, GROUP, padded};
 use crate::output::map_vectors;
 use crate::prefetch::{PAGE, prefetch_group, prefetch_in_second_pass};
-use crate::scratch::with_scratch;
+use crate::scratch::{room, with_scratch};
 use crate::simd::{AHEAD, LANES, Simd, VECTORS, dispatch};
 use crate::summary::{Summary, with_summaries};
 use crate::weights::{Factor, weigh_block};
@@ -101,7 +101,7 @@ fn with_weights<R>(out: &mut [f32], kernel: impl FnOnce(&mut [f32], &mut [f32]) 
         static WEIGHTS: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
     }
     with_scratch(&WEIGHTS, |weights| {
-        weights.resize(weights.len().max(out.len() + IN_PAGE), 0.0);
+        let weights = room(weights, out.len() + IN_PAGE, 0.0);
         let place = |data: &[f32]| data.as_ptr().addr() / size_of::<f32>();
         let start = place(out).wrapping_add(IN_PAGE / 2).wrapping_sub(place(weights)) % IN_PAGE;
         let weights = &mut weights[start..][..out.len()];

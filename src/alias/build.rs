@@ -12,7 +12,7 @@ use super::measure::{Heavy, Measure};
 use super::{AliasTable, Scale};
 use crate::blocks::{BLOCK, widen_row};
 use crate::check::{diagnose, diagnose_weights};
-use crate::scratch::with_scratch;
+use crate::scratch::{room, with_scratch};
 use crate::simd::{Simd, VECTORS, dispatch};
 use crate::sums::sum_row;
 use crate::{Level, Logit, RowError, Rows, RowsMut, Temperature};
@@ -23,7 +23,7 @@ impl AliasTable {
         let sum = dispatch!(level, simd => sum_row(simd, weights));
         let served = sum > 0.0 && sum < f64::INFINITY;
         if served {
-            heavy.resize(weights.len().max(heavy.len()), Heavy::default());
+            let heavy = room(heavy, weights.len(), Heavy::default());
             dispatch!(level, simd => self.fill(simd, weights, sum, heavy));
         } else {
             self.columns.clear();
@@ -168,20 +168,13 @@ impl Pour<'_> {
 /// What a build needs beside its table.
 #[derive(Default)]
 struct Scratch {
-    /// The weights of the row, if they are not there as f32.
+    /// The weights of the row, if they are not there as f32; in whole blocks.
     weights: Vec<f32>,
     heavy: Vec<Heavy>,
 }
 
 thread_local! {
     static SCRATCH: Cell<Scratch> = Cell::default();
-}
-
-/// Room for so many weights, and for what makes whole blocks of them.
-fn room(weights: &mut Vec<f32>, len: usize) -> &mut [f32] {
-    let len = len.next_multiple_of(BLOCK);
-    weights.resize(weights.len().max(len), 0.0);
-    &mut weights[..len]
 }
 
 impl Level {
@@ -198,7 +191,7 @@ impl Level {
     ) -> Result<(), RowError> {
         let logits = logits.row(row);
         let served = with_scratch(&SCRATCH, |Scratch { weights, heavy }| {
-            let probs = &mut room(weights, logits.len())[..logits.len()];
+            let probs = &mut room(weights, logits.len().next_multiple_of(BLOCK), 0.0)[..logits.len()];
             let failed = Rows::new(logits, logits.len()).and_then(|logits| {
                 self.softmax(logits, &[temperature], &mut RowsMut::new(probs, logits.vocab())?)
             });
@@ -220,7 +213,7 @@ impl Level {
         let probs = probs.row(row);
         let served = with_scratch(&SCRATCH, |Scratch { weights, heavy }| {
             let wide = L::as_f32(probs).unwrap_or_else(|| {
-                let wide = room(weights, probs.len());
+                let wide = room(weights, probs.len().next_multiple_of(BLOCK), 0.0);
                 dispatch!(self, simd => widen_row(simd, probs, wide));
                 &wide[..probs.len()]
             });

@@ -20,6 +20,7 @@ use crate::blocks::{
     AlignedBlock, BLOCK, GROUP, GROUPS, for_each_block, groups, groups_mut, padded, with_block,
 };
 use crate::prefetch::prefetch_group;
+use crate::scratch::room;
 use crate::simd::{AHEAD, LANES, Simd, VECTORS};
 use crate::summary::{Reference, Summary};
 use crate::sums::{LaneSums, sum_vectors};
@@ -83,7 +84,7 @@ impl Urn {
     #[inline(always)]
     fn fill<S: Simd, L: Logit>(&mut self, simd: S, source: impl Source<L>, row: &[L]) {
         let blocks = row.len().div_ceil(BLOCK);
-        self.blocks.resize(blocks.max(self.blocks.len()), Block::EMPTY);
+        room(&mut self.blocks, blocks, Block::EMPTY);
         self.lane_sums.resize(blocks, LaneSums::default());
         self.touched.clear();
         self.touched.resize(blocks, false);

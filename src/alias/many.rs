@@ -37,7 +37,7 @@ impl Words<'_> {
 ///   [`sample_many`](crate::sample_many).
 /// - Cost: a table per row, then one look per draw. [`Draws`](crate::Draws) says from how many draws on that
 ///   is less than the cost of [`sample_many`](crate::sample_many).
-/// - Memory: each thread keeps its table for the next call.
+/// - Memory: each thread keeps its table, and what building it took, for the next call.
 ///
 /// Returns the rows that could not be served (a NaN or +inf, or all -inf), in order; their tokens are
 /// `u32::MAX`. For no draws no row is looked at.

@@ -1,0 +1,195 @@
+//! Rows of logits or of weights, for what draws from either.
+
+use crate::Logit;
+use core::f64::consts::LN_2;
+
+use crate::blocks::{BLOCK, GROUPS, Group, as_wide, widen, widen_block};
+use crate::math::ln;
+use crate::simd::Simd;
+use crate::summary::{Reference, Summary, Total};
+use crate::sums::{LaneSums, sum_block, sum_groups, sum_lanes};
+use crate::weights::{Factor, TRUSTED, summarize, weigh_block, weigh_group};
+
+/// Where the weights of a row of `L` come from.
+pub(crate) trait Source<L: Logit>: Copy {
+    /// Whether there is something to compute, so that weights are worth keeping.
+    const COMPUTES: bool;
+
+    /// What stands in a row for a token that weighs nothing.
+    fn nothing(self) -> L;
+    /// By which the references of blocks compare.
+    fn factor(&self) -> &Factor;
+    /// What has a lower sum may get a better reference by being weighed again.
+    fn low(self) -> f64;
+    /// The weights of a block, and its summary. `each` is called with the number of each group, `keep` with
+    /// that and what [`Source::sums`] will want to know, as in `weights.rs`.
+    fn weigh<S: Simd>(
+        self,
+        simd: S,
+        block: &[L; BLOCK],
+        weights: &mut [f32; BLOCK],
+        each: impl FnMut(usize),
+        keep: impl FnMut(usize, S::V),
+    ) -> Summary;
+    /// [`Source::weigh`], for the summary and what is kept alone. `scratch` is left with anything.
+    fn summarize<S: Simd>(
+        self,
+        simd: S,
+        block: &[L; BLOCK],
+        scratch: &mut [f32; BLOCK],
+        each: impl FnMut(usize),
+        keep: impl FnMut(usize, S::V),
+    ) -> Summary;
+    /// The sums of the groups of a block, given what was kept.
+    fn sums<S: Simd>(self, simd: S, block: &[L; BLOCK], lane_sums: &LaneSums) -> [f64; GROUPS];
+    /// The weights of a group, for a reference.
+    fn weigh_group<S: Simd>(self, simd: S, group: &Group<L>, reference: Reference, weights: &mut Group<f32>);
+    /// The same, where [`Source::weigh`] has left them in `weights`, or there was nothing to compute.
+    fn weights_of<'a, S: Simd>(
+        self,
+        simd: S,
+        group: &'a Group<L>,
+        weights: &'a mut Group<f32>,
+    ) -> &'a Group<f32>;
+    /// The natural logarithm of a token's probability, given what stands for it in the row.
+    fn logprob(self, token: L, total: &Total) -> f32;
+}
+
+/// Logits at a temperature.
+#[derive(Clone, Copy)]
+pub(crate) struct Softmax<'a>(pub(crate) &'a Factor);
+
+impl<L: Logit> Source<L> for Softmax<'_> {
+    const COMPUTES: bool = true;
+
+    fn nothing(self) -> L {
+        L::NEG_INFINITY
+    }
+
+    fn factor(&self) -> &Factor {
+        self.0
+    }
+
+    fn low(self) -> f64 {
+        TRUSTED.start
+    }
+
+    #[inline(always)]
+    fn weigh<S: Simd>(
+        self,
+        simd: S,
+        block: &[L; BLOCK],
+        weights: &mut [f32; BLOCK],
+        each: impl FnMut(usize),
+        keep: impl FnMut(usize, S::V),
+    ) -> Summary {
+        weigh_block(simd, block, self.0, weights, each, keep)
+    }
+
+    #[inline(always)]
+    fn summarize<S: Simd>(
+        self,
+        simd: S,
+        block: &[L; BLOCK],
+        scratch: &mut [f32; BLOCK],
+        each: impl FnMut(usize),
+        keep: impl FnMut(usize, S::V),
+    ) -> Summary {
+        summarize(simd, block, self.0, scratch, each, keep)
+    }
+
+    #[inline(always)]
+    fn sums<S: Simd>(self, simd: S, _: &[L; BLOCK], lane_sums: &LaneSums) -> [f64; GROUPS] {
+        sum_lanes(simd, lane_sums)
+    }
+
+    #[inline(always)]
+    fn weigh_group<S: Simd>(self, simd: S, group: &Group<L>, reference: Reference, weights: &mut Group<f32>) {
+        weigh_group::<S, L, true>(simd, group, self.0, reference, weights, || ());
+    }
+
+    #[inline(always)]
+    fn weights_of<'a, S: Simd>(self, _: S, _: &'a Group<L>, weights: &'a mut Group<f32>) -> &'a Group<f32> {
+        weights
+    }
+
+    /// (Rounding may carry that of a token alone in its row above 0.)
+    #[inline(always)]
+    fn logprob(self, token: L, total: &Total) -> f32 {
+        let height = total.reference.height(f64::from(token.to_f32()), self.0);
+        let logprob = (height * LN_2 - ln(total.sum)) as f32;
+        if 0.0 < logprob { 0.0 } else { logprob }
+    }
+}
+
+/// Weights as they are.
+#[derive(Clone, Copy)]
+pub(crate) struct Weights;
+
+impl<L: Logit> Source<L> for Weights {
+    const COMPUTES: bool = false;
+
+    fn nothing(self) -> L {
+        L::ZERO
+    }
+
+    /// (All blocks have the same reference, whatever the factor.)
+    fn factor(&self) -> &Factor {
+        const { &Factor::new(1.0) }
+    }
+
+    /// Given weights have no reference that could be better.
+    fn low(self) -> f64 {
+        0.0
+    }
+
+    #[inline(always)]
+    fn weigh<S: Simd>(
+        self,
+        simd: S,
+        block: &[L; BLOCK],
+        weights: &mut [f32; BLOCK],
+        each: impl FnMut(usize),
+        _: impl FnMut(usize, S::V),
+    ) -> Summary {
+        widen_block(simd, block, weights);
+        Summary { sum: sum_block(simd, block, each), ..Summary::default() }
+    }
+
+    #[inline(always)]
+    fn summarize<S: Simd>(
+        self,
+        simd: S,
+        block: &[L; BLOCK],
+        _: &mut [f32; BLOCK],
+        each: impl FnMut(usize),
+        _: impl FnMut(usize, S::V),
+    ) -> Summary {
+        Summary { sum: sum_block(simd, block, each), ..Summary::default() }
+    }
+
+    #[inline(always)]
+    fn sums<S: Simd>(self, simd: S, block: &[L; BLOCK], _: &LaneSums) -> [f64; GROUPS] {
+        sum_groups(simd, block)
+    }
+
+    #[inline(always)]
+    fn weigh_group<S: Simd>(self, simd: S, group: &Group<L>, _: Reference, weights: &mut Group<f32>) {
+        widen(simd, group, weights);
+    }
+
+    #[inline(always)]
+    fn weights_of<'a, S: Simd>(
+        self,
+        simd: S,
+        group: &'a Group<L>,
+        weights: &'a mut Group<f32>,
+    ) -> &'a Group<f32> {
+        as_wide(simd, group, weights)
+    }
+
+    #[inline(always)]
+    fn logprob(self, token: L, total: &Total) -> f32 {
+        ln(f64::from(token.to_f32()) / total.sum) as f32
+    }
+}

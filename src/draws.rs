@@ -7,7 +7,6 @@
 //! choice.rs                     this table, or that of alias.rs
 //! many.rs                       batches, and counts
 //! without_replacement.rs        distinct tokens; urn.rs, tree.rs, part.rs: what is left of a row meanwhile
-//! source.rs                     rows of logits, or of weights
 //! ```
 
 mod build;
@@ -18,7 +17,6 @@ pub(crate) mod many;
 mod part;
 mod prefixes;
 mod search;
-mod source;
 mod tree;
 mod urn;
 pub(crate) mod without_replacement;

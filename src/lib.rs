@@ -42,7 +42,7 @@
 //! in (elsewhere, of rayon's global pool), where a batch has two rows or more and costs as much as 500,000
 //! logits do; all else stays on the calling thread. So does everything in a pool of one thread that is built
 //! with `use_current_thread`. Each thread keeps the memory that its longest row needed, for the next call:
-//! less than a byte per token, where a function does not say more.
+//! 10 KB, and less than a byte per token, where a function does not say more.
 //!
 //! The README says more of the limits of these promises, and when not to use this crate; its
 //! `docs/numerics.md`, how exact the results are, and why.
@@ -68,6 +68,7 @@ mod key;
 mod log_softmax;
 mod math;
 mod output;
+mod pass;
 mod prefetch;
 pub mod reference;
 mod rows;
@@ -75,6 +76,7 @@ mod sample;
 mod scratch;
 mod simd;
 mod softmax;
+mod source;
 mod summary;
 mod sums;
 mod temperature;

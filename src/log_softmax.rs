@@ -7,13 +7,14 @@ use core::f64::consts::LN_2;
 
 use crate::argmax::{greatest, greedy_row};
 use crate::batch::{Temperatures, fill_outcomes, map_rows};
-use crate::blocks::AlignedBlock;
 use crate::check::diagnose;
 use crate::math::ln;
 use crate::output::map_vectors;
+use crate::pass::{Pass, with_pass};
 use crate::prefetch::prefetch_in_second_pass;
 use crate::simd::{Simd, dispatch};
-use crate::summary::{Summary, Total, summarize_row, with_summaries};
+use crate::source::Softmax;
+use crate::summary::Total;
 use crate::{Error, FailedRows, Level, Logit, RowError, Rows, RowsMut, Temperature};
 
 /// The natural logarithms of the probabilities of each row: x/T - ln(sum of e^(x/T)).
@@ -91,11 +92,11 @@ impl Level {
         logprobs: &mut RowsMut<'_>,
     ) -> Result<FailedRows, Error> {
         map_rows(logits, temperatures, logprobs, |row, temperature, out, past_caches| {
-            with_summaries(|summaries| {
+            with_pass(|pass| {
                 if past_caches {
-                    dispatch!(self, simd => log_softmax_row::<_, _, true>(simd, row, temperature, out, summaries))
+                    dispatch!(self, simd => log_softmax_row::<_, _, true>(simd, row, temperature, out, pass))
                 } else {
-                    dispatch!(self, simd => log_softmax_row::<_, _, false>(simd, row, temperature, out, summaries))
+                    dispatch!(self, simd => log_softmax_row::<_, _, false>(simd, row, temperature, out, pass))
                 }
             })
         })
@@ -114,9 +115,8 @@ impl Level {
         let temperatures = Temperatures::new(logits.rows(), temperatures)?;
         fill_outcomes(logits, "sums", sums, |index, row| {
             let temperature = temperatures.at(index);
-            let sum = with_summaries(
-                |summaries| dispatch!(self, simd => log_sum_exp_row(simd, row, temperature, summaries)),
-            );
+            let sum =
+                with_pass(|pass| dispatch!(self, simd => log_sum_exp_row(simd, row, temperature, pass)));
             sum.ok_or_else(|| diagnose(index, row))
         })
     }
@@ -133,14 +133,13 @@ fn log_softmax_row<S: Simd, L: Logit, const PAST_CACHES: bool>(
     row: &[L],
     temperature: &Temperature,
     out: &mut [f32],
-    summaries: &mut Vec<Summary>,
+    pass: &mut Pass,
 ) -> bool {
     let Some(factor) = temperature.factor() else {
         return greedy_row(simd, row, out, 0.0, f32::NEG_INFINITY);
     };
-    let mut scratch = AlignedBlock::EMPTY;
-    summarize_row::<_, _, PAST_CACHES>(simd, row, factor, &mut scratch, summaries);
-    let Some(total) = Total::of(summaries, factor) else { return false };
+    pass.summarize::<PAST_CACHES, _, _>(simd, Softmax(factor), row);
+    let Some(total) = Total::of(&mut pass.summaries, factor) else { return false };
     let half = factor.shrink / 2.0;
     let [slope, slope_lo] = split(factor.exact * LN_2 / f64::from(half)).map(|x| simd.splat(x));
     let log_sum = f64::from(total.reference.exponent) * LN_2 + ln(total.sum);
@@ -178,14 +177,13 @@ fn log_sum_exp_row<S: Simd, L: Logit>(
     simd: S,
     row: &[L],
     temperature: &Temperature,
-    summaries: &mut Vec<Summary>,
+    pass: &mut Pass,
 ) -> Option<f64> {
     let Some(factor) = temperature.factor() else {
         let (_, max) = greatest(simd, row)?;
         return Some(if max == 0.0 { 0.0 } else { f64::from(max) * f64::INFINITY });
     };
-    let mut scratch = AlignedBlock::EMPTY;
-    summarize_row::<_, _, false>(simd, row, factor, &mut scratch, summaries);
-    let total = Total::of(summaries, factor)?;
+    pass.summarize::<false, _, _>(simd, Softmax(factor), row);
+    let total = Total::of(&mut pass.summaries, factor)?;
     Some(-total.reference.height(0.0, factor) * LN_2 + ln(total.sum))
 }

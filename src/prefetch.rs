@@ -55,6 +55,18 @@ pub(crate) fn prefetch_group<const TWICE: bool, S: Simd, T>(simd: S, row: &[T], 
     }
 }
 
+/// [`prefetch_group`], at each group of the block that starts there.
+#[inline(always)]
+pub(crate) fn at_groups<const TWICE: bool, S: Simd, T>(
+    simd: S,
+    row: &[T],
+    start: usize,
+    ahead: usize,
+) -> impl FnMut(usize) + Copy {
+    #[inline(always)]
+    move |group| prefetch_group::<TWICE, _, _>(simd, row, start + group * GROUP, ahead)
+}
+
 /// [`prefetch_group`] in the second of two passes, at a vector: once per group. (If rows do not lie side by
 /// side, for nothing.)
 #[inline(always)]

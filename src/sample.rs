@@ -11,19 +11,16 @@
 //! Every step ends where a sum grows, so a token of weight 0 cannot be drawn, and the token never goes down
 //! when u goes up.
 
-use core::f64::consts::LN_2;
-
 use crate::argmax::greatest;
 use crate::batch::{Temperatures, fill_outcomes};
-use crate::blocks::{AlignedBlock, BLOCK, GROUP, GROUPS, Group, as_wide, for_each_block, groups, with_block};
+use crate::blocks::{BLOCK, GROUP, GROUPS, Group, groups, groups_mut, with_block};
 use crate::check::{check_uniforms, diagnose, diagnose_weights};
 use crate::inversion::{Groups, Vectors, find_lanes};
-use crate::math::ln;
-use crate::prefetch::prefetch_group;
-use crate::simd::{LANES, Simd, VECTORS, dispatch};
-use crate::summary::{Found, Summary, Total, summarize_row, with_summaries};
-use crate::sums::{LaneSums, keep, sum_block, sum_groups, sum_lanes};
-use crate::weights::{Factor, weigh_block};
+use crate::pass::{Pass, with_pass};
+use crate::simd::{LANES, Simd, dispatch};
+use crate::source::{Softmax, Source, Weights};
+use crate::summary::{Found, Total};
+use crate::sums::keep;
 use crate::{Error, Level, Logit, RowError, Rows, Temperature};
 
 /// A token that was drawn.
@@ -52,8 +49,8 @@ impl Default for Draw {
 /// - The token is a pure function of the row's logits, temperature and uniform. The distance (total
 ///   variation) of its distribution from the exact softmax is below 1e-7 for realistic rows, and below 1.9e-7
 ///   for any of up to a million tokens. A masked token (-inf) is never drawn.
-/// - Cost: every logit is read from memory once, and one block of 512 again from the cache (every block, at
-///   extreme temperatures). Probabilities are not stored.
+/// - Cost: every logit is read from memory once, and in rows of more than 2048 one block of 512 again from the
+///   cache (every block, at extreme temperatures). Probabilities are not stored.
 ///
 /// A row with a NaN or +inf, or all -inf, has a [`RowError`] as its outcome; all others are drawn as if it
 /// were not there.
@@ -124,10 +121,11 @@ impl Level {
         let temperatures = Temperatures::new(logits.rows(), temperatures)?;
         check_uniforms(logits.rows(), uniforms)?;
         fill_outcomes(logits, "draws", draws, |index, row| {
-            let temperature = temperatures.at(index);
-            let draw = with_summaries(
-                |summaries| dispatch!(self, simd => sample_row(simd, row, temperature, uniforms[index], summaries)),
-            );
+            let draw = match temperatures.at(index).factor() {
+                Some(factor) => self.sample_row(Softmax(factor), row, uniforms[index]),
+                None => dispatch!(self, simd => greatest(simd, row))
+                    .map(|(token, _)| Draw { token: token as u32, logprob: 0.0 }),
+            };
             draw.ok_or_else(|| diagnose(index, row))
         })
     }
@@ -144,102 +142,63 @@ impl Level {
     ) -> Result<(), Error> {
         check_uniforms(probs.rows(), uniforms)?;
         fill_outcomes(probs, "draws", draws, |index, row| {
-            let draw = with_summaries(
-                |summaries| dispatch!(self, simd => sample_weights(simd, row, uniforms[index], summaries)),
-            );
-            draw.ok_or_else(|| diagnose_weights(index, row))
+            self.sample_row(Weights, row, uniforms[index]).ok_or_else(|| diagnose_weights(index, row))
         })
+    }
+
+    /// `None` if the row cannot be served.
+    fn sample_row<L: Logit>(self, source: impl Source<L>, row: &[L], uniform: f64) -> Option<Draw> {
+        with_pass(|pass| dispatch!(self, simd => sample_row(simd, source, row, uniform, pass)))
     }
 }
 
+/// A short row keeps the weights that the pass computes; of a longer one, those of the drawn block are
+/// computed again.
 #[inline(always)]
-fn sample_row<S: Simd, L: Logit>(
+fn sample_row<S: Simd, L: Logit, T: Source<L>>(
     simd: S,
-    row: &[L],
-    temperature: &Temperature,
-    uniform: f64,
-    summaries: &mut Vec<Summary>,
-) -> Option<Draw> {
-    let Some(factor) = temperature.factor() else {
-        return greatest(simd, row).map(|(token, _)| Draw { token: token as u32, logprob: 0.0 });
-    };
-    let mut weights = AlignedBlock::EMPTY;
-    summarize_row::<_, _, false>(simd, row, factor, &mut weights, summaries);
-    let total = Total::of(summaries, factor)?;
-    let target = uniform * total.sum;
-    let block = total.find(summaries, target, factor)?;
-    let (start, mut lane_sums) = (block.index * BLOCK, LaneSums::default());
-    with_block(
-        &row[start..],
-        L::NEG_INFINITY,
-        #[inline(always)]
-        |logits| weigh_block(simd, logits, factor, &mut weights, |_| (), keep(simd, &mut lane_sums)),
-    );
-    let sums = sum_lanes(simd, &lane_sums);
-    let token = start
-        + find_in_block(
-            simd,
-            &sums,
-            &block,
-            target,
-            #[inline(always)]
-            |group| &groups(&weights)[group],
-        );
-    let height = total.reference.height(f64::from(row[token].to_f32()), factor);
-    let logprob = (height * LN_2 - ln(total.sum)) as f32;
-    Some(Draw { token: token as u32, logprob: if 0.0 < logprob { 0.0 } else { logprob } })
-}
-
-#[inline(always)]
-fn sample_weights<S: Simd, L: Logit>(
-    simd: S,
+    source: T,
     row: &[L],
     uniform: f64,
-    summaries: &mut Vec<Summary>,
+    pass: &mut Pass,
 ) -> Option<Draw> {
-    for_each_block(
-        row,
-        L::ZERO,
-        #[inline(always)]
-        |start, block| {
-            let sum = sum_block(
-                simd,
-                block,
-                #[inline(always)]
-                |group| {
-                    prefetch_group::<false, _, _>(simd, row, start + group * GROUP, simd.ahead());
-                },
-            );
-            summaries.push(Summary { sum, ..Summary::default() });
-        },
-    );
-    // (All blocks have the same reference, whatever the factor.)
-    let factor = &Factor::new(1.0);
-    let total = Total::of(summaries, factor)?;
+    let keeps = T::COMPUTES && Pass::is_short(row);
+    if keeps {
+        pass.weigh(simd, source, row);
+    } else {
+        pass.summarize::<false, _, _>(simd, source, row);
+    }
+    let total = Total::of(&mut pass.summaries, source.factor())?;
     let target = uniform * total.sum;
-    let block = total.find(summaries, target, factor)?;
-    let (start, mut wide) = (block.index * BLOCK, [[0.0; LANES]; VECTORS]);
+    let block = total.find(&pass.summaries, target, source.factor())?;
+    let start = block.index * BLOCK;
+    let place = if keeps { block.index } else { 0 };
+    let (weights, lane_sums) = (&mut pass.weights[place], &mut pass.lane_sums[place]);
     let within = with_block(
         &row[start..],
-        L::ZERO,
+        source.nothing(),
         #[inline(always)]
-        |weights| {
+        |part| {
+            if T::COMPUTES && !keeps {
+                source.weigh(simd, part, weights, |_| (), keep(simd, lane_sums));
+            }
+            let sums = source.sums(simd, part, lane_sums);
             find_in_block(
                 simd,
-                &sum_groups(simd, weights),
+                &sums,
                 &block,
                 target,
                 #[inline(always)]
-                |group| as_wide(simd, &groups(weights)[group], &mut wide),
+                |group| source.weights_of(simd, &groups(part)[group], &mut groups_mut(weights)[group]),
             )
         },
     );
     let token = start + within;
-    let logprob = ln(f64::from(row[token].to_f32()) / total.sum) as f32;
-    Some(Draw { token: token as u32, logprob })
+    Some(Draw { token: token as u32, logprob: source.logprob(row[token], &total) })
 }
 
-/// The token of a target that lies in a block, given the sums of its groups, and one of them by its number.
+/// The token of a target that lies in a block, given the sums of its groups, and the weights of one by its
+/// number.
 #[inline(always)]
 fn find_in_block<'a, S: Simd>(
     simd: S,

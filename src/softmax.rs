@@ -21,10 +21,11 @@ use crate::argmax::greedy_row;
 use crate::batch::map_rows;
 use crate::blocks::{BLOCK, GROUP, padded};
 use crate::output::map_vectors;
+use crate::pass::{Pass, with_pass};
 use crate::prefetch::{PAGE, prefetch_group, prefetch_in_second_pass};
 use crate::scratch::{room, with_scratch};
 use crate::simd::{AHEAD, LANES, Simd, VECTORS, dispatch};
-use crate::summary::{Summary, with_summaries};
+use crate::summary::Summary;
 use crate::weights::{Factor, weigh_block};
 use crate::{Error, FailedRows, Level, Logit, Rows, RowsMut, Temperature};
 
@@ -77,14 +78,14 @@ impl Level {
         probs: &mut RowsMut<'_>,
     ) -> Result<FailedRows, Error> {
         map_rows(logits, temperatures, probs, |row, temperature, out, past_caches| {
-            with_summaries(|summaries| {
+            with_pass(|pass| {
                 if past_caches {
                     with_weights(
                         out,
-                        |out, weights| dispatch!(self, simd => softmax_row_streaming(simd, row, temperature, out, weights, summaries)),
+                        |out, weights| dispatch!(self, simd => softmax_row_streaming(simd, row, temperature, out, weights, pass)),
                     )
                 } else {
-                    dispatch!(self, simd => softmax_row(simd, row, temperature, out, summaries))
+                    dispatch!(self, simd => softmax_row(simd, row, temperature, out, pass))
                 }
             })
         })
@@ -116,13 +117,13 @@ fn softmax_row<S: Simd, L: Logit>(
     row: &[L],
     temperature: &Temperature,
     out: &mut [f32],
-    summaries: &mut Vec<Summary>,
+    pass: &mut Pass,
 ) -> bool {
     let Some(factor) = temperature.factor() else {
         return greedy_row(simd, row, out, 1.0, 0.0);
     };
-    weigh_row::<_, _, false>(simd, row, factor, out, summaries);
-    share_out(simd, factor, out, summaries)
+    weigh_row::<_, _, false>(simd, row, factor, out, pass);
+    share_out(simd, factor, out, &mut pass.summaries)
 }
 
 /// Weights to probabilities. False if all weigh nothing.
@@ -148,14 +149,14 @@ fn softmax_row_streaming<S: Simd, L: Logit>(
     temperature: &Temperature,
     out: &mut [f32],
     weights: &mut [f32],
-    summaries: &mut Vec<Summary>,
+    pass: &mut Pass,
 ) -> bool {
     let Some(factor) = temperature.factor() else {
         return greedy_row(simd, row, out, 1.0, 0.0);
     };
-    weigh_row::<_, _, true>(simd, row, factor, weights, summaries);
+    weigh_row::<_, _, true>(simd, row, factor, weights, pass);
     for_each_share(
-        summaries,
+        &mut pass.summaries,
         factor,
         out.len(),
         #[inline(always)]
@@ -182,13 +183,13 @@ fn weigh_row<S: Simd, L: Logit, const TWICE: bool>(
     row: &[L],
     factor: &Factor,
     weights: &mut [f32],
-    summaries: &mut Vec<Summary>,
+    pass: &mut Pass,
 ) {
     let (blocks, tail) = row.as_chunks();
     let (mut outs, out_tail) = weights.as_chunks_mut();
     for (index, block) in blocks.iter().enumerate() {
         let [out, ahead @ ..] = outs else { break };
-        summaries.push(weigh_block(
+        pass.summaries.push(weigh_block(
             simd,
             block,
             factor,
@@ -205,16 +206,19 @@ fn weigh_row<S: Simd, L: Logit, const TWICE: bool>(
         outs = ahead;
     }
     if !tail.is_empty() {
-        let (summary, weights) = weigh_tail(simd, tail, factor);
-        summaries.push(summary);
-        out_tail.copy_from_slice(&weights[..tail.len()]);
+        let room = &mut pass.weights[0];
+        pass.summaries.push(weigh_tail(simd, tail, factor, room));
+        out_tail.copy_from_slice(&room[..tail.len()]);
     }
 }
 
 /// What is left of a row after its blocks, as a block.
 #[inline(always)]
-fn weigh_tail<S: Simd, L: Logit>(simd: S, tail: &[L], factor: &Factor) -> (Summary, [f32; BLOCK]) {
-    let mut weights = [0.0; BLOCK];
-    let summary = weigh_block(simd, &padded(tail, L::NEG_INFINITY), factor, &mut weights, |_| (), |_, _| ());
-    (summary, weights)
+fn weigh_tail<S: Simd, L: Logit>(
+    simd: S,
+    tail: &[L],
+    factor: &Factor,
+    weights: &mut [f32; BLOCK],
+) -> Summary {
+    weigh_block(simd, &padded(tail, L::NEG_INFINITY), factor, weights, |_| (), |_, _| ())
 }

@@ -1,14 +1,7 @@
 //! Blocks to rows: the sum of each block's weights is all that is kept of it.
 
-use core::cell::Cell;
-
-use crate::Logit;
-use crate::blocks::{BLOCK, GROUP, for_each_block};
 use crate::math::{exp2, power_of_two};
-use crate::prefetch::prefetch_group;
-use crate::scratch::with_scratch;
-use crate::simd::Simd;
-use crate::weights::{Factor, summarize};
+use crate::weights::Factor;
 
 /// What the weights of a block are relative to: that of a logit x is 2^((x - offset) log2(e)/T - exponent).
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -23,13 +16,9 @@ impl Reference {
         (x - f64::from(self.offset)) * factor.exact - f64::from(self.exponent)
     }
 
-    /// The highest of those that weigh something. (None, or any of them, if nothing does. The higher a
-    /// reference, the lower a logit of 0 stands above it.)
+    /// The highest of those that weigh something. (The higher a reference, the lower a logit of 0 stands above
+    /// it.)
     pub(crate) fn highest(blocks: &[Summary], factor: &Factor) -> Option<Self> {
-        let first = blocks.first()?.reference;
-        if blocks.iter().fold(0, |all, block| all | block.reference.difference(first)) == 0 {
-            return Some(first);
-        }
         let mut highest = blocks.iter().find(|block| block.sum != 0.0)?.reference;
         for block in blocks {
             let other = block.reference;
@@ -44,7 +33,7 @@ impl Reference {
     }
 
     /// The sum of a block, relative to this reference.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn mass_of(self, block: &Summary, factor: &Factor) -> f64 {
         if block.reference.difference(self) == 0 {
             block.sum
@@ -107,10 +96,19 @@ impl Total {
     /// Folds the blocks in index order. `None` unless the sum is above 0 and finite: if a logit is NaN or
     /// +inf, or all are -inf, or if a weight is negative or not finite, or all are 0.
     pub(crate) fn of(blocks: &mut [Summary], factor: &Factor) -> Option<Self> {
-        let mut total = Self { sum: 0.0, reference: Reference::highest(blocks, factor)? };
-        for block in blocks {
-            total.sum += total.mass(block, factor);
+        let mut total = Self { sum: 0.0, reference: blocks.first()?.reference };
+        let mut differences = 0;
+        for block in &mut *blocks {
+            differences |= block.reference.difference(total.reference);
+            total.sum += block.sum;
             block.through = total.sum;
+        }
+        if differences != 0 {
+            total = Self { sum: 0.0, reference: Reference::highest(blocks, factor)? };
+            for block in blocks {
+                total.sum += total.mass(block, factor);
+                block.through = total.sum;
+            }
         }
         (total.sum > 0.0 && total.sum < f64::INFINITY).then_some(total)
     }
@@ -124,6 +122,7 @@ impl Total {
     }
 
     /// The sum of a block, relative to the row's reference.
+    #[inline(always)]
     pub(crate) fn mass(&self, block: &Summary, factor: &Factor) -> f64 {
         self.reference.mass_of(block, factor)
     }
@@ -134,45 +133,4 @@ pub(crate) struct Found {
     pub(crate) index: usize,
     pub(crate) before: f64,
     pub(crate) mass: f64,
-}
-
-/// Lends the thread's summaries of a row, emptied.
-pub(crate) fn with_summaries<R>(kernel: impl FnOnce(&mut Vec<Summary>) -> R) -> R {
-    thread_local! {
-        static SUMMARIES: Cell<Vec<Summary>> = const { Cell::new(Vec::new()) };
-    }
-    with_scratch(&SUMMARIES, |summaries| {
-        summaries.clear();
-        kernel(summaries)
-    })
-}
-
-/// A summary for each block of the row. What it leaves in `scratch` may be anything.
-#[inline(always)]
-pub(crate) fn summarize_row<S: Simd, L: Logit, const TWICE: bool>(
-    simd: S,
-    row: &[L],
-    factor: &Factor,
-    scratch: &mut [f32; BLOCK],
-    summaries: &mut Vec<Summary>,
-) {
-    for_each_block(
-        row,
-        L::NEG_INFINITY,
-        #[inline(always)]
-        |start, block| {
-            let summary = summarize(
-                simd,
-                block,
-                factor,
-                scratch,
-                #[inline(always)]
-                |group| {
-                    prefetch_group::<TWICE, _, _>(simd, row, start + group * GROUP, simd.ahead());
-                },
-                |_, _| (),
-            );
-            summaries.push(summary);
-        },
-    );
 }

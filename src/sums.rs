@@ -5,8 +5,8 @@
 //! as f32 can hold.
 
 use crate::Logit;
-use crate::blocks::{BLOCK, GROUP, GROUPS, Group, for_each_block, groups};
-use crate::prefetch::prefetch_group;
+use crate::blocks::{BLOCK, GROUPS, Group, for_each_block, groups};
+use crate::prefetch::at_groups;
 use crate::simd::{Line, Simd, VECTORS};
 
 /// The sums of the groups of a block, lane by lane: what a pass keeps.
@@ -74,12 +74,7 @@ pub(crate) fn sum_row<S: Simd, L: Logit>(simd: S, row: &[L]) -> f64 {
         L::ZERO,
         #[inline(always)]
         |start, block| {
-            sum += sum_block(
-                simd,
-                block,
-                #[inline(always)]
-                |group| prefetch_group::<false, _, _>(simd, row, start + group * GROUP, simd.ahead()),
-            );
+            sum += sum_block(simd, block, at_groups::<false, _, _>(simd, row, start, simd.ahead()));
         },
     );
     sum

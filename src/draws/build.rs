@@ -1,15 +1,15 @@
 //! The pass over a row that makes a [`Cdf`] of it.
 
 use super::cdf::Cdf;
-use super::source::{Softmax, Source, Weights};
 use crate::argmax::greatest;
-use crate::blocks::{BLOCK, GROUP, GROUPS, for_each_block};
+use crate::blocks::{BLOCK, GROUPS, for_each_block};
 use crate::check::{diagnose, diagnose_weights};
 use crate::inversion::{Groups, Vectors};
-use crate::prefetch::prefetch_group;
+use crate::prefetch::at_groups;
 use crate::simd::{AHEAD, LANES, Line, Simd, VECTORS, dispatch};
+use crate::source::{Softmax, Source, Weights};
 use crate::summary::Total;
-use crate::sums::LaneSums;
+use crate::sums::{LaneSums, keep};
 use crate::weights::Factor;
 use crate::{Level, Logit, RowError, Rows, Temperature};
 
@@ -20,7 +20,7 @@ impl Cdf {
         let Some(factor) = temperature.factor() else {
             return greatest(simd, row).is_some_and(|(token, _)| self.build_single(simd, token));
         };
-        self.build_from(simd, Softmax(*factor), row)
+        self.build_from(simd, Softmax(factor), row)
     }
 
     /// The greedy token, as a row of its own.
@@ -46,16 +46,13 @@ impl Cdf {
                     simd,
                     block,
                     bytemuck::must_cast_mut(&mut blocks[start / BLOCK]),
-                    &mut lane_sums,
-                    #[inline(always)]
-                    |group| {
-                        prefetch_group::<false, _, _>(simd, row, start + group * GROUP, AHEAD);
-                    },
+                    at_groups::<false, _, _>(simd, row, start, AHEAD),
+                    keep(simd, &mut lane_sums),
                 ));
                 self.group_sums.push(source.sums(simd, block, &lane_sums));
             },
         );
-        self.accumulate(&source.factor())
+        self.accumulate(source.factor())
     }
 
     fn reset(&mut self, len: usize) {

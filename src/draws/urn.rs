@@ -13,17 +13,17 @@
 use core::mem::replace;
 
 use super::part::find;
-use super::source::Source;
 use super::tree::Tree;
 use crate::Logit;
 use crate::blocks::{
     AlignedBlock, BLOCK, GROUP, GROUPS, for_each_block, groups, groups_mut, padded, with_block,
 };
-use crate::prefetch::prefetch_group;
+use crate::prefetch::at_groups;
 use crate::scratch::room;
 use crate::simd::{AHEAD, LANES, Simd, VECTORS};
+use crate::source::Source;
 use crate::summary::{Reference, Summary};
-use crate::sums::{LaneSums, sum_vectors};
+use crate::sums::{LaneSums, keep, sum_vectors};
 use crate::weights::Factor;
 
 /// A row, and what has been taken from it.
@@ -67,14 +67,14 @@ impl Urn {
     ) -> Result<(), Option<usize>> {
         let factor = source.factor();
         self.fill(simd, source, row);
-        let mut top = self.rebuild_tree(&factor).ok_or(None)?;
+        let mut top = self.rebuild_tree(factor).ok_or(None)?;
         for (drawn, (token, uniform)) in tokens.iter_mut().zip(uniforms).enumerate() {
             if self.tree.sum() < EXHAUSTED {
-                top = self.rebuild_tree(&factor).ok_or(Some(drawn))?;
+                top = self.rebuild_tree(factor).ok_or(Some(drawn))?;
             }
             let (block, fraction) = self.tree.find(uniform);
             *token = self.take(simd, source, row, block, fraction).ok_or(Some(drawn))? as u32;
-            self.tree.change(block, top.mass_of(&self.summaries[block], &factor));
+            self.tree.change(block, top.mass_of(&self.summaries[block], factor));
         }
         Ok(())
     }
@@ -99,11 +99,8 @@ impl Urn {
                     simd,
                     block,
                     &mut scratch,
-                    &mut self.lane_sums[start / BLOCK],
-                    #[inline(always)]
-                    |group| {
-                        prefetch_group::<false, _, _>(simd, row, start + group * GROUP, AHEAD);
-                    },
+                    at_groups::<false, _, _>(simd, row, start, AHEAD),
+                    keep(simd, &mut self.lane_sums[start / BLOCK]),
                 ));
             },
         );
@@ -200,7 +197,7 @@ impl Block {
         simd.vectorize(
             #[inline(always)]
             || {
-                let summary = source.weigh(simd, &rest, &mut self.weights, &mut LaneSums::default(), |_| ());
+                let summary = source.weigh(simd, &rest, &mut self.weights, |_| (), |_, _| ());
                 let sums = self.group_sums.iter_mut().zip(&mut self.vector_sums);
                 for ((group, vectors), weights) in sums.zip(groups(&self.weights)) {
                     *vectors = sum_vectors(simd, weights);

@@ -3,13 +3,13 @@
 use core::cell::Cell;
 
 use super::Uniforms;
-use super::source::{Softmax, Weights};
 use super::urn::Urn;
 use crate::argmax::greatest;
 use crate::batch::{Temperatures, fill_tokens};
 use crate::check::{diagnose, diagnose_weights};
 use crate::scratch::with_scratch;
 use crate::simd::{Simd, dispatch};
+use crate::source::{Softmax, Weights};
 use crate::{Error, FailedRows, Level, Logit, RowError, Rows, Temperature};
 
 /// Draws k distinct tokens from each row: each in turn from the softmax of those not yet drawn.
@@ -109,7 +109,7 @@ impl Level {
                     dispatch!(self, simd => greatest(simd, row)).ok_or_else(|| diagnose(index, row))?;
                 return single(index, token as u32, tokens);
             };
-            let source = Softmax(*factor);
+            let source = Softmax(factor);
             with_scratch(&URN, |urn| {
                 dispatch!(self, simd => urn.draw(simd, source, row, &mut uniforms.row(index, draws), tokens))
             })

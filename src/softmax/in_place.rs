@@ -4,12 +4,13 @@ use bytemuck::pod_align_to;
 
 use crate::argmax::{greatest, one_hot};
 use crate::batch::{Temperatures, for_each_row};
-use crate::blocks::{AlignedBlock, BLOCK, GROUP, Group, groups_mut};
+use crate::blocks::{BLOCK, GROUP, Group, groups_mut};
 use crate::check::diagnose;
 use crate::output::past_caches;
+use crate::pass::{Pass, with_pass};
 use crate::prefetch::{prefetch_in_second_pass, prefetch_lines_and_page};
 use crate::simd::{AHEAD, Line, Simd, dispatch};
-use crate::summary::{Summary, with_summaries};
+use crate::summary::Summary;
 use crate::weights::{Factor, weigh_block};
 use crate::{Error, FailedRows, Level, RowsMut, Temperature};
 
@@ -51,11 +52,11 @@ impl Level {
         let from_memory = past_caches(rows);
         Ok(for_each_row(rows, |index, row| {
             let temperature = temperatures.at(index);
-            let served = with_summaries(|summaries| {
+            let served = with_pass(|pass| {
                 if from_memory {
-                    dispatch!(self, simd => softmax_row_in_place::<_, true>(simd, row, temperature, summaries))
+                    dispatch!(self, simd => softmax_row_in_place::<_, true>(simd, row, temperature, pass))
                 } else {
-                    dispatch!(self, simd => softmax_row_in_place::<_, false>(simd, row, temperature, summaries))
+                    dispatch!(self, simd => softmax_row_in_place::<_, false>(simd, row, temperature, pass))
                 }
             });
             if served { Ok(()) } else { Err(diagnose(index, row)) }
@@ -69,16 +70,16 @@ fn softmax_row_in_place<S: Simd, const FROM_MEMORY: bool>(
     simd: S,
     row: &mut [f32],
     temperature: &Temperature,
-    summaries: &mut Vec<Summary>,
+    pass: &mut Pass,
 ) -> bool {
     let Some(factor) = temperature.factor() else {
         return greatest(simd, row).map(|(token, _)| one_hot(row, token, 1.0, 0.0)).is_some();
     };
-    weigh_row_in_place::<_, FROM_MEMORY>(simd, row, factor, summaries)
+    weigh_row_in_place::<_, FROM_MEMORY>(simd, row, factor, pass)
         && if FROM_MEMORY {
-            share_out_in_place(simd, factor, row, summaries)
+            share_out_in_place(simd, factor, row, &mut pass.summaries)
         } else {
-            share_out(simd, factor, row, summaries)
+            share_out(simd, factor, row, &mut pass.summaries)
         }
 }
 
@@ -112,11 +113,10 @@ fn weigh_row_in_place<S: Simd, const FROM_MEMORY: bool>(
     simd: S,
     row: &mut [f32],
     factor: &Factor,
-    summaries: &mut Vec<Summary>,
+    pass: &mut Pass,
 ) -> bool {
     let (mut blocks, tail) = row.as_chunks_mut::<BLOCK>();
-    let [this, next] = &mut [AlignedBlock::EMPTY; 2];
-    let (mut this, mut next) = (this, next);
+    let [mut this, mut next, ..] = pass.weights.each_mut();
     if let Some(first) = blocks.first() {
         **this = *first;
     }
@@ -148,17 +148,17 @@ fn weigh_row_in_place<S: Simd, const FROM_MEMORY: bool>(
             *block = **this;
             return false;
         }
-        summaries.push(summary);
+        pass.summaries.push(summary);
         core::mem::swap(&mut this, &mut next);
         blocks = ahead;
     }
     if !tail.is_empty() {
-        let (summary, weights) = weigh_tail(simd, tail, factor);
+        let summary = weigh_tail(simd, tail, factor, this);
         if summary.sum.is_nan() {
             return false;
         }
-        summaries.push(summary);
-        tail.copy_from_slice(&weights[..tail.len()]);
+        pass.summaries.push(summary);
+        tail.copy_from_slice(&this[..tail.len()]);
     }
     true
 }

@@ -140,11 +140,11 @@ pub trait Simd: Copy + Send + Sync {
     fn select_lt(self, a: Self::V, b: Self::V, yes: Self::V, no: Self::V) -> Self::V;
     /// A bit for each lane: 1 where a >= b.
     fn lanes_not_below(self, a: Self::V, b: Self::V) -> u32;
-    /// p / [`Simd::UNIT`] x 2^k, for p about [`Simd::UNIT`] and k + [`exp2::ROUND`]: 0 where the latter is
-    /// below [`exp2::LOWEST`], above 2^127 or infinite where k > 127. A NaN in p stays one, unless k lies
-    /// that low: x = -inf gives such a k and a NaN, and must weigh 0. (Where [`Simd::bound`] changes it,
-    /// there is no such NaN.)
-    fn exp2i(self, p: Self::V, k: Self::V) -> Self::V;
+    /// p / [`Simd::UNIT`] x 2^(k - e), for p about [`Simd::UNIT`], and k and e with [`exp2::ROUND`] added to
+    /// them: 0 where k - e is below [`exp2::LOWEST`], above 2^127 or infinite where it is above 127. A NaN in
+    /// p stays one, unless k lies that low: x = -inf gives such a k and a NaN, and must weigh 0. (Where
+    /// [`Simd::bound`] changes it, there is no such NaN.)
+    fn exp2i(self, p: Self::V, k: Self::V, e: Self::V) -> Self::V;
 
     /// [`Simd::max`] over the lanes, l with l + 8, + 4, + 2, + 1.
     fn reduce_max(self, v: Self::V) -> f32;

@@ -105,7 +105,7 @@ impl<L: Logit> Source<L> for Softmax<'_> {
 
     #[inline(always)]
     fn weigh_group<S: Simd>(self, simd: S, group: &Group<L>, reference: Reference, weights: &mut Group<f32>) {
-        weigh_group::<S, L, true>(simd, group, self.0, reference, weights, || ());
+        weigh_group(simd, group, self.0, reference, weights);
     }
 
     #[inline(always)]

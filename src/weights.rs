@@ -115,7 +115,7 @@ fn weigh_and_sum<S: Simd, L: Logit, const STORE: bool>(
         let exponent = if LIKELY.contains(&first) { 0.0 } else { first.round_ties_even() as f32 };
         let reference = Reference { exponent, offset: 0.0 };
         let sum = if exponent == 0.0 {
-            weigh::<S, L, false, STORE>(
+            weigh::<S, L, PLAIN, STORE>(
                 simd,
                 block,
                 factor,
@@ -127,20 +127,21 @@ fn weigh_and_sum<S: Simd, L: Logit, const STORE: bool>(
                 |group, lanes| keep(group, lanes),
             )
         } else {
-            weigh_shifted::<S, L, STORE>(simd, block, factor, reference, weights, &mut each, &mut keep)
+            weigh_apart::<S, L, SHIFTED, STORE>(simd, block, factor, reference, weights, &mut each, &mut keep)
         };
         if TRUSTED.contains(&sum) {
             return Summary::new(sum, reference);
         }
     }
     let reference = of_maximum(simd, block, factor);
-    let sum = weigh_shifted::<S, L, STORE>(simd, block, factor, reference, weights, &mut each, &mut keep);
+    let sum =
+        weigh_apart::<S, L, OFFSET, STORE>(simd, block, factor, reference, weights, &mut each, &mut keep);
     Summary::new(sum, reference)
 }
 
 /// The reference that suits the maximum of a block.
 ///
-/// (Out of line, as is [`weigh_shifted`]: both are rare. Not `#[cold]`: LLVM would leave the vector
+/// (Out of line, as is [`weigh_apart`]: both are rare. Not `#[cold]`: LLVM would leave the vector
 /// operations as calls. Neither returns a summary, so none is put together in memory.)
 #[inline(never)]
 fn of_maximum<S: Simd, L: Logit>(simd: S, block: &[L; BLOCK], factor: &Factor) -> Reference {
@@ -160,9 +161,9 @@ fn of_maximum<S: Simd, L: Logit>(simd: S, block: &[L; BLOCK], factor: &Factor) -
     )
 }
 
-/// [`weigh`], with any reference.
+/// [`weigh`], as a function of its own.
 #[inline(never)]
-fn weigh_shifted<S: Simd, L: Logit, const STORE: bool>(
+fn weigh_apart<S: Simd, L: Logit, const FORM: u8, const STORE: bool>(
     simd: S,
     block: &[L; BLOCK],
     factor: &Factor,
@@ -173,7 +174,7 @@ fn weigh_shifted<S: Simd, L: Logit, const STORE: bool>(
 ) -> f64 {
     simd.vectorize(
         #[inline(always)]
-        || weigh::<S, L, true, STORE>(simd, block, factor, reference, weights, each, keep),
+        || weigh::<S, L, FORM, STORE>(simd, block, factor, reference, weights, each, keep),
     )
 }
 
@@ -195,7 +196,7 @@ fn maximum<S: Simd, L: Logit>(simd: S, block: &[L; BLOCK]) -> f32 {
 /// (Where a group does not fit the registers, the sum is taken from memory when the block is done: group by
 /// group, each would wait for its own stores. Measured on AVX2: 32 against 38 us for a row of 131072.)
 #[inline(always)]
-fn weigh<S: Simd, L: Logit, const SHIFTED: bool, const STORE: bool>(
+fn weigh<S: Simd, L: Logit, const FORM: u8, const STORE: bool>(
     simd: S,
     block: &[L; BLOCK],
     factor: &Factor,
@@ -208,7 +209,7 @@ fn weigh<S: Simd, L: Logit, const SHIFTED: bool, const STORE: bool>(
     for (number, (group, weights)) in groups(block).iter().zip(groups_mut(weights)).enumerate() {
         let mut registers = [[0.0; LANES]; VECTORS];
         let weights = if S::HOLDS_GROUP && !STORE { &mut registers } else { weights };
-        weigh_group::<S, L, SHIFTED>(
+        weigh_in_form::<S, L, FORM>(
             simd,
             group,
             factor,
@@ -233,9 +234,29 @@ fn weigh<S: Simd, L: Logit, const SHIFTED: bool, const STORE: bool>(
     simd.reduce_add_wide(sum)
 }
 
-/// The weights of a group, for a reference; and `meanwhile`, while they are computed.
+/// The weights of a group, for any reference.
 #[inline(always)]
-pub(crate) fn weigh_group<S: Simd, L: Logit, const SHIFTED: bool>(
+pub(crate) fn weigh_group<S: Simd, L: Logit>(
+    simd: S,
+    group: &Group<L>,
+    factor: &Factor,
+    reference: Reference,
+    weights: &mut Group<f32>,
+) {
+    weigh_in_form::<S, L, OFFSET>(simd, group, factor, reference, weights, || ());
+}
+
+/// Forms of a reference: what has to be computed for it. That of a weight of 1;
+const PLAIN: u8 = 0;
+/// a power of two, which shifts the exponents;
+const SHIFTED: u8 = 1;
+/// any, at any temperature.
+const OFFSET: u8 = 2;
+
+/// The weights of a group, for a reference of that form or one before; and `meanwhile`, while they are
+/// computed.
+#[inline(always)]
+fn weigh_in_form<S: Simd, L: Logit, const FORM: u8>(
     simd: S,
     group: &Group<L>,
     factor: &Factor,
@@ -244,13 +265,14 @@ pub(crate) fn weigh_group<S: Simd, L: Logit, const SHIFTED: bool>(
     meanwhile: impl FnOnce(),
 ) {
     let (shrink, offset) = (simd.splat(factor.shrink), simd.splat(reference.offset * factor.shrink));
-    let product = Product { hi: factor.hi, lo: factor.lo, exponent: SHIFTED.then_some(reference.exponent) };
+    let product =
+        Product { hi: factor.hi, lo: factor.lo, exponent: (FORM >= SHIFTED).then_some(reference.exponent) };
     simd.exp2_of_product(
         group,
         #[inline(always)]
         |x| {
             let x = L::load(simd, x);
-            if SHIFTED { simd.mul_sub(x, shrink, offset) } else { x }
+            if FORM == OFFSET { simd.mul_sub(x, shrink, offset) } else { x }
         },
         product,
         weights,

@@ -1,5 +1,6 @@
 //! AVX2 with FMA and F16C: the sixteen lanes are two registers. x86-64 since 2013.
 
+use super::exp2::ROUND;
 use super::{LANES, Line, Simd, VECTORS};
 use core::arch::x86_64::*;
 
@@ -93,7 +94,7 @@ impl Simd for Avx2 {
             let high = _mm256_movemask_ps(_mm256_cmp_ps::<_CMP_GE_OQ>(a[1], b[1]));
             (high << 8 | low) as u32
         }
-        fn exp2i(p: V, k: V) -> V { [exp2i(p[0], k[0]), exp2i(p[1], k[1])] }
+        fn exp2i(p: V, k: V, e: V) -> V { [exp2i(p[0], k[0], e[0]), exp2i(p[1], k[1], e[1])] }
         fn reduce_max(v: V) -> f32 {
             let halves: [__m128; 2] = bytemuck::must_cast(_mm256_max_ps(v[0], v[1]));
             let quarter = _mm_max_ps(halves[0], halves[1]);
@@ -163,11 +164,13 @@ impl Simd for Avx2 {
     }
 }
 
-/// Eight lanes of [`Simd::exp2i`]: the lowest bits of k + [`ROUND`](super::exp2::ROUND), shifted into the
-/// exponent, are 2^(k - 1), or 0 at `bound`'s lower end, or infinite at its upper one.
+/// Eight lanes of [`Simd::exp2i`]: the lowest bits of k - e + [`ROUND`], shifted into the exponent, are 2^(k -
+/// e - 1), or 0 at `bound`'s lower end, or infinite at its upper one. (Where e is [`ROUND`], a constant, k
+/// stays as it is.)
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
-fn exp2i(p: __m256, k: __m256) -> __m256 {
+fn exp2i(p: __m256, k: __m256, e: __m256) -> __m256 {
+    let k = _mm256_sub_ps(k, _mm256_sub_ps(e, _mm256_set1_ps(ROUND)));
     _mm256_mul_ps(p, _mm256_castsi256_ps(_mm256_slli_epi32::<23>(_mm256_castps_si256(k))))
 }
 

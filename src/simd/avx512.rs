@@ -1,7 +1,7 @@
 //! AVX-512 F/BW/DQ/VL: the sixteen lanes are one register. Zen 4 and later, Intel's Xeons since Skylake.
 
 use super::avx2::{prefetch, reduce_add_four};
-use super::exp2::{LOWEST, ROUND};
+use super::exp2::LOWEST;
 use super::{AHEAD, LANES, Line, Simd, VECTORS};
 use core::arch::x86_64::*;
 
@@ -131,11 +131,9 @@ impl Simd for Avx512 {
             _mm512_mask_blend_ps(_mm512_cmp_ps_mask::<_CMP_LT_OQ>(a, b), no, yes)
         }
         fn lanes_not_below(a: __m512, b: __m512) -> u32 { u32::from(_mm512_cmp_ps_mask::<_CMP_GE_OQ>(a, b)) }
-        fn exp2i(p: __m512, k: __m512) -> __m512 {
-            // (Compared without `ROUND`: scalef needs that difference anyway, and k need not be kept beside
-            // it.)
-            let k = _mm512_sub_ps(k, _mm512_set1_ps(ROUND));
-            let normal = _mm512_cmp_ps_mask::<_CMP_NLT_UQ>(k, _mm512_set1_ps(LOWEST - ROUND));
+        fn exp2i(p: __m512, k: __m512, e: __m512) -> __m512 {
+            let k = _mm512_sub_ps(k, e);
+            let normal = _mm512_cmp_ps_mask::<_CMP_NLT_UQ>(k, _mm512_set1_ps(LOWEST));
             _mm512_maskz_scalef_ps(normal, p, k)
         }
         fn reduce_max(v: __m512) -> f32 {

@@ -6,9 +6,9 @@ use super::{LANES, Simd};
 /// 126, the exponent of 2^(k - 1), in the lowest bits of the sum. (1.5 x 2^23 + 126)
 pub(super) const ROUND: f32 = 12_583_038.0;
 
-/// [`Simd::exp2i`] answers 0 below k = -125, so that its results are never subnormal: the smallest is
+/// [`Simd::exp2i`] answers 0 below this power of two, so that its results are never subnormal: the smallest is
 /// about 2^-125.5.
-pub(super) const LOWEST: f32 = ROUND - 125.0;
+pub(super) const LOWEST: f32 = -125.0;
 
 /// 2^t = 1 + t (C1 + t (C2 + ..)) on [-1/2, 1/2].
 ///
@@ -72,8 +72,8 @@ pub(super) fn exp2_of_product<S: Simd, T, const N: usize>(
             p[i] = simd.mul_add(p[i], t[i], c);
         }
     }
+    let e = simd.splat(exponent.unwrap_or(0.0) + ROUND);
     for i in 0..N {
-        let k = exponent.map_or(k[i], |exponent| simd.sub(k[i], simd.splat(exponent)));
-        simd.store(simd.exp2i(p[i], k), &mut out[i]);
+        simd.store(simd.exp2i(p[i], k[i], e), &mut out[i]);
     }
 }

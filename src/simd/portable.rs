@@ -131,14 +131,16 @@ impl Simd for Portable {
         meanwhile();
         for (vector, out) in group.iter().zip(out) {
             let (p, k) = fused::exp2_of_product(x(vector), product.hi, product.lo);
-            self.store(self.exp2i(p, product.exponent.map_or(k, |e| k - f32x16::splat(e))), out);
+            self.store(self.exp2i(p, k, f32x16::splat(product.exponent.unwrap_or(0.0) + ROUND)), out);
         }
     }
 
-    /// The lowest bits of k + [`ROUND`], shifted into the exponent, are 2^(k - 1). k = 129 becomes infinity.
+    /// The lowest bits of k - e + [`ROUND`], shifted into the exponent, are 2^(k - e - 1). k - e = 129 becomes
+    /// infinity.
     #[inline(always)]
-    fn exp2i(self, p: f32x16, k: f32x16) -> f32x16 {
-        let too_small = k.simd_lt(f32x16::splat(LOWEST));
+    fn exp2i(self, p: f32x16, k: f32x16, e: f32x16) -> f32x16 {
+        let k = k - (e - f32x16::splat(ROUND));
+        let too_small = k.simd_lt(f32x16::splat(ROUND + LOWEST));
         let highest = f32x16::splat(ROUND + 129.0);
         let capped: u32x16 = bytemuck::must_cast(k.fast_min(highest));
         let power: f32x16 = bytemuck::must_cast(capped << 23_u32);

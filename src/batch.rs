@@ -25,48 +25,57 @@ impl<'a> Temperatures<'a> {
     }
 }
 
-/// Writes one outcome per row.
+/// What it costs to weigh a row of so many logits, in logits, the unit of all costs here: not less than a
+/// short row takes.
+pub(crate) const fn weighing(vocab: usize) -> usize {
+    vocab.saturating_add(256)
+}
+
+/// Writes one outcome per row, at that cost.
 pub(crate) fn fill_outcomes<L: Logit, T: Send>(
     rows: Rows<'_, L>,
     of: &'static str,
     out: &mut [T],
+    cost: usize,
     kernel: impl Fn(usize, &[L]) -> T + Sync,
 ) -> Result<(), Error> {
     check_length(of, rows.rows(), out.len())?;
-    for_each_chunk(out, 1, rows.vocab(), |index, out| out[0] = kernel(index, rows.row(index)));
+    for_each_chunk(out, 1, cost, |index, out| out[0] = kernel(index, rows.row(index)));
     Ok(())
 }
 
-/// Writes a row for each row. The kernel is told whether to write past the caches; where it says false,
+/// Writes a row for each row, at that cost. The kernel is told whether to write past the caches; where it says false,
 /// the row is filled with NaN and reported.
 pub(crate) fn map_rows<L: Logit>(
     logits: Rows<'_, L>,
     temperatures: &[Temperature],
     out: &mut RowsMut<'_>,
+    cost: usize,
     kernel: impl Fn(&[L], &Temperature, &mut [f32], bool) -> bool + Sync,
 ) -> Result<FailedRows, Error> {
     let temperatures = Temperatures::new(logits.rows(), temperatures)?;
     check_length("rows of the output", logits.rows(), out.rows())?;
     check_length("vocabulary of the output", logits.vocab(), out.vocab())?;
     let past_caches = past_caches(out);
-    Ok(for_each_row(out, |index, out| {
+    Ok(for_each_row(out, cost, |index, out| {
         let row = logits.row(index);
         let served = kernel(row, temperatures.at(index), out, past_caches);
         if served { Ok(()) } else { Err(diagnose(index, row)) }
     }))
 }
 
-/// Changes each row. A row that fails is filled with NaN; the failures are returned in order.
+/// Changes each row, at that cost. A row that fails is filled with NaN; the failures are returned in order.
 pub(crate) fn for_each_row(
     rows: &mut RowsMut<'_>,
+    cost: usize,
     kernel: impl Fn(usize, &mut [f32]) -> Result<(), RowError> + Sync,
 ) -> FailedRows {
     let (vocab, stride) = (rows.vocab(), rows.stride());
-    for_each_part(rows.data_mut(), (stride, vocab), vocab, f32::NAN, kernel)
+    for_each_part(rows.data_mut(), (stride, vocab), cost, f32::NAN, kernel)
 }
 
-/// Writes so many tokens for each row. (What a draw costs is given in logits, of which one takes 0.2 ns or
-/// more: rather too low than too high, since a thread that is woken for too little costs time.) A row that
+/// Writes so many tokens for each row, at the cost of weighing it and of each draw. (A logit takes 0.2 ns or
+/// more. Costs are rather too low than too high, since a thread that is woken for too little costs time.) A row that
 /// fails has `u32::MAX` instead; the failures are returned in order.
 pub(crate) fn fill_tokens(
     tokens: &mut [u32],
@@ -74,8 +83,8 @@ pub(crate) fn fill_tokens(
     (vocab, cost_of_a_draw): (usize, usize),
     kernel: impl Fn(usize, &mut [u32]) -> Result<(), RowError> + Sync,
 ) -> FailedRows {
-    let logits = vocab.saturating_add(draws.saturating_mul(cost_of_a_draw));
-    for_each_part(tokens, (draws, draws), logits, u32::MAX, kernel)
+    let cost = weighing(vocab).saturating_add(draws.saturating_mul(cost_of_a_draw));
+    for_each_part(tokens, (draws, draws), cost, u32::MAX, kernel)
 }
 
 /// Calls `kernel` with the beginning (of `len` items) of each chunk of `stride` items. Where it fails, that
@@ -83,12 +92,12 @@ pub(crate) fn fill_tokens(
 fn for_each_part<T: Copy + Send + Sync>(
     data: &mut [T],
     (stride, len): (usize, usize),
-    logits: usize,
+    cost: usize,
     failure: T,
     kernel: impl Fn(usize, &mut [T]) -> Result<(), RowError> + Sync,
 ) -> FailedRows {
     let failed = Mutex::new(Vec::new());
-    for_each_chunk(data, stride.max(1), logits, |row, data| {
+    for_each_chunk(data, stride.max(1), cost, |row, data| {
         let out = &mut data[..len];
         if let Err(error) = kernel(row, out) {
             out.fill(failure);
@@ -100,23 +109,23 @@ fn for_each_part<T: Copy + Send + Sync>(
     FailedRows(failed)
 }
 
-/// Below this many logits a batch stays on the caller's thread: waking another takes longer. (Measured on two
+/// Below this cost a batch stays on the caller's thread: waking another takes longer. (Measured on two
 /// cores with AVX-512: sharing 4 x 128256 takes 0.7 to 0.9 x the time, 3 x 128256 up to 1.4 x.)
 #[cfg(all(feature = "rayon", not(target_family = "wasm")))]
 const WORTH_SHARING: usize = 500_000;
 
 /// Calls `kernel` with each chunk of `chunk` items and its number, in the caller's rayon pool if all
-/// chunks together, of `logits` logits each, are worth it.
+/// chunks together, of that cost each, are worth it.
 #[cfg(all(feature = "rayon", not(target_family = "wasm")))]
 fn for_each_chunk<T: Send>(
     data: &mut [T],
     chunk: usize,
-    logits: usize,
+    cost: usize,
     kernel: impl Fn(usize, &mut [T]) + Sync,
 ) {
     use rayon::prelude::*;
     let chunks = data.len().div_ceil(chunk);
-    if chunks < 2 || chunks.saturating_mul(logits) < WORTH_SHARING || rayon::current_num_threads() == 1 {
+    if chunks < 2 || chunks.saturating_mul(cost) < WORTH_SHARING || rayon::current_num_threads() == 1 {
         data.chunks_mut(chunk).enumerate().for_each(|(i, data)| kernel(i, data));
     } else {
         data.par_chunks_mut(chunk).enumerate().for_each(|(i, data)| kernel(i, data));
@@ -128,7 +137,7 @@ fn for_each_chunk<T: Send>(
 fn for_each_chunk<T: Send>(
     data: &mut [T],
     chunk: usize,
-    _logits: usize,
+    _cost: usize,
     kernel: impl Fn(usize, &mut [T]) + Sync,
 ) {
     data.chunks_mut(chunk).enumerate().for_each(|(i, data)| kernel(i, data));
@@ -143,11 +152,11 @@ mod tests {
     use super::*;
 
     /// How many threads a batch of such rows is served by, where two are free.
-    fn threads(rows: usize, vocab: usize) -> usize {
+    fn threads(rows: usize, cost: usize) -> usize {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().expect("a pool");
         let threads = Mutex::new(HashSet::new());
         pool.install(|| {
-            for_each_chunk(&mut vec![(); rows], 1, vocab, |_, _| {
+            for_each_chunk(&mut vec![(); rows], 1, cost, |_, _| {
                 threads.lock().expect("no panic").insert(current().id());
                 sleep(Duration::from_millis(2));
             });
@@ -158,9 +167,10 @@ mod tests {
     #[test]
     fn small_batches_stay_on_one_thread() {
         assert_eq!(
-            [(1, 32_000), (8, 32_000), (1, 1 << 20)].map(|(rows, vocab)| threads(rows, vocab)),
+            [(1, 32_000), (8, 32_000), (1, 1 << 20)].map(|(rows, vocab)| threads(rows, weighing(vocab))),
             [1; 3]
         );
-        assert_eq!(threads(64, 32_000), 2);
+        // Many short rows are no small batch.
+        assert_eq!([(64, 32_000), (2000, 16)].map(|(rows, vocab)| threads(rows, weighing(vocab))), [2; 2]);
     }
 }

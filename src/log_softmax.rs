@@ -6,7 +6,7 @@
 use core::f64::consts::LN_2;
 
 use crate::argmax::{greatest, greedy_row};
-use crate::batch::{Temperatures, fill_outcomes, map_rows};
+use crate::batch::{Temperatures, fill_outcomes, map_rows, weighing};
 use crate::check::diagnose;
 use crate::math::ln;
 use crate::output::map_vectors;
@@ -91,15 +91,21 @@ impl Level {
         temperatures: &[Temperature],
         logprobs: &mut RowsMut<'_>,
     ) -> Result<FailedRows, Error> {
-        map_rows(logits, temperatures, logprobs, |row, temperature, out, past_caches| {
-            with_pass(|pass| {
-                if past_caches {
-                    dispatch!(self, simd => log_softmax_row::<_, _, true>(simd, row, temperature, out, pass))
-                } else {
-                    dispatch!(self, simd => log_softmax_row::<_, _, false>(simd, row, temperature, out, pass))
-                }
-            })
-        })
+        map_rows(
+            logits,
+            temperatures,
+            logprobs,
+            weighing(logits.vocab()),
+            |row, temperature, out, past_caches| {
+                with_pass(|pass| {
+                    if past_caches {
+                        dispatch!(self, simd => log_softmax_row::<_, _, true>(simd, row, temperature, out, pass))
+                    } else {
+                        dispatch!(self, simd => log_softmax_row::<_, _, false>(simd, row, temperature, out, pass))
+                    }
+                })
+            },
+        )
     }
 
     /// [`log_sum_exp`](crate::log_sum_exp), on this level.
@@ -113,7 +119,7 @@ impl Level {
         sums: &mut [Result<f64, RowError>],
     ) -> Result<(), Error> {
         let temperatures = Temperatures::new(logits.rows(), temperatures)?;
-        fill_outcomes(logits, "sums", sums, |index, row| {
+        fill_outcomes(logits, "sums", sums, weighing(logits.vocab()), |index, row| {
             let temperature = temperatures.at(index);
             let sum =
                 with_pass(|pass| dispatch!(self, simd => log_sum_exp_row(simd, row, temperature, pass)));

@@ -12,7 +12,7 @@
 //! when u goes up.
 
 use crate::argmax::greatest;
-use crate::batch::{Temperatures, fill_outcomes};
+use crate::batch::{Temperatures, fill_outcomes, weighing};
 use crate::blocks::{BLOCK, GROUP, GROUPS, Group, groups, groups_mut, with_block};
 use crate::check::{check_uniforms, diagnose, diagnose_weights};
 use crate::inversion::{Groups, Vectors, find_lanes};
@@ -120,7 +120,7 @@ impl Level {
     ) -> Result<(), Error> {
         let temperatures = Temperatures::new(logits.rows(), temperatures)?;
         check_uniforms(logits.rows(), uniforms)?;
-        fill_outcomes(logits, "draws", draws, |index, row| {
+        fill_outcomes(logits, "draws", draws, weighing(logits.vocab()), |index, row| {
             let draw = match temperatures.at(index).factor() {
                 Some(factor) => self.sample_row(Softmax(factor), row, uniforms[index]),
                 None => dispatch!(self, simd => greatest(simd, row))
@@ -141,7 +141,7 @@ impl Level {
         draws: &mut [Result<Draw, RowError>],
     ) -> Result<(), Error> {
         check_uniforms(probs.rows(), uniforms)?;
-        fill_outcomes(probs, "draws", draws, |index, row| {
+        fill_outcomes(probs, "draws", draws, weighing(probs.vocab()), |index, row| {
             self.sample_row(Weights, row, uniforms[index]).ok_or_else(|| diagnose_weights(index, row))
         })
     }

@@ -18,7 +18,7 @@ mod share;
 use core::cell::Cell;
 
 use crate::argmax::greedy_row;
-use crate::batch::map_rows;
+use crate::batch::{map_rows, weighing};
 use crate::blocks::{BLOCK, GROUP, padded};
 use crate::output::map_vectors;
 use crate::pass::{Pass, with_pass};
@@ -77,18 +77,24 @@ impl Level {
         temperatures: &[Temperature],
         probs: &mut RowsMut<'_>,
     ) -> Result<FailedRows, Error> {
-        map_rows(logits, temperatures, probs, |row, temperature, out, past_caches| {
-            with_pass(|pass| {
-                if past_caches {
-                    with_weights(
-                        out,
-                        |out, weights| dispatch!(self, simd => softmax_row_streaming(simd, row, temperature, out, weights, pass)),
-                    )
-                } else {
-                    dispatch!(self, simd => softmax_row(simd, row, temperature, out, pass))
-                }
-            })
-        })
+        map_rows(
+            logits,
+            temperatures,
+            probs,
+            weighing(logits.vocab()),
+            |row, temperature, out, past_caches| {
+                with_pass(|pass| {
+                    if past_caches {
+                        with_weights(
+                            out,
+                            |out, weights| dispatch!(self, simd => softmax_row_streaming(simd, row, temperature, out, weights, pass)),
+                        )
+                    } else {
+                        dispatch!(self, simd => softmax_row(simd, row, temperature, out, pass))
+                    }
+                })
+            },
+        )
     }
 }
 

@@ -3,7 +3,7 @@
 use bytemuck::pod_align_to;
 
 use crate::argmax::{greatest, one_hot};
-use crate::batch::{Temperatures, for_each_row};
+use crate::batch::{Temperatures, for_each_row, weighing};
 use crate::blocks::{BLOCK, GROUP, Group, groups_mut};
 use crate::check::diagnose;
 use crate::output::past_caches;
@@ -50,7 +50,7 @@ impl Level {
     ) -> Result<FailedRows, Error> {
         let temperatures = Temperatures::new(rows.rows(), temperatures)?;
         let from_memory = past_caches(rows);
-        Ok(for_each_row(rows, |index, row| {
+        Ok(for_each_row(rows, weighing(rows.vocab()), |index, row| {
             let temperature = temperatures.at(index);
             let served = with_pass(|pass| {
                 if from_memory {

@@ -1,8 +1,8 @@
 //! Rows of logits or of weights, for what draws from either.
 
-use crate::Logit;
 use core::f64::consts::LN_2;
 
+use crate::Logit;
 use crate::blocks::{BLOCK, GROUPS, Group, as_wide, widen, widen_block};
 use crate::math::ln;
 use crate::simd::Simd;

@@ -1,6 +1,6 @@
 //! The largest logit of each row: what T = 0 means.
 
-use crate::batch::fill_outcomes;
+use crate::batch::{fill_outcomes, searching};
 use crate::blocks::{BLOCK, for_each_block, groups};
 use crate::check::diagnose;
 use crate::simd::{LANES, Simd, dispatch};
@@ -38,16 +38,12 @@ impl Level {
         logits: Rows<'_, L>,
         tokens: &mut [Result<u32, RowError>],
     ) -> Result<(), Error> {
-        fill_outcomes(logits, "tokens", tokens, logits.vocab() / CHEAPER, |index, row| {
+        fill_outcomes(logits, "tokens", tokens, searching(logits.vocab()), |index, row| {
             let best = dispatch!(self, simd => greatest(simd, row));
             best.map(|(token, _)| token as u32).ok_or_else(|| diagnose(index, row))
         })
     }
 }
-
-/// By so much a logit costs less than one that is weighed. (On two threads, 4 x 128256 take twice the time
-/// of one, 16 x 128256 1.3 x, on a Zen 4.)
-const CHEAPER: usize = 8;
 
 /// The largest logit and the first token that has it. `None` if a logit is NaN or +inf, or all are -inf.
 ///

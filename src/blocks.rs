@@ -60,7 +60,10 @@ pub(crate) fn for_each_block<L: Logit>(row: &[L], filler: L, mut kernel: impl Fn
                 room[..part.len()].copy_from_slice(part);
                 room
             }
-            (None, None) => break, // not reached
+            (None, None) => {
+                debug_assert!(false, "only the last part is less than a block");
+                break;
+            }
         };
         kernel(index * BLOCK, block);
     }

@@ -40,10 +40,10 @@
 //!
 //! **Threads.** With the feature `rayon`, rows are shared among the threads of the pool that the call is made
 //! in (elsewhere, of rayon's global pool), where a batch has two rows or more and costs as much as weighing
-//! 500,000 logits. (A row costs as much as 256 more; a logit of [`scale`] half as much as one that is weighed,
-//! a logit of [`argmax`] an eighth.) All else stays on the calling thread. So does everything in a pool of one
-//! thread that is built with `use_current_thread`. Each thread keeps the memory that its longest row needed,
-//! for the next call: 10 KB, and less than a byte per token, where a function does not say more.
+//! 500,000 logits. (A row costs as much as 256 logits more; for [`scale`] it is half the cost, for [`argmax`]
+//! an eighth.) All else stays on the calling thread. So does everything in a pool of one thread that is built
+//! with `use_current_thread`. Each thread keeps the memory that its longest row needed, for the next call: 10
+//! KB, and less than a byte per token, where a function does not say more.
 //!
 //! The README says more of the limits of these promises, and when not to use this crate; its
 //! `docs/numerics.md`, how exact the results are, and why.

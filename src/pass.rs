@@ -19,13 +19,14 @@ const SHORT: usize = 4;
 pub(crate) struct Pass {
     /// Of each block.
     pub(crate) summaries: Vec<Summary>,
-    /// Of the blocks of a short row; else room for anything. (On the stack, it would be set to 0 for each
-    /// row: 1024 logits take 1.1 x the time.)
+    /// Of the blocks of a short row, after [`Pass::keep_weights`]; else room for anything. (On the stack, it
+    /// would be set to 0 for each row: 1024 logits take 1.1 x the time.)
     pub(crate) weights: [AlignedBlock; SHORT],
+    /// Of these weights.
     pub(crate) lane_sums: [LaneSums; SHORT],
 }
 
-/// Lends the thread's.
+/// Lends the thread's, its summaries emptied.
 pub(crate) fn with_pass<R>(kernel: impl FnOnce(&mut Pass) -> R) -> R {
     thread_local! {
         static PASS: Cell<Option<Box<Pass>>> = const { Cell::new(None) };
@@ -38,7 +39,7 @@ pub(crate) fn with_pass<R>(kernel: impl FnOnce(&mut Pass) -> R) -> R {
 }
 
 impl Pass {
-    /// Whether [`Pass::weigh`] has room for the row.
+    /// Whether [`Pass::keep_weights`] has room for the row.
     pub(crate) const fn is_short<L>(row: &[L]) -> bool {
         row.len() <= SHORT * BLOCK
     }
@@ -66,7 +67,7 @@ impl Pass {
     /// The same for a short row, and its weights. (2048 logits take 0.8 x the time of weighing the drawn block
     /// again. 4096 would take 0.9 x from the caches, but 1.4 x from memory: stores hold it up.)
     #[inline(always)]
-    pub(crate) fn weigh<S: Simd, L: Logit>(&mut self, simd: S, source: impl Source<L>, row: &[L]) {
+    pub(crate) fn keep_weights<S: Simd, L: Logit>(&mut self, simd: S, source: impl Source<L>, row: &[L]) {
         for_each_block(
             row,
             source.nothing(),

@@ -62,7 +62,7 @@ pub(crate) fn at_groups<const TWICE: bool, S: Simd, T>(
     row: &[T],
     start: usize,
     ahead: usize,
-) -> impl FnMut(usize) + Copy {
+) -> impl Fn(usize) {
     #[inline(always)]
     move |group| prefetch_group::<TWICE, _, _>(simd, row, start + group * GROUP, ahead)
 }

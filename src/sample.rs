@@ -1,26 +1,29 @@
 //! Stage 3: one token per row, by inverting the cumulative distribution.
 //!
 //! ```text
-//! one pass over the row:  a summary per block                        (weights.rs)
+//! one pass over the row:  a summary per block; in rows of up to 2048, the weights    (pass.rs, weights.rs)
 //! S      = the sum of all blocks, in f64, in index order
 //! target = u S
 //! block  = the first through which the sum exceeds the target
-//! its weights again; group, vector and lane in whose interval the target lies        (inversion.rs)
+//! its weights, or those again; group, vector and lane in whose interval the target lies     (inversion.rs)
 //! ```
 //!
 //! Every step ends where a sum grows, so a token of weight 0 cannot be drawn, and the token never goes down
 //! when u goes up.
 
+use core::f64::consts::LN_2;
+
 use crate::argmax::greatest;
 use crate::batch::{Temperatures, fill_outcomes, weighing};
-use crate::blocks::{BLOCK, GROUP, GROUPS, Group, groups, groups_mut, with_block};
+use crate::blocks::{BLOCK, GROUP, GROUPS, Group, as_wide, groups, groups_mut, with_block};
 use crate::check::{check_uniforms, diagnose, diagnose_weights};
 use crate::inversion::{Groups, Vectors, find_lanes};
+use crate::math::ln;
 use crate::pass::{Pass, with_pass};
 use crate::simd::{LANES, Simd, dispatch};
 use crate::source::{Softmax, Source, Weights};
 use crate::summary::{Found, Total};
-use crate::sums::keep;
+use crate::sums::{keep, sum_groups, sum_lanes};
 use crate::{Error, Level, Logit, RowError, Rows, Temperature};
 
 /// A token that was drawn.
@@ -147,54 +150,111 @@ impl Level {
     }
 
     /// `None` if the row cannot be served.
-    fn sample_row<L: Logit>(self, source: impl Source<L>, row: &[L], uniform: f64) -> Option<Draw> {
+    fn sample_row<L: Logit>(self, source: impl Sampled<L>, row: &[L], uniform: f64) -> Option<Draw> {
         with_pass(|pass| dispatch!(self, simd => sample_row(simd, source, row, uniform, pass)))
     }
 }
 
-/// A short row keeps the weights that the pass computes; of a longer one, those of the drawn block are
-/// computed again.
 #[inline(always)]
-fn sample_row<S: Simd, L: Logit, T: Source<L>>(
+fn sample_row<S: Simd, L: Logit>(
     simd: S,
-    source: T,
+    source: impl Sampled<L>,
     row: &[L],
     uniform: f64,
     pass: &mut Pass,
 ) -> Option<Draw> {
-    let keeps = T::COMPUTES && Pass::is_short(row);
-    if keeps {
-        pass.weigh(simd, source, row);
-    } else {
-        pass.summarize::<false, _, _>(simd, source, row);
-    }
+    source.pass(simd, row, pass);
     let total = Total::of(&mut pass.summaries, source.factor())?;
     let target = uniform * total.sum;
     let block = total.find(&pass.summaries, target, source.factor())?;
-    let start = block.index * BLOCK;
-    let place = if keeps { block.index } else { 0 };
-    let (weights, lane_sums) = (&mut pass.weights[place], &mut pass.lane_sums[place]);
-    let within = with_block(
-        &row[start..],
-        source.nothing(),
-        #[inline(always)]
-        |part| {
-            if T::COMPUTES && !keeps {
-                source.weigh(simd, part, weights, |_| (), keep(simd, lane_sums));
-            }
-            let sums = source.sums(simd, part, lane_sums);
-            find_in_block(
-                simd,
-                &sums,
-                &block,
-                target,
-                #[inline(always)]
-                |group| source.weights_of(simd, &groups(part)[group], &mut groups_mut(weights)[group]),
-            )
-        },
-    );
-    let token = start + within;
+    let token = block.index * BLOCK + source.find(simd, row, &block, target, pass);
     Some(Draw { token: token as u32, logprob: source.logprob(row[token], &total) })
+}
+
+/// Where logits and weights differ.
+trait Sampled<L: Logit>: Source<L> {
+    /// The pass over a row.
+    fn pass<S: Simd>(self, simd: S, row: &[L], pass: &mut Pass);
+    /// The token, inside its block, of a target that lies in the block.
+    fn find<S: Simd>(self, simd: S, row: &[L], block: &Found, target: f64, pass: &mut Pass) -> usize;
+    /// The natural logarithm of a token's probability, given what stands for it in the row.
+    fn logprob(self, token: L, total: &Total) -> f32;
+}
+
+impl<L: Logit> Sampled<L> for Softmax<'_> {
+    #[inline(always)]
+    fn pass<S: Simd>(self, simd: S, row: &[L], pass: &mut Pass) {
+        if Pass::is_short(row) {
+            pass.keep_weights(simd, self, row);
+        } else {
+            pass.summarize::<false, _, _>(simd, self, row);
+        }
+    }
+
+    /// (The weights of a short row are kept; of a longer one, those of the block are computed again.)
+    #[inline(always)]
+    fn find<S: Simd>(self, simd: S, row: &[L], block: &Found, target: f64, pass: &mut Pass) -> usize {
+        let place = if Pass::is_short(row) { block.index } else { 0 };
+        let (weights, lane_sums) = (&mut pass.weights[place], &mut pass.lane_sums[place]);
+        if !Pass::is_short(row) {
+            with_block(
+                &row[block.index * BLOCK..],
+                self.nothing(),
+                #[inline(always)]
+                |block| self.weigh(simd, block, weights, |_| (), keep(simd, lane_sums)),
+            );
+        }
+        let sums = sum_lanes(simd, lane_sums);
+        find_in_block(
+            simd,
+            &sums,
+            block,
+            target,
+            #[inline(always)]
+            |group| &groups(weights)[group],
+        )
+    }
+
+    /// (Rounding may carry that of a token alone in its row above 0.)
+    #[inline(always)]
+    fn logprob(self, token: L, total: &Total) -> f32 {
+        let height = total.reference.height(f64::from(token.to_f32()), self.0);
+        let logprob = (height * LN_2 - ln(total.sum)) as f32;
+        if 0.0 < logprob { 0.0 } else { logprob }
+    }
+}
+
+impl<L: Logit> Sampled<L> for Weights {
+    #[inline(always)]
+    fn pass<S: Simd>(self, simd: S, row: &[L], pass: &mut Pass) {
+        pass.summarize::<false, _, _>(simd, self, row);
+    }
+
+    #[inline(always)]
+    fn find<S: Simd>(self, simd: S, row: &[L], found: &Found, target: f64, pass: &mut Pass) -> usize {
+        with_block(
+            &row[found.index * BLOCK..],
+            self.nothing(),
+            #[inline(always)]
+            |block| {
+                let sums = sum_groups(simd, block);
+                let room = &mut groups_mut(&mut pass.weights[0])[0];
+                find_in_block(
+                    simd,
+                    &sums,
+                    found,
+                    target,
+                    #[inline(always)]
+                    |group| as_wide(simd, &groups(block)[group], room),
+                )
+            },
+        )
+    }
+
+    #[inline(always)]
+    fn logprob(self, token: L, total: &Total) -> f32 {
+        ln(f64::from(token.to_f32()) / total.sum) as f32
+    }
 }
 
 /// The token of a target that lies in a block, given the sums of its groups, and the weights of one by its

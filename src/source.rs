@@ -1,20 +1,14 @@
 //! Rows of logits or of weights, for what draws from either.
 
-use core::f64::consts::LN_2;
-
 use crate::Logit;
-use crate::blocks::{BLOCK, GROUPS, Group, as_wide, widen, widen_block};
-use crate::math::ln;
+use crate::blocks::{BLOCK, GROUPS, Group, widen, widen_block};
 use crate::simd::Simd;
-use crate::summary::{Reference, Summary, Total};
+use crate::summary::{Reference, Summary};
 use crate::sums::{LaneSums, sum_block, sum_groups, sum_lanes};
 use crate::weights::{Factor, TRUSTED, summarize, weigh_block, weigh_group};
 
 /// Where the weights of a row of `L` come from.
 pub(crate) trait Source<L: Logit>: Copy {
-    /// Whether there is something to compute, so that weights are worth keeping.
-    const COMPUTES: bool;
-
     /// What stands in a row for a token that weighs nothing.
     fn nothing(self) -> L;
     /// By which the references of blocks compare.
@@ -44,15 +38,6 @@ pub(crate) trait Source<L: Logit>: Copy {
     fn sums<S: Simd>(self, simd: S, block: &[L; BLOCK], lane_sums: &LaneSums) -> [f64; GROUPS];
     /// The weights of a group, for a reference.
     fn weigh_group<S: Simd>(self, simd: S, group: &Group<L>, reference: Reference, weights: &mut Group<f32>);
-    /// The same, where [`Source::weigh`] has left them in `weights`, or there was nothing to compute.
-    fn weights_of<'a, S: Simd>(
-        self,
-        simd: S,
-        group: &'a Group<L>,
-        weights: &'a mut Group<f32>,
-    ) -> &'a Group<f32>;
-    /// The natural logarithm of a token's probability, given what stands for it in the row.
-    fn logprob(self, token: L, total: &Total) -> f32;
 }
 
 /// Logits at a temperature.
@@ -60,8 +45,6 @@ pub(crate) trait Source<L: Logit>: Copy {
 pub(crate) struct Softmax<'a>(pub(crate) &'a Factor);
 
 impl<L: Logit> Source<L> for Softmax<'_> {
-    const COMPUTES: bool = true;
-
     fn nothing(self) -> L {
         L::NEG_INFINITY
     }
@@ -107,19 +90,6 @@ impl<L: Logit> Source<L> for Softmax<'_> {
     fn weigh_group<S: Simd>(self, simd: S, group: &Group<L>, reference: Reference, weights: &mut Group<f32>) {
         weigh_group(simd, group, self.0, reference, weights);
     }
-
-    #[inline(always)]
-    fn weights_of<'a, S: Simd>(self, _: S, _: &'a Group<L>, weights: &'a mut Group<f32>) -> &'a Group<f32> {
-        weights
-    }
-
-    /// (Rounding may carry that of a token alone in its row above 0.)
-    #[inline(always)]
-    fn logprob(self, token: L, total: &Total) -> f32 {
-        let height = total.reference.height(f64::from(token.to_f32()), self.0);
-        let logprob = (height * LN_2 - ln(total.sum)) as f32;
-        if 0.0 < logprob { 0.0 } else { logprob }
-    }
 }
 
 /// Weights as they are.
@@ -127,8 +97,6 @@ impl<L: Logit> Source<L> for Softmax<'_> {
 pub(crate) struct Weights;
 
 impl<L: Logit> Source<L> for Weights {
-    const COMPUTES: bool = false;
-
     fn nothing(self) -> L {
         L::ZERO
     }
@@ -176,20 +144,5 @@ impl<L: Logit> Source<L> for Weights {
     #[inline(always)]
     fn weigh_group<S: Simd>(self, simd: S, group: &Group<L>, _: Reference, weights: &mut Group<f32>) {
         widen(simd, group, weights);
-    }
-
-    #[inline(always)]
-    fn weights_of<'a, S: Simd>(
-        self,
-        simd: S,
-        group: &'a Group<L>,
-        weights: &'a mut Group<f32>,
-    ) -> &'a Group<f32> {
-        as_wide(simd, group, weights)
-    }
-
-    #[inline(always)]
-    fn logprob(self, token: L, total: &Total) -> f32 {
-        ln(f64::from(token.to_f32()) / total.sum) as f32
     }
 }

@@ -16,8 +16,8 @@ impl Reference {
         (x - f64::from(self.offset)) * factor.exact - f64::from(self.exponent)
     }
 
-    /// The highest of those that weigh something. (The higher a reference, the lower a logit of 0 stands above
-    /// it.)
+    /// The highest of those that weigh something; `None` if nothing does. (The higher a reference, the lower a
+    /// logit of 0 stands above it.)
     pub(crate) fn highest(blocks: &[Summary], factor: &Factor) -> Option<Self> {
         let mut highest = blocks.iter().find(|block| block.sum != 0.0)?.reference;
         for block in blocks {
@@ -97,6 +97,7 @@ impl Total {
     /// +inf, or all are -inf, or if a weight is negative or not finite, or all are 0.
     pub(crate) fn of(blocks: &mut [Summary], factor: &Factor) -> Option<Self> {
         let mut total = Self { sum: 0.0, reference: blocks.first()?.reference };
+        // (Mostly all have the same reference: then this is the sum.)
         let mut differences = 0;
         for block in &mut *blocks {
             differences |= block.reference.difference(total.reference);

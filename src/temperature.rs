@@ -4,7 +4,7 @@ use core::fmt;
 use core::hash::{Hash, Hasher};
 
 use crate::argmax::greedy_row;
-use crate::batch::map_rows;
+use crate::batch::{map_rows, scaling};
 use crate::output::map_vectors;
 use crate::simd::{Simd, dispatch};
 use crate::weights::Factor;
@@ -163,15 +163,11 @@ impl Level {
             logits,
             temperatures,
             scaled,
-            logits.vocab() / CHEAPER,
+            scaling(logits.vocab()),
             |row, temperature, out, past_caches| dispatch!(self, simd => scale_row(simd, row, temperature, out, past_caches)),
         )
     }
 }
-
-/// By so much a logit costs less than one that is weighed. (On two threads, 4 x 128256 take 1.4 x the time of
-/// one, 8 x 128256 0.8 to 1.2 x, on a Zen 4.)
-const CHEAPER: usize = 2;
 
 /// False if the row cannot be served.
 #[inline(always)]

@@ -41,6 +41,14 @@ pub(crate) const TRUSTED: Range<f64> = 1.0 / (1_u128 << 24) as f64..(1_u128 << 1
 /// Below this size of E, x * lo leaves t within 2^-10 of [-1/2, 1/2].
 const DIRECT_LIMIT: f64 = 16_384.0;
 
+/// How weights are computed: relative to 1, at a [`Factor::shrink`] of 1.
+const PLAIN: u8 = 0;
+/// How weights are computed: relative to a power of two, at a shrink of 1.
+const SHIFTED: u8 = 1;
+/// How weights are computed: for any reference and factor. (A block that is done again takes this form, too,
+/// whatever its reference: one copy of the code is enough for what is rare.)
+const OFFSET: u8 = 2;
+
 /// log2(e)/T, in the forms that the kernels need.
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
 pub(crate) struct Factor {
@@ -245,13 +253,6 @@ pub(crate) fn weigh_group<S: Simd, L: Logit>(
 ) {
     weigh_in_form::<S, L, OFFSET>(simd, group, factor, reference, weights, || ());
 }
-
-/// Forms of a reference: what has to be computed for it. That of a weight of 1;
-const PLAIN: u8 = 0;
-/// a power of two, which shifts the exponents;
-const SHIFTED: u8 = 1;
-/// any, at any temperature.
-const OFFSET: u8 = 2;
 
 /// The weights of a group, for a reference of that form or one before; and `meanwhile`, while they are
 /// computed.

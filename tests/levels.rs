@@ -8,11 +8,18 @@ use common::{SPECIAL, TEMPERATURES, VOCABS, check, gaussian, levels, thinned, un
 
 const ENDS: [f64; 3] = [0.0, 0.37, 1.0 - f64::EPSILON / 2.0];
 
+/// Just above 2048, up to which a row keeps its weights.
+const LONGEST: usize = 2050;
+
+fn lengths() -> impl Iterator<Item = usize> {
+    thinned(1..=LONGEST, 23).chain([2048, 2049])
+}
+
 #[test]
 fn all_lengths() {
     let levels = levels();
-    let row = gaussian(3 * 512 + 1, 3.0, 1);
-    for len in thinned(1..=row.len(), 23) {
+    let row = gaussian(LONGEST, 3.0, 1);
+    for len in lengths() {
         check::bits(&levels, &row[..len], 0.7, &ENDS);
     }
 }
@@ -20,8 +27,8 @@ fn all_lengths() {
 #[test]
 fn all_lengths_of_weights() {
     let levels = levels();
-    let weights: Vec<f32> = gaussian(3 * 512 + 1, 3.0, 2).into_iter().map(f32::exp2).collect();
-    for len in thinned(1..=weights.len(), 23) {
+    let weights: Vec<f32> = gaussian(LONGEST, 3.0, 2).into_iter().map(f32::exp2).collect();
+    for len in lengths() {
         check::weights_bits(&levels, &weights[..len], &ENDS);
     }
 }

@@ -12,7 +12,7 @@ use mmap_rs::{MmapMut, MmapNone, MmapOptions};
 /// Logits per row: around vectors, groups of vectors and blocks, with tails of every length modulo 16.
 fn lengths() -> Vec<usize> {
     let around = |n: usize| n.saturating_sub(1).max(1)..=n + 1;
-    let ends = [128, 256, 384, 512, 640, 1024, 1536, 2560].into_iter().flat_map(around);
+    let ends = [128, 256, 384, 512, 640, 1024, 1536, 2048, 2560].into_iter().flat_map(around);
     (1..=34).chain(ends).collect()
 }
 

@@ -176,7 +176,7 @@ trait Sampled<L: Logit>: Source<L> {
     /// The pass over a row.
     fn pass<S: Simd>(self, simd: S, row: &[L], pass: &mut Pass);
     /// The token, inside its block, of a target that lies in the block.
-    fn find<S: Simd>(self, simd: S, row: &[L], block: &Found, target: f64, pass: &mut Pass) -> usize;
+    fn find<S: Simd>(self, simd: S, row: &[L], found: &Found, target: f64, pass: &mut Pass) -> usize;
     /// The natural logarithm of a token's probability, given what stands for it in the row.
     fn logprob(self, token: L, total: &Total) -> f32;
 }
@@ -193,12 +193,12 @@ impl<L: Logit> Sampled<L> for Softmax<'_> {
 
     /// (The weights of a short row are kept; of a longer one, those of the block are computed again.)
     #[inline(always)]
-    fn find<S: Simd>(self, simd: S, row: &[L], block: &Found, target: f64, pass: &mut Pass) -> usize {
-        let place = if Pass::is_short(row) { block.index } else { 0 };
+    fn find<S: Simd>(self, simd: S, row: &[L], found: &Found, target: f64, pass: &mut Pass) -> usize {
+        let place = if Pass::is_short(row) { found.index } else { 0 };
         let (weights, lane_sums) = (&mut pass.weights[place], &mut pass.lane_sums[place]);
         if !Pass::is_short(row) {
             with_block(
-                &row[block.index * BLOCK..],
+                &row[found.index * BLOCK..],
                 self.nothing(),
                 #[inline(always)]
                 |block| self.weigh(simd, block, weights, |_| (), keep(simd, lane_sums)),
@@ -208,7 +208,7 @@ impl<L: Logit> Sampled<L> for Softmax<'_> {
         find_in_block(
             simd,
             &sums,
-            block,
+            found,
             target,
             #[inline(always)]
             |group| &groups(weights)[group],

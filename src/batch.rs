@@ -25,14 +25,14 @@ impl<'a> Temperatures<'a> {
     }
 }
 
-/// What it costs to weigh a row of so many logits, in logits, of which one takes 0.2 ns or more. (Of 16 tokens,
-/// it takes 150 ns or more, on a Zen 4. All costs are rather too low than too high, since a thread that is
-/// woken for too little costs time.)
+/// What it costs to weigh a row of so many logits, in logits, of which one takes 0.2 ns or more. (Of 16
+/// tokens, it takes 150 ns or more, on a Zen 4. All costs are rather too low than too high, since a thread
+/// that is woken for too little costs time.)
 pub(crate) const fn weighing(vocab: usize) -> usize {
     vocab.saturating_add(256)
 }
 
-/// What it costs to multiply it. (On two threads of a Zen 4, 4 x 128256 take 1.4 x the time of one, 8 x 128256
+/// What it costs to scale it. (On two threads of a Zen 4, 4 x 128256 take 1.4 x the time of one, 8 x 128256
 /// 0.8 to 1.2 x.)
 pub(crate) const fn scaling(vocab: usize) -> usize {
     weighing(vocab) / 2
@@ -44,7 +44,7 @@ pub(crate) const fn searching(vocab: usize) -> usize {
     weighing(vocab) / 8
 }
 
-/// Writes one outcome per row, each at a cost.
+/// Writes one outcome per row; each row costs so much.
 pub(crate) fn fill_outcomes<L: Logit, T: Send>(
     rows: Rows<'_, L>,
     of: &'static str,
@@ -57,8 +57,8 @@ pub(crate) fn fill_outcomes<L: Logit, T: Send>(
     Ok(())
 }
 
-/// Writes a row for each row, each at a cost. The kernel is told whether to write past the caches; where it says false,
-/// the row is filled with NaN and reported.
+/// Writes a row for each row, which costs so much. The kernel is told whether to write past the caches; where
+/// the kernel answers false, the row is filled with NaN and reported.
 pub(crate) fn map_rows<L: Logit>(
     logits: Rows<'_, L>,
     temperatures: &[Temperature],
@@ -77,7 +77,8 @@ pub(crate) fn map_rows<L: Logit>(
     }))
 }
 
-/// Changes each row, each at a cost. A row that fails is filled with NaN; the failures are returned in order.
+/// Changes each row, which costs so much. A row that fails is filled with NaN; the failures are returned in
+/// order.
 pub(crate) fn for_each_row(
     rows: &mut RowsMut<'_>,
     cost: usize,
@@ -87,8 +88,8 @@ pub(crate) fn for_each_row(
     for_each_part(rows.data_mut(), (stride, vocab), cost, f32::NAN, kernel)
 }
 
-/// Writes so many tokens for each row, at the cost of weighing it and of each draw. A row that
-/// fails has `u32::MAX` instead; the failures are returned in order.
+/// Writes so many tokens for each row, which costs what weighing it and each draw does. A row that fails has
+/// `u32::MAX` instead; the failures are returned in order.
 pub(crate) fn fill_tokens(
     tokens: &mut [u32],
     draws: usize,

@@ -26,7 +26,7 @@ pub(crate) struct Pass {
     pub(crate) lane_sums: [LaneSums; SHORT],
 }
 
-/// Lends the thread's, its summaries emptied.
+/// Lends the pass that the thread keeps, its summaries emptied.
 pub(crate) fn with_pass<R>(kernel: impl FnOnce(&mut Pass) -> R) -> R {
     thread_local! {
         static PASS: Cell<Option<Box<Pass>>> = const { Cell::new(None) };
@@ -64,8 +64,8 @@ impl Pass {
         );
     }
 
-    /// The same for a short row, and its weights. (2048 logits take 0.8 x the time of weighing the drawn block
-    /// again. 4096 would take 0.9 x from the caches, but 1.4 x from memory: stores hold it up.)
+    /// The same for a short row, and its weights. (2048 logits take 0.8 x the time of weighing the drawn
+    /// block again. 4096 would take 0.9 x from the caches, but 1.4 x from memory: stores hold it up.)
     #[inline(always)]
     pub(crate) fn keep_weights<S: Simd, L: Logit>(&mut self, simd: S, source: impl Source<L>, row: &[L]) {
         for_each_block(

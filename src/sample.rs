@@ -52,8 +52,8 @@ impl Default for Draw {
 /// - The token is a pure function of the row's logits, temperature and uniform. The distance (total
 ///   variation) of its distribution from the exact softmax is below 1e-7 for realistic rows, and below 1.9e-7
 ///   for any of up to a million tokens. A masked token (-inf) is never drawn.
-/// - Cost: every logit is read from memory once, and in rows of more than 2048 one block of 512 again from the
-///   cache (every block, at extreme temperatures). Probabilities are not stored.
+/// - Cost: every logit is read from memory once, and in rows of more than 2048 one block of 512 again from
+///   the cache (every block, at extreme temperatures). Probabilities are not stored.
 ///
 /// A row with a NaN or +inf, or all -inf, has a [`RowError`] as its outcome; all others are drawn as if it
 /// were not there.

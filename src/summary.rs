@@ -16,8 +16,8 @@ impl Reference {
         (x - f64::from(self.offset)) * factor.exact - f64::from(self.exponent)
     }
 
-    /// The highest of those that weigh something; `None` if nothing does. (The higher a reference, the lower a
-    /// logit of 0 stands above it.)
+    /// The highest of those that weigh something; `None` if nothing does. (The higher a reference, the lower
+    /// a logit of 0 stands above it.)
     pub(crate) fn highest(blocks: &[Summary], factor: &Factor) -> Option<Self> {
         let mut highest = blocks.iter().find(|block| block.sum != 0.0)?.reference;
         for block in blocks {

@@ -33,14 +33,22 @@ pub(crate) fn ln(x: f64) -> f64 {
 /// x = n + r, with an integer n and r in [-1/2, 1/2]: 2^r = e^(r ln(2)) by Taylor's series, whose 14 terms
 /// leave out 2^-57.
 pub(crate) fn exp2(x: f64) -> f64 {
-    const TERMS: i32 = 13;
-    let x = x.max(-1200.0);
+    /// 1/n!
+    const TERMS: [f64; 14] = {
+        let mut terms = [1.0; 14];
+        let mut n = 1;
+        while n < terms.len() {
+            terms[n] = terms[n - 1] / n as f64;
+            n += 1;
+        }
+        terms
+    };
+    if x < -1100.0 {
+        return 0.0;
+    }
     let n = x.round_ties_even();
     let y = (x - n) * LN_2;
-    let mut power = 1.0;
-    for i in (1..=TERMS).rev() {
-        power = 1.0 + power * y / f64::from(i);
-    }
+    let power = TERMS.iter().rev().fold(0.0, |power, term| power * y + term);
     // (In two steps, as 2^n may be subnormal or 0 where the result is not.)
     let normal = n.max(-1000.0);
     power * power_of_two(normal) * power_of_two(n - normal)

@@ -10,43 +10,37 @@
 //! ```
 //!
 //! The logit itself is multiplied: neither a division by T nor a subtraction of the maximum rounds it
-//! first. That serves where the weights fit f32, as those of most rows do. Where the first sixteen logits
-//! of a block say otherwise, the weights are 2^t * 2^(n - E), with the power of two E of their largest, and
-//! the summary is (sum of w, E). A block whose sum leaves the trusted range (its first sixteen are masked, or
-//! far below its maximum) is done again with E from its own maximum.
+//! first. That serves where the weights fit f32, as those of most rows do. Elsewhere (guess.rs says where)
+//! the weights are 2^t * 2^(n - E), with a power of two E that suits their largest, and the summary is (sum of
+//! w, E). E is guessed from the first sixteen logits; if the sum then leaves the trusted range, or if a guess
+//! would not do, it is made of the block's maximum.
 //!
-//! References are powers of two, so the summaries of blocks combine exactly. Where |E| would reach 2^14, x *
-//! lo would carry t out of the polynomial's range: such a block weighs d = x - maximum instead, which is
+//! References are powers of two, so the summaries of blocks combine exactly. Where a weight would reach 2^(2^14),
+//! x * lo would carry t out of the polynomial's range: such a block weighs d = x - maximum instead, which is
 //! exact for every logit that matters there (Sterbenz: the others are not within a factor of two of it, 2^13
-//! powers of two away).
+//! powers of two away). A block of masked tokens is not weighed at all.
 //!
 //! A block's summary depends on the block and T alone.
+
+mod guess;
 
 use core::ops::Range;
 
 use crate::Logit;
-use crate::blocks::{BLOCK, Group, groups, groups_mut};
+use crate::blocks::{BLOCK, GROUPS, Group, groups, groups_mut};
 use crate::simd::{LANES, Product, Simd, VECTORS};
 use crate::summary::{Reference, Summary};
-
-/// Where the largest of the first sixteen logits lies in this range, in powers of two, a block is weighed as
-/// it is: high enough that weights which matter do not count as 0, low enough that none is likely to
-/// overflow.
-const LIKELY: Range<f64> = -24.0..90.0;
+use guess::{guess, of_maximum};
 
 /// A sum of weights serves if it is in this range: weights that count as 0 are less than 2^-101 of it, and
 /// none has overflowed.
-pub(crate) const TRUSTED: Range<f64> = 1.0 / (1_u128 << 24) as f64..(1_u128 << 100) as f64;
-
-/// Below this size of E, x * lo leaves t within 2^-10 of [-1/2, 1/2].
-const DIRECT_LIMIT: f64 = 16_384.0;
+pub(crate) const TRUSTED: Range<f64> = 1.0 / (1_u128 << 24) as f64..(1_u128 << 120) as f64;
 
 /// How weights are computed: relative to 1, at a [`Factor::shrink`] of 1.
 const PLAIN: u8 = 0;
 /// How weights are computed: relative to a power of two, at a shrink of 1.
 const SHIFTED: u8 = 1;
-/// How weights are computed: for any reference and factor. (A block that is done again takes this form, too,
-/// whatever its reference: one copy of the code is enough for what is rare.)
+/// How weights are computed: for any reference and factor.
 const OFFSET: u8 = 2;
 
 /// log2(e)/T, in the forms that the kernels need.
@@ -118,11 +112,19 @@ fn weigh_and_sum<S: Simd, L: Logit, const STORE: bool>(
     mut each: impl FnMut(usize),
     mut keep: impl FnMut(usize, S::V),
 ) -> Summary {
-    let first = f64::from(simd.reduce_max(L::load(simd, &block.as_chunks().0[0]))) * factor.exact;
-    if first.abs() < DIRECT_LIMIT && factor.shrink == 1.0 {
-        let exponent = if LIKELY.contains(&first) { 0.0 } else { first.round_ties_even() as f32 };
-        let reference = Reference { exponent, offset: 0.0 };
-        let sum = if exponent == 0.0 {
+    let mut guess = guess(simd, block, factor);
+    loop {
+        let Some(reference) = guess.or_else(|| of_maximum(simd, block, factor)) else {
+            if STORE {
+                *weights = [0.0; BLOCK];
+            }
+            return weigh_nothing(simd, each, keep);
+        };
+        let sum = if reference.offset != 0.0 || factor.shrink != 1.0 {
+            weigh_apart::<S, L, OFFSET, STORE>(simd, block, factor, reference, weights, &mut each, &mut keep)
+        } else if reference.exponent != 0.0 {
+            weigh_apart::<S, L, SHIFTED, STORE>(simd, block, factor, reference, weights, &mut each, &mut keep)
+        } else {
             weigh::<S, L, PLAIN, STORE>(
                 simd,
                 block,
@@ -134,42 +136,29 @@ fn weigh_and_sum<S: Simd, L: Logit, const STORE: bool>(
                 #[inline(always)]
                 |group, lanes| keep(group, lanes),
             )
-        } else {
-            weigh_apart::<S, L, SHIFTED, STORE>(simd, block, factor, reference, weights, &mut each, &mut keep)
         };
-        if TRUSTED.contains(&sum) {
+        if guess.take().is_none() || TRUSTED.contains(&sum) {
             return Summary::new(sum, reference);
         }
     }
-    let reference = of_maximum(simd, block, factor);
-    let sum =
-        weigh_apart::<S, L, OFFSET, STORE>(simd, block, factor, reference, weights, &mut each, &mut keep);
-    Summary::new(sum, reference)
 }
 
-/// The reference that suits the maximum of a block.
-///
-/// (Out of line, as is [`weigh_apart`]: both are rare. Not `#[cold]`: LLVM would leave the vector
-/// operations as calls. Neither returns a summary, so none is put together in memory.)
-#[inline(never)]
-fn of_maximum<S: Simd, L: Logit>(simd: S, block: &[L; BLOCK], factor: &Factor) -> Reference {
-    simd.vectorize(
-        #[inline(always)]
-        || {
-            let max = maximum(simd, block);
-            let exponent = (f64::from(max) * factor.exact).round_ties_even();
-            if max == f32::NEG_INFINITY {
-                Reference::default()
-            } else if exponent.abs() < DIRECT_LIMIT {
-                Reference { exponent: exponent as f32, offset: 0.0 }
-            } else {
-                Reference { exponent: 0.0, offset: max }
-            }
-        },
-    )
+/// The summary of a block of masked tokens.
+#[inline(always)]
+fn weigh_nothing<S: Simd>(
+    simd: S,
+    mut each: impl FnMut(usize),
+    mut keep: impl FnMut(usize, S::V),
+) -> Summary {
+    for group in 0..GROUPS {
+        each(group);
+        keep(group, simd.splat(0.0));
+    }
+    Summary::default()
 }
 
-/// [`weigh`], as a function of its own.
+/// [`weigh`], as a function of its own: what is rare stays out of the way. (Not `#[cold]`: LLVM would leave
+/// the vector operations as calls. It does not return a summary, so none is put together in memory.)
 #[inline(never)]
 fn weigh_apart<S: Simd, L: Logit, const FORM: u8, const STORE: bool>(
     simd: S,
@@ -184,18 +173,6 @@ fn weigh_apart<S: Simd, L: Logit, const FORM: u8, const STORE: bool>(
         #[inline(always)]
         || weigh::<S, L, FORM, STORE>(simd, block, factor, reference, weights, each, keep),
     )
-}
-
-/// (A NaN may get lost: the sum of the weights will keep it.)
-#[inline(always)]
-fn maximum<S: Simd, L: Logit>(simd: S, block: &[L; BLOCK]) -> f32 {
-    let mut max = [simd.splat(f32::NEG_INFINITY); VECTORS];
-    for group in groups(block) {
-        for i in 0..VECTORS {
-            max[i] = simd.max(max[i], L::load(simd, &group[i]));
-        }
-    }
-    simd.reduce_max(reduce(max, |a, b| simd.max(a, b)))
 }
 
 /// The weights of one block, for a reference, and their sum: eight vectors pairwise in f32, so that no weight

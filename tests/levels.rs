@@ -143,6 +143,37 @@ fn blocks_of_every_kind() {
     }
 }
 
+/// Where the reference of a block changes, or how it is found: a step of f32 below, at, and above, for the
+/// largest of the first sixteen logits, for the largest of all, and for a sum.
+#[test]
+fn blocks_where_their_reference_changes() {
+    const BORDERS: [f64; 12] =
+        [-16384.0, -520.0, -512.0, -24.0, 64.0, 110.0, 111.0, 120.0, 136.0, 168.0, 712.0, 16384.0];
+    let levels = levels();
+    for (t, power) in [0.004_f32, 0.07, 0.3, 0.7, 5.0, 40.0].into_iter().flat_map(|t| BORDERS.map(|p| (t, p)))
+    {
+        let border = (power * f64::from(t) * std::f64::consts::LN_2) as f32;
+        // (Beside an ordinary block, one far below it would not count.)
+        let mut row = gaussian(if power < 0.0 { 512 } else { 700 }, 3.0, 12);
+        let logits = row.clone();
+        for x in [border.next_down(), border, border.next_up()] {
+            for (x, logit) in row[..512].iter_mut().zip(&logits) {
+                *x = border + t * (0.1 * logit - 200.0);
+            }
+            row[7] = x;
+            check::bits(&levels, &row, t, &[0.4]);
+            for highest in [115.0, power as f32 + 40.0] {
+                row[300] = highest * t * std::f32::consts::LN_2;
+                check::bits(&levels, &row, t, &[0.4]);
+            }
+            (row[7], row[300]) = (f32::NEG_INFINITY, x);
+            check::bits(&levels, &row, t, &[0.4]);
+            row[..512].fill(x - 9.0 * t * std::f32::consts::LN_2);
+            check::bits(&levels, &row, t, &[0.4]);
+        }
+    }
+}
+
 /// The least uniform that draws this token or one after it, found by bisection; 1 if there is none.
 fn begin(cdf: &Cdf, token: u32) -> f64 {
     let (mut least, mut end) = (0, 1.0_f64.to_bits());

@@ -92,29 +92,32 @@ fn sum(weights: &[f32]) -> f64 {
     pairwise((0..LANES).map(|lane| groups.iter().map(|lanes| lanes[lane]).sum()).collect())
 }
 
+/// The power of two that suits a block whose largest weight is about 2^power.
+fn exponent(power: f64) -> f32 {
+    if (-24.0..110.0).contains(&power) { 0.0 } else { (32.0 * ((power + 24.0) / 32.0).floor()) as f32 }
+}
+
 fn summarize(block: &[f32], factor: Factor) -> Block {
     let max = |xs: &[f32]| xs.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let power = |x: f32| f64::from(x) * factor.exact;
-    let try_with = |exponent: f32, offset: f32| {
+    let weigh = |exponent: f32, offset: f32| {
         let sum = sum(&weights(block, factor, exponent, offset));
         Block { sum, exponent, offset }
     };
     let first = power(max(&block[..LANES.min(block.len())]));
-    if first.abs() < 16384.0 && factor.shrink == 1.0 {
-        let likely = (-24.0..90.0).contains(&first);
-        let tried = try_with(if likely { 0.0 } else { first.round_ties_even() as f32 }, 0.0);
-        if tried.sum >= (-24_f64).exp2() && tried.sum < 100_f64.exp2() {
-            return tried;
+    if (-512.0..64.0).contains(&first) && factor.shrink == 1.0 {
+        let guessed = weigh(exponent(first), 0.0);
+        if guessed.sum >= (-24_f64).exp2() && guessed.sum < 120_f64.exp2() {
+            return guessed;
         }
     }
     let max = max(block);
-    let exponent = power(max).round_ties_even();
     if max == f32::NEG_INFINITY {
-        try_with(0.0, 0.0)
-    } else if exponent.abs() < 16384.0 {
-        try_with(exponent as f32, 0.0)
+        weigh(0.0, 0.0)
+    } else if power(max).abs() < 16384.0 {
+        weigh(exponent(power(max)), 0.0)
     } else {
-        try_with(0.0, max)
+        weigh(0.0, max)
     }
 }
 

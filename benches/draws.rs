@@ -9,10 +9,14 @@
 //!
 //! Each pair takes turns, so that both see the same machine; the medians of the times are reported.
 
-#[path = "roofline/csv.rs"]
+#[path = "common/csv.rs"]
 mod csv;
+#[path = "common/options.rs"]
+mod options;
 
+use std::error::Error;
 use std::io;
+use std::path::Path;
 use std::time::Instant;
 
 use kelvin::{
@@ -20,21 +24,18 @@ use kelvin::{
     sample_without_replacement,
 };
 
+use options::{Effort, Options};
+
 const VOCAB: usize = 128_256;
 const DRAWS: usize = 1000;
 const KEY: Key = Key { seed: 2, position: 0 };
 
-fn main() -> io::Result<()> {
-    let args: Vec<String> = std::env::args().skip(1).collect();
-    let has = |name: &str| args.iter().any(|arg| arg == name);
-    let path = args.iter().position(|arg| arg == "--csv").and_then(|i| args.get(i + 1));
-    // (cargo adds `--bench`; `--test` runs everything once.)
-    let repeats = if has("--test") {
-        1
-    } else if has("--quick") {
-        40
-    } else {
-        200
+fn main() -> Result<(), Box<dyn Error>> {
+    let Some(Options { effort, csv }) = Options::from_args()? else { return Ok(()) };
+    let repeats = match effort {
+        Effort::Full => 200,
+        Effort::Quick => 40,
+        Effort::Once => 1,
     };
     let mut bench = Bench { repeats, lines: vec![] };
     println!("level {}, {VOCAB} tokens, Gaussian logits of deviation 3, T = 0.8", Level::best());
@@ -48,7 +49,10 @@ fn main() -> io::Result<()> {
     for t in [0.3, 0.8, 2.0] {
         choice(&mut bench, row, Temperature::new(t).expect("a temperature"));
     }
-    path.map_or(Ok(()), |path| bench.write(path))
+    if let Some(path) = csv {
+        bench.write(&path)?;
+    }
+    Ok(())
 }
 
 /// Nearly normal logits of deviation 3.
@@ -96,7 +100,7 @@ impl Bench {
         self.lines.push(Line { op: op.into(), reference: reference.into(), rows, threads, us });
     }
 
-    fn write(&self, path: &str) -> io::Result<()> {
+    fn write(&self, path: &Path) -> io::Result<()> {
         let lines = self.lines.iter().map(|line| csv::Line {
             op: &line.op,
             level: Level::best(),

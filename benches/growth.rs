@@ -6,15 +6,19 @@
 //! cargo bench --bench growth -- --csv growth.csv
 //! ```
 
-#[path = "roofline/csv.rs"]
+#[path = "common/csv.rs"]
 mod csv;
-#[path = "roofline/memory.rs"]
+#[path = "common/memory.rs"]
 #[expect(dead_code, reason = "nothing is scaled in place here")]
 mod memory;
-#[path = "roofline/turns.rs"]
+#[path = "common/options.rs"]
+mod options;
+#[path = "common/turns.rs"]
 mod turns;
 
+use std::error::Error;
 use std::io;
+use std::path::Path;
 use std::time::Duration;
 
 use kelvin::reference::contract;
@@ -23,6 +27,7 @@ use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use memory::Reference;
+use options::{Effort, Options};
 use turns::{Medians, take_turns};
 
 const TEMPERATURE: f32 = 0.8;
@@ -33,44 +38,32 @@ const VOCABS: std::ops::RangeInclusive<u32> = 10..=20;
 const ROWS: std::ops::RangeInclusive<u32> = 0..=10;
 const VOCAB: usize = 32_000;
 
-struct Args {
-    csv: Option<String>,
-    budget: Duration,
-}
-
-fn main() -> io::Result<()> {
-    let args = parse();
+fn main() -> Result<(), Box<dyn Error>> {
+    let Some(Options { effort, csv }) = Options::from_args()? else { return Ok(()) };
+    let budget = Duration::from_millis(match effort {
+        Effort::Full => 400,
+        Effort::Quick => 80,
+        Effort::Once => 0,
+    });
     let mut buffers = Buffers::new(VOCAB << ROWS.end());
     check(&buffers);
-    let one = ThreadPoolBuilder::new().num_threads(1).build().map_err(io::Error::other)?;
-    let all = ThreadPoolBuilder::new().build().map_err(io::Error::other)?;
+    let one = ThreadPoolBuilder::new().num_threads(1).build()?;
+    let all = ThreadPoolBuilder::new().build()?;
     let pools = if all.current_num_threads() > 1 { vec![&one, &all] } else { vec![&one] };
     let mut lines = vec![];
     heading();
     for vocab in VOCABS {
-        lines.extend(OPS.map(|op| measure(op, (1, 1 << vocab), &one, &mut buffers, args.budget)));
+        lines.extend(OPS.map(|op| measure(op, (1, 1 << vocab), &one, &mut buffers, budget)));
     }
     for pool in pools {
         for rows in ROWS {
-            lines.extend(OPS.map(|op| measure(op, (1 << rows, VOCAB), pool, &mut buffers, args.budget)));
+            lines.extend(OPS.map(|op| measure(op, (1 << rows, VOCAB), pool, &mut buffers, budget)));
         }
     }
-    args.csv.map_or(Ok(()), |path| write(&path, &lines))
-}
-
-/// (cargo adds `--bench`; `--test` runs everything once.)
-fn parse() -> Args {
-    let args: Vec<String> = std::env::args().skip(1).collect();
-    let has = |name: &str| args.iter().any(|arg| arg == name);
-    let csv = args.iter().position(|arg| arg == "--csv").and_then(|i| args.get(i + 1)).cloned();
-    let ms = if has("--test") {
-        0
-    } else if has("--quick") {
-        80
-    } else {
-        400
-    };
-    Args { csv, budget: Duration::from_millis(ms) }
+    if let Some(path) = csv {
+        write(&path, &lines)?;
+    }
+    Ok(())
 }
 
 /// What is read, and what is written.
@@ -196,7 +189,7 @@ fn print(line: &Line) {
     println!("{op:<8} {rows:>5} {vocab:>8} {threads:>7} {ns:>9.4} {reference_ns:>9.4}  ({reference})");
 }
 
-fn write(path: &str, lines: &[Line]) -> io::Result<()> {
+fn write(path: &Path, lines: &[Line]) -> io::Result<()> {
     let lines = lines.iter().map(|line| csv::Line {
         op: line.op,
         level: Level::best(),

@@ -6,13 +6,18 @@
 //! cargo bench --all-features --bench roofline -- --csv roofline.csv
 //! ```
 
+#[path = "../common/csv.rs"]
 mod csv;
+#[path = "../common/memory.rs"]
 mod memory;
 mod ops;
+#[path = "../common/options.rs"]
+mod options;
+#[path = "../common/turns.rs"]
 mod turns;
 
+use std::error::Error;
 use std::fmt;
-use std::io;
 use std::time::Duration;
 
 use kelvin::Level;
@@ -20,20 +25,20 @@ use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use ops::{Against, Buffers, OPS, Op, VOCAB, check};
+use options::{Effort, Options};
 use turns::{Medians, take_turns};
 
 /// Rows that stay in L2 (one, again and again), in L3, and in none of the caches.
 const RESIDENCIES: [(&str, usize); 3] = [("L2", 1), ("L3", 8), ("DRAM", 256)];
 
-struct Args {
-    csv: Option<String>,
-    budget: Duration,
-    test: bool,
-}
-
-fn main() -> io::Result<()> {
-    let args = parse();
-    let rows = if args.test { 8 } else { 256 };
+fn main() -> Result<(), Box<dyn Error>> {
+    let Some(Options { effort, csv }) = Options::from_args()? else { return Ok(()) };
+    let (rows, ms) = match effort {
+        Effort::Full => (256, 600),
+        Effort::Quick => (256, 120),
+        Effort::Once => (8, 0),
+    };
+    let budget = Duration::from_millis(ms);
     let mut buffers = Buffers::new(rows);
     let mut lines = vec![];
     println!(
@@ -42,7 +47,7 @@ fn main() -> io::Result<()> {
     );
     let all = std::thread::available_parallelism().map_or(1, |threads| threads.get());
     for threads in if all == 1 { vec![1] } else { vec![1, all] } {
-        let pool = ThreadPoolBuilder::new().num_threads(threads).build().map_err(io::Error::other)?;
+        let pool = ThreadPoolBuilder::new().num_threads(threads).build()?;
         for (residency, rows) in RESIDENCIES {
             if rows > buffers.rows() || (threads > 1 && rows == 1) {
                 continue;
@@ -52,14 +57,14 @@ fn main() -> io::Result<()> {
             for level in levels.collect::<Vec<_>>() {
                 pool.install(|| check(level, rows, &mut buffers));
                 for op in OPS {
-                    let line = measure(op, level, rows, &pool, &mut buffers, args.budget);
+                    let line = measure(op, level, rows, &pool, &mut buffers, budget);
                     println!("{:<18} {:<9} {residency:<5} {line}", line.op, level.name());
                     lines.push((level, line));
                 }
             }
         }
     }
-    let Some(path) = args.csv else { return Ok(()) };
+    let Some(path) = csv else { return Ok(()) };
     let lines = lines.iter().map(|(level, line)| csv::Line {
         op: line.op.trim_end_matches(" bf16"),
         level: *level,
@@ -70,22 +75,8 @@ fn main() -> io::Result<()> {
         reference: line.medians.reference,
         reference_us: line.medians.reference_us,
     });
-    csv::write(&path, lines)
-}
-
-/// (cargo adds `--bench`; `--test` runs everything once.)
-fn parse() -> Args {
-    let args: Vec<String> = std::env::args().skip(1).collect();
-    let has = |name: &str| args.iter().any(|arg| arg == name);
-    let csv = args.iter().position(|arg| arg == "--csv").and_then(|i| args.get(i + 1)).cloned();
-    let ms = if has("--test") {
-        0
-    } else if has("--quick") {
-        120
-    } else {
-        600
-    };
-    Args { csv, budget: Duration::from_millis(ms), test: has("--test") }
+    csv::write(&path, lines)?;
+    Ok(())
 }
 
 struct Line {

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Write};
+use std::path::Path;
 
 use kelvin::Level;
 
@@ -18,7 +19,7 @@ pub(crate) struct Line<'a> {
     pub(crate) reference_us: f64,
 }
 
-pub(crate) fn write<'a>(path: &str, lines: impl Iterator<Item = Line<'a>>) -> io::Result<()> {
+pub(crate) fn write<'a>(path: &Path, lines: impl Iterator<Item = Line<'a>>) -> io::Result<()> {
     let mut file = File::create(path)?;
     writeln!(file, "op,level,rows,vocab,threads,dtype,median_us,reference,reference_us,ratio")?;
     for Line { op, level, shape: (rows, vocab), threads, dtype, us, reference, reference_us } in lines {

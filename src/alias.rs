@@ -9,12 +9,15 @@
 //! The columns are filled in one sweep with two cursors, over all tokens and over the heavy ones (whose mass
 //! is no less than the capacity): the heavy one at hand fills up light ones, until it has itself become light
 //! and the next heavy one fills it up. The largest of them comes last and gives what rounding took: so all
-//! comes out even. (The integers are f64, which hold them and their sums exactly.)
+//! comes out even. (The integers are f64, which hold them and their sums exactly.) Where in a block the
+//! second cursor moves is found for each heavy token by itself, in sums of what the light ones lack: so the
+//! CPU need not guess which cursor moves next.
 //!
 //! (Walker, "An efficient method for generating discrete random variables with general distributions",
 //! 1977; the sweep: Hübschle-Schneider and Sanders, "Parallel weighted random sampling", 2019.)
 
 mod build;
+mod lacking;
 pub(crate) mod many;
 mod measure;
 
@@ -34,7 +37,7 @@ use crate::{Error, Key, Level, Logit, RowError, Rows, Temperature};
 ///   column's own token and its alias. So the map from words to tokens is *not* that of
 ///   [`Cdf`](crate::Cdf) and [`sample`](crate::sample), and it is not monotone.
 /// - Build: O(vocab), in integers (held by f64). It takes longer the more tokens are above the mean: of
-///   128,256 Gaussian logits of deviation 3, 0.15 ms at T = 0.3, 0.28 ms at 0.8, 0.62 ms at 2, on a Zen 4.
+///   128,256 Gaussian logits of deviation 3, 0.12 ms at T = 0.3, 0.20 ms at 0.8, 0.40 ms at 2, on a Zen 4.
 ///   Rebuilding allocates nothing unless the row is longer than any before.
 /// - Memory: 8 bytes per token. Each thread that builds keeps up to 20 per token of its longest row for the
 ///   next build.

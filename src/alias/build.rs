@@ -2,18 +2,22 @@
 //!
 //! ```text
 //! collect:  the heavy tokens, whose masses are no less than the capacity
-//! sweep:    all tokens in order, eight at a time, as if the heavy one at hand filled them all; where it cannot, it
-//!           has become light itself: from there on they are filled again, by the next
+//! for each block of 512 tokens:
+//!     lacking:  what light ones lack, in sums up to each
+//!     aliases:  where these sums exceed what the heavy ones have to give, the next heavy one takes over
+//!     columns:  of each token, its mass and its alias
+//! heavy:    those that have become light have a mass and an alias, too
 //! ```
 
 use core::cell::Cell;
 
+use super::lacking::{Grid, LANES, Lacking, Place, ROWS};
 use super::measure::{Heavy, Measure};
 use super::{AliasTable, Scale};
 use crate::blocks::{BLOCK, widen_row};
 use crate::check::{diagnose, diagnose_weights};
 use crate::scratch::{room, with_scratch};
-use crate::simd::{Simd, VECTORS, dispatch};
+use crate::simd::{Simd, dispatch};
 use crate::sums::sum_row;
 use crate::{Level, Logit, RowError, Rows, RowsMut, Temperature};
 
@@ -37,18 +41,19 @@ impl AliasTable {
         self.scale = Scale::new(weights.len());
         let measure = Measure::new(self.scale.capacity(), weights.len(), sum);
         let count = measure.collect(simd, weights, heavy);
-        // (Eight columns are written at a time, from wherever one is filled.)
-        self.columns.resize(weights.len() + 2 * VECTORS, 0);
+        self.columns.resize(weights.len(), 0);
         match &mut heavy[..count] {
             // The largest was rounded down to less than the mean: all weigh the same.
             [] => self.columns.iter_mut().zip(0..).for_each(|(column, token)| *column = token),
             heavy => {
-                let (alias, given) = (heavy[0].token, heavy[0].mass - measure.capacity);
-                let mut pour = Pour { scale: self.scale, measure, heavy, at: 0, alias, given };
-                pour.sweep(simd, weights, &mut self.columns);
+                let given = heavy[0].mass - measure.capacity;
+                Pour { scale: self.scale, measure, heavy, at: 0, given }.sweep(
+                    simd,
+                    weights,
+                    &mut self.columns,
+                );
             }
         }
-        self.columns.truncate(weights.len());
     }
 }
 
@@ -57,9 +62,8 @@ struct Pour<'a> {
     scale: Scale,
     measure: Measure,
     heavy: &'a mut [Heavy],
-    /// The heavy one at hand, and its token.
+    /// The heavy one at hand.
     at: usize,
-    alias: u32,
     /// What the heavy ones through that at hand have above their capacities, together.
     given: f64,
 }
@@ -67,24 +71,21 @@ struct Pour<'a> {
 impl Pour<'_> {
     /// Fills the columns.
     #[inline(always)]
-    fn sweep<S: Simd>(&mut self, simd: S, weights: &[f32], columns: &mut [u64]) {
-        let (mut masses, mut through, mut used) = ([0.0; BLOCK + VECTORS], [0.0; BLOCK / VECTORS], 0.0);
-        for (weights, block) in weights.chunks(BLOCK).zip(0..) {
-            for (mass, &weight) in masses.iter_mut().zip(weights) {
+    fn sweep<S: Simd>(mut self, simd: S, weights: &[f32], columns: &mut [u64]) {
+        let (mut masses, mut lacking, mut used) = ([[0.0; LANES]; ROWS], Lacking::NOTHING, 0.0);
+        for (weights, columns) in weights.chunks(BLOCK).zip(columns.chunks_mut(BLOCK)) {
+            let (light, rest) = masses.as_flattened_mut().split_at_mut(weights.len());
+            for (mass, &weight) in light.iter_mut().zip(weights) {
                 *mass = self.measure.mass(weight);
             }
-            masses[weights.len()..].fill(self.measure.capacity);
-            used = self.sum_lacking(simd, &masses, &mut through, used);
-            let columns = &mut columns[block * BLOCK..];
-            for (part, &used) in through[..weights.len().div_ceil(VECTORS)].iter().enumerate() {
-                let start = part * VECTORS;
-                // (Where they do not fit the second-level cache, the table takes 0.92 x the time of not
-                // asking.)
-                simd.prefetch(columns, start + BLOCK);
-                self.fill(&masses[start..], &mut columns[start..]);
-                if used > self.given {
-                    self.change(simd, used, &masses[start..], &mut columns[start..]);
-                }
+            rest.fill(self.measure.capacity);
+            used = lacking.sum(simd, &masses, self.measure.capacity, used);
+            // (Those of heavy ones are overwritten in the end.)
+            let aliases = self.aliases(simd, &lacking, used);
+            for ((column, &mass), &alias) in
+                columns.iter_mut().zip(masses.as_flattened()).zip(aliases.as_flattened())
+            {
+                *column = self.scale.column(mass, alias);
             }
         }
         for (index, heavy) in self.heavy.iter().enumerate() {
@@ -94,76 +95,43 @@ impl Pour<'_> {
         }
     }
 
-    /// What light ones lack, through each part of a block; before it they lacked `used`. (All sums are exact,
-    /// so in any order.)
+    /// What fills up each column of a block, through which light ones lack `used`.
     #[inline(always)]
-    fn sum_lacking<S: Simd>(
-        &self,
-        simd: S,
-        masses: &[f64; BLOCK + VECTORS],
-        through: &mut [f64; BLOCK / VECTORS],
-        mut used: f64,
-    ) -> f64 {
-        for (through, masses) in through.iter_mut().zip(masses.as_chunks().0) {
-            let (mut lacking, mut half) = (self.measure.lacking(masses), VECTORS / 2);
-            while half > 0 {
-                for i in 0..half {
-                    lacking[i] += lacking[i + half];
-                }
-                half /= 2;
-            }
-            *through = lacking[0];
+    fn aliases<S: Simd>(&mut self, simd: S, lacking: &Lacking, used: f64) -> Grid<u32> {
+        let mut first = self.heavy[self.at].token;
+        if used <= self.given {
+            return [[first; LANES]; ROWS];
         }
-        for eight in through.as_chunks_mut().0 {
-            *eight = simd.prefix_sums(*eight);
-            for through in &mut *eight {
-                *through += used;
-            }
-            used = eight[VECTORS - 1];
+        let (mut aliases, mut last) = ([[NONE; LANES]; ROWS], [NONE; LANES]);
+        while used > self.given {
+            // (The last one takes what the others left: rounding.)
+            let Some(&next) = self.heavy.get(self.at + 1) else { break };
+            // The heavy one at hand becomes light itself, and the next fills it up, and what follows.
+            let Place { row, lane, excess } = lacking.find(simd, self.given);
+            let own = self.measure.capacity - excess;
+            self.heavy[self.at] = Heavy { mass: own, alias: next.token, ..self.heavy[self.at] };
+            self.given += next.mass - self.measure.capacity;
+            self.at += 1;
+            // (Of the first row, all are known in the end.)
+            aliases[(row + 1) % ROWS][lane] = next.token;
+            last[lane] = next.token;
         }
-        used
-    }
-
-    /// The next columns, as if the heavy one at hand filled them all. (Those of heavy ones are overwritten in
-    /// the end.)
-    #[inline(always)]
-    fn fill(&self, masses: &[f64], columns: &mut [u64]) {
-        if let (Some(masses), Some(columns)) =
-            (masses.first_chunk::<VECTORS>(), columns.first_chunk_mut::<VECTORS>())
-        {
-            for i in 0..VECTORS {
-                columns[i] = self.scale.column(masses[i], self.alias);
+        for (alias, last) in aliases[0].iter_mut().zip(last) {
+            *alias = first;
+            first = if last == NONE { first } else { last };
+        }
+        for row in 1..ROWS {
+            let [above, this] = &mut aliases[row - 1..=row] else { break };
+            for (alias, above) in this.iter_mut().zip(above) {
+                *alias = if *alias == NONE { *above } else { *alias };
             }
         }
-    }
-
-    /// The heavy one at hand becomes light itself in the next part, and the next fills it up, and so on.
-    /// Through this part, light ones lack `used`.
-    #[inline(never)]
-    fn change<S: Simd>(&mut self, simd: S, used: f64, masses: &[f64], columns: &mut [u64]) {
-        simd.vectorize(
-            #[inline(always)]
-            || {
-                let (Some(part), capacity) = (masses.first_chunk(), self.measure.capacity) else { return };
-                let mut through = simd.prefix_sums(self.measure.lacking(part));
-                let before = used - through[VECTORS - 1];
-                for through in &mut through {
-                    *through += before;
-                }
-                while used > self.given {
-                    // (The last one takes what the others left: rounding.)
-                    let Some(&next) = self.heavy.get(self.at + 1) else { return };
-                    let last = simd.count_not_above(&through, self.given);
-                    let own = capacity + self.given - through[last];
-                    self.heavy[self.at] = Heavy { mass: own, alias: next.token, ..self.heavy[self.at] };
-                    self.given += next.mass - capacity;
-                    (self.at, self.alias) = (self.at + 1, next.token);
-                    self.fill(&masses[last + 1..], &mut columns[last + 1..]);
-                }
-            },
-        );
+        aliases
     }
 }
+
+/// No token.
+const NONE: u32 = u32::MAX;
 
 /// What a build needs beside its table.
 #[derive(Default)]
@@ -227,15 +195,23 @@ impl Level {
 mod tests {
     use super::*;
 
+    /// The tokens of a row in the order of the sweep: block by block, lane by lane.
+    fn order(len: usize) -> impl Iterator<Item = usize> {
+        let of_block = |block| {
+            (0..LANES).flat_map(move |lane| (0..ROWS).map(move |row| block * BLOCK + row * LANES + lane))
+        };
+        (0..len.div_ceil(BLOCK)).flat_map(of_block).filter(move |token| *token < len)
+    }
+
     /// Column by column, with the heavy tokens as they are collected: the textbook's sweep.
     fn sweep_one_by_one(measure: Measure, weights: &[f32], heavy: &[Heavy]) -> Vec<(f64, u32)> {
         let (mut heavy, mut at, mut given, mut used) = (heavy.to_vec(), 0, 0.0, 0.0);
         let mut columns: Vec<(f64, u32)> = (0..).zip(weights).map(|(token, _)| (0.0, token)).collect();
         given += heavy[0].mass - measure.capacity;
-        for (column, &weight) in columns.iter_mut().zip(weights) {
-            let mass = measure.mass(weight);
+        for token in order(weights.len()) {
+            let mass = measure.mass(weights[token]);
             if mass < measure.capacity {
-                (used, *column) = (used + measure.capacity - mass, (mass, heavy[at].token));
+                (used, columns[token]) = (used + measure.capacity - mass, (mass, heavy[at].token));
             }
             while used > given && at + 1 < heavy.len() {
                 heavy[at] =

@@ -2,7 +2,7 @@
 
 use super::TO_INTEGER;
 use crate::blocks::for_each_block;
-use crate::simd::{LANES, Simd, VECTORS};
+use crate::simd::{LANES, Simd};
 
 /// A token whose mass is no less than the capacity, at first.
 #[derive(Clone, Copy, Debug, Default)]
@@ -31,16 +31,6 @@ impl Measure {
     #[inline(always)]
     pub(super) fn mass(self, weight: f32) -> f64 {
         (f64::from(weight) * self.factor - 0.5 + TO_INTEGER) - TO_INTEGER
-    }
-
-    /// What each of these masses lacks, if it is a light one.
-    #[inline(always)]
-    pub(super) fn lacking(self, masses: &[f64; VECTORS]) -> [f64; VECTORS] {
-        let mut lacking = [0.0; VECTORS];
-        for i in 0..VECTORS {
-            lacking[i] = (self.capacity - masses[i]).max(0.0);
-        }
-        lacking
     }
 
     /// The heavy tokens of a row, the largest of them last: it takes up what rounding left of all. Returns

@@ -11,8 +11,8 @@ use crate::{AliasTable, Error, Key, Level, Logit, RowError, Rows, Temperature, l
 /// | draws from one row | use | which takes, at 128,256 tokens |
 /// |---|---|---|
 /// | one | [`sample`](crate::sample): no table | 22 us |
-/// | fewer than 70 + vocab / 9 + 2 m | [`Cdf`]: quick to build, four searches per draw | 37 us, then 10 ns each (35 ns one by one) |
-/// | more | [`AliasTable`]: slow to build, one look per draw | 0.28 ms, then 2 ns each |
+/// | fewer than 64 + vocab / 12 + 4/3 m | [`Cdf`]: quick to build, four searches per draw | 37 us, then 10 ns each (35 ns one by one) |
+/// | more | [`AliasTable`]: slow to build, one look per draw | 0.20 ms, then 2 ns each |
 /// | vocab or more, each to be the token that `sample` gives | [`Cdf`] with [`Cdf::add_guide`] | 0.25 ms, then 6 ns each |
 /// | distinct tokens | [`sample_without_replacement`](crate::sample_without_replacement) | 31 us for 64 |
 /// | counts alone | [`draw_counts`](crate::draw_counts), which picks a guide itself | as the Cdf |
@@ -21,8 +21,8 @@ use crate::{AliasTable, Error, Key, Level, Logit, RowError, Rows, Temperature, l
 /// 5 % of Gaussian logits of deviation 3 at T = 0.8, 23 % at T = 2. Where the number of draws leaves the
 /// choice open, `auto` counts them, which takes one more pass over the row.
 ///
-/// Measured on a core of a Zen 4 (AVX-512) with such logits, T = 0.8, and another row for each table. From 7
-/// to 128,256 tokens, at T = 0.3 to 5, the alias table overtakes the Cdf at 0.7 to 1.35 times the number of
+/// Measured on a core of a Zen 4 (AVX-512) with such logits, T = 0.8, and another row for each table. From 100
+/// to 128,256 tokens, at T = 0.3 to 5, the alias table overtakes the Cdf at 0.8 to 1.2 times the number of
 /// draws said above. A guide never overtakes the alias table: it is for those who need the map of `sample`.
 ///
 /// The two tables map words to tokens differently. So the tokens that a key draws depend on the number of
@@ -112,8 +112,8 @@ impl Draws {
 
 /// Whether a `Cdf` takes less time for so many draws, given how many tokens are above the mean.
 fn few(draws: usize, vocab: usize, above_mean: impl FnOnce() -> usize) -> bool {
-    let more = draws.checked_sub(70 + vocab / 9);
-    more.is_none_or(|more| more / 2 < vocab && more < 2 * above_mean())
+    let more = draws.checked_sub(64 + vocab / 12);
+    more.is_none_or(|more| more / 4 * 3 < vocab && more / 4 * 3 < above_mean())
 }
 
 /// How many weights are above the mean. (For a row that cannot be served, any number: making its table

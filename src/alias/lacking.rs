@@ -1,0 +1,76 @@
+//! What the light tokens of a block lack, and where in it a sum of that is reached.
+//!
+//! A block is swept lane by lane, lane i being its tokens i, i + 64, i + 128, ..: so sums run from row to row, in
+//! all lanes at once. (All are sums of integers, and exact: any order serves.)
+
+use core::hint::select_unpredictable;
+
+use crate::blocks::BLOCK;
+use crate::simd::{Simd, VECTORS};
+
+/// Lanes of a block: eights of eight.
+pub(super) const LANES: usize = VECTORS * VECTORS;
+
+/// Tokens of a lane.
+pub(super) const ROWS: usize = BLOCK / LANES;
+
+/// A block, row by row.
+pub(super) type Grid<T> = [[T; LANES]; ROWS];
+
+pub(super) struct Lacking {
+    /// In each lane, through each row.
+    through: Grid<f64>,
+    /// In all of the row of weights, through each lane.
+    lanes: [[f64; VECTORS]; VECTORS],
+    /// The same, through each eight of them.
+    eights: [f64; VECTORS],
+}
+
+/// Where a sum is exceeded, and by how much.
+pub(super) struct Place {
+    pub(super) row: usize,
+    pub(super) lane: usize,
+    pub(super) excess: f64,
+}
+
+impl Lacking {
+    pub(super) const NOTHING: Self =
+        Self { through: [[0.0; LANES]; ROWS], lanes: [[0.0; VECTORS]; VECTORS], eights: [0.0; VECTORS] };
+
+    /// For the masses of a block, before which light tokens lack `before`. Returns what they lack through it.
+    #[inline(always)]
+    pub(super) fn sum<S: Simd>(&mut self, simd: S, masses: &Grid<f64>, capacity: f64, before: f64) -> f64 {
+        let mut above = &[0.0; LANES];
+        for (through, masses) in self.through.iter_mut().zip(masses) {
+            for lane in 0..LANES {
+                through[lane] = above[lane] + (capacity - masses[lane]).max(0.0);
+            }
+            above = through;
+        }
+        let mut sum = before;
+        for ((lanes, lacking), end) in self.lanes.iter_mut().zip(above.as_chunks().0).zip(&mut self.eights) {
+            *lanes = simd.prefix_sums(*lacking);
+            for lane in &mut *lanes {
+                *lane += sum;
+            }
+            sum = lanes[VECTORS - 1];
+            *end = sum;
+        }
+        sum
+    }
+
+    /// Where a sum is exceeded. (It is, in this block.)
+    #[inline(always)]
+    pub(super) fn find<S: Simd>(&self, simd: S, sum: f64) -> Place {
+        let eight = simd.count_not_above(&self.eights, sum);
+        let lane = eight * VECTORS + simd.count_not_above(&self.lanes[eight], sum);
+        let before = self.lanes.as_flattened()[lane] - self.through[ROWS - 1][lane];
+        let (mut row, mut half) = (0, ROWS / 2);
+        while half > 0 {
+            let below = self.through[row + half - 1][lane] <= sum - before;
+            row = select_unpredictable(below, row + half, row);
+            half /= 2;
+        }
+        Place { row, lane, excess: self.through[row][lane] - (sum - before) }
+    }
+}

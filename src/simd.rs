@@ -163,20 +163,6 @@ pub trait Simd: Copy + Send + Sync {
         sums
     }
 
-    /// The sums of the first one, the first two, and so on: each step adds what stands 1, 2, 4 places before.
-    /// (Hillis and Steele, "Data parallel algorithms", 1986: the scan.)
-    #[inline(always)]
-    fn prefix_sums(self, mut x: [f64; VECTORS]) -> [f64; VECTORS] {
-        let mut step = 1;
-        while step < VECTORS {
-            for i in (step..VECTORS).rev() {
-                x[i] += x[i - step];
-            }
-            step *= 2;
-        }
-        x
-    }
-
     /// How many of the numbers, which never fall, are not above x.
     #[inline(always)]
     fn count_not_above(self, sorted: &[f64; VECTORS], x: f64) -> usize {

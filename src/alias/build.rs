@@ -13,8 +13,8 @@ use core::cell::Cell;
 
 use super::lacking::{Grid, LANES, Lacking, Place, ROWS};
 use super::measure::{Heavy, Measure};
-use super::{AliasTable, Scale};
-use crate::blocks::{BLOCK, widen_row};
+use super::{AliasTable, Scale, TO_INTEGER};
+use crate::blocks::{BLOCK, widen_row, with_block};
 use crate::check::{diagnose, diagnose_weights};
 use crate::scratch::{room, with_scratch};
 use crate::simd::{Simd, dispatch};
@@ -72,26 +72,25 @@ impl Pour<'_> {
     /// Fills the columns.
     #[inline(always)]
     fn sweep<S: Simd>(mut self, simd: S, weights: &[f32], columns: &mut [u64]) {
-        let (mut masses, mut lacking, mut used) = ([[0.0; LANES]; ROWS], Lacking::NOTHING, 0.0);
+        let (mut lacking, mut used) = (Lacking::NOTHING, 0.0);
         for (weights, columns) in weights.chunks(BLOCK).zip(columns.chunks_mut(BLOCK)) {
-            let (light, rest) = masses.as_flattened_mut().split_at_mut(weights.len());
-            for (mass, &weight) in light.iter_mut().zip(weights) {
-                *mass = self.measure.mass(weight);
-            }
-            rest.fill(self.measure.capacity);
-            used = lacking.sum(simd, &masses, self.measure.capacity, used);
+            // (What fills up the last block is too heavy to lack anything.)
+            used = with_block(
+                weights,
+                f32::INFINITY,
+                #[inline(always)]
+                |block| lacking.sum(block, self.measure, used),
+            );
             // (Those of heavy ones are overwritten in the end.)
             let aliases = self.aliases(simd, &lacking, used);
-            for ((column, &mass), &alias) in
-                columns.iter_mut().zip(masses.as_flattened()).zip(aliases.as_flattened())
-            {
-                *column = self.scale.column(mass, alias);
+            for ((column, &weight), &alias) in columns.iter_mut().zip(weights).zip(aliases.as_flattened()) {
+                *column = self.scale.column(self.measure.raised_mass(weight), alias);
             }
         }
         for (index, heavy) in self.heavy.iter().enumerate() {
             // No light one is left, so the heavy ones that are come out even.
             let own = if index < self.at { heavy.mass } else { 0.0 };
-            columns[heavy.token as usize] = self.scale.column(own, heavy.alias);
+            columns[heavy.token as usize] = self.scale.column(own + TO_INTEGER, heavy.alias);
         }
     }
 
@@ -248,8 +247,10 @@ mod tests {
                 let count = dispatch!(level, simd => measure.collect(simd, &weights, &mut heavy));
                 if count > 0 {
                     let single = sweep_one_by_one(measure, &weights, &heavy[..count]);
-                    let single: Vec<u64> =
-                        single.iter().map(|&(own, alias)| table.scale.column(own, alias)).collect();
+                    let single: Vec<u64> = single
+                        .iter()
+                        .map(|&(own, alias)| table.scale.column(own + TO_INTEGER, alias))
+                        .collect();
                     assert_eq!(table.columns, single, "{level}, {len}");
                 }
             }

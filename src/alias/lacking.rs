@@ -5,6 +5,8 @@
 
 use core::hint::select_unpredictable;
 
+use super::TO_INTEGER;
+use super::measure::Measure;
 use crate::blocks::BLOCK;
 use crate::simd::{Simd, VECTORS};
 
@@ -37,19 +39,19 @@ impl Lacking {
     pub(super) const NOTHING: Self =
         Self { through: [[0.0; LANES]; ROWS], lanes: [[0.0; VECTORS]; VECTORS], eights: [0.0; VECTORS] };
 
-    /// For the masses of a block, before which light tokens lack `before`. Returns what they lack through it.
+    /// For a block of weights, before which light tokens lack `before`. Returns what they lack through it.
     #[inline(always)]
-    pub(super) fn sum<S: Simd>(&mut self, simd: S, masses: &Grid<f64>, capacity: f64, before: f64) -> f64 {
-        let mut above = &[0.0; LANES];
-        for (through, masses) in self.through.iter_mut().zip(masses) {
+    pub(super) fn sum(&mut self, block: &[f32; BLOCK], measure: Measure, before: f64) -> f64 {
+        let (mut above, raised_capacity) = (&[0.0; LANES], measure.capacity + TO_INTEGER);
+        for (through, weights) in self.through.iter_mut().zip(block.as_chunks::<LANES>().0) {
             for lane in 0..LANES {
-                through[lane] = above[lane] + (capacity - masses[lane]).max(0.0);
+                through[lane] = above[lane] + (raised_capacity - measure.raised_mass(weights[lane])).max(0.0);
             }
             above = through;
         }
         let mut sum = before;
         for ((lanes, lacking), end) in self.lanes.iter_mut().zip(above.as_chunks().0).zip(&mut self.eights) {
-            *lanes = simd.prefix_sums(*lacking);
+            *lanes = prefix_sums(*lacking);
             for lane in &mut *lanes {
                 *lane += sum;
             }
@@ -73,4 +75,18 @@ impl Lacking {
         }
         Place { row, lane, excess: self.through[row][lane] - (sum - before) }
     }
+}
+
+/// The sums of the first one, the first two, and so on: each step adds what stands 1, 2, 4 places before.
+/// (Hillis and Steele, "Data parallel algorithms", 1986: the scan.)
+#[inline(always)]
+fn prefix_sums(mut x: [f64; VECTORS]) -> [f64; VECTORS] {
+    let mut step = 1;
+    while step < VECTORS {
+        for i in (step..VECTORS).rev() {
+            x[i] += x[i - step];
+        }
+        step *= 2;
+    }
+    x
 }

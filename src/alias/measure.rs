@@ -30,7 +30,13 @@ impl Measure {
     /// Rounded down (a half is taken off before rounding to the nearest: so an odd integer loses one).
     #[inline(always)]
     pub(super) fn mass(self, weight: f32) -> f64 {
-        (f64::from(weight) * self.factor - 0.5 + TO_INTEGER) - TO_INTEGER
+        self.raised_mass(weight) - TO_INTEGER
+    }
+
+    /// The mass, and [`TO_INTEGER`].
+    #[inline(always)]
+    pub(super) fn raised_mass(self, weight: f32) -> f64 {
+        f64::from(weight) * self.factor - 0.5 + TO_INTEGER
     }
 
     /// The heavy tokens of a row, the largest of them last: it takes up what rounding left of all. Returns

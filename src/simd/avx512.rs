@@ -159,12 +159,6 @@ impl Simd for Avx512 {
         // (Half as wide as it could be: on a Zen 4, widening sixteen lanes by two instructions takes longer
         // than by four. Measured, for eight vectors: 8.7 against 12.9 ns.)
         fn reduce_add_four(vectors: &[[f32; LANES]; 4]) -> [f64; 4] { reduce_add_four(vectors) }
-        fn prefix_sums(x: [f64; VECTORS]) -> [f64; VECTORS] {
-            let x = bytemuck::must_cast(x);
-            let x = _mm512_add_pd(x, shifted::<7>(x));
-            let x = _mm512_add_pd(x, shifted::<6>(x));
-            bytemuck::must_cast(_mm512_add_pd(x, shifted::<4>(x)))
-        }
         fn count_not_above(sorted: &[f64; VECTORS], x: f64) -> usize {
             _mm512_cmp_pd_mask::<_CMP_LE_OQ>(bytemuck::must_cast(*sorted), _mm512_set1_pd(x)).count_ones() as usize
         }
@@ -189,11 +183,4 @@ impl Simd for Avx512 {
             lanes
         }
     }
-}
-
-/// The first `KEPT` lanes of x at the upper end, and zeros below them.
-#[inline]
-#[target_feature(enable = "avx512f")]
-fn shifted<const KEPT: i32>(x: __m512d) -> __m512d {
-    _mm512_castsi512_pd(_mm512_alignr_epi64::<KEPT>(_mm512_castpd_si512(x), _mm512_setzero_si512()))
 }

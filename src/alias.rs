@@ -9,9 +9,10 @@
 //! The columns are filled in one sweep with two cursors, over all tokens and over the heavy ones (whose mass
 //! is no less than the capacity): the heavy one at hand fills up light ones, until it has itself become light
 //! and the next heavy one fills it up. The largest of them comes last and gives what rounding took: so all
-//! comes out even. (The integers are f64, which hold them and their sums exactly.) Where in a block the
-//! second cursor moves is found for each heavy token by itself, in sums of what the light ones lack: so the
-//! CPU need not guess which cursor moves next.
+//! comes out even. (The integers are f64, which hold them and their sums exactly.) The order is block by
+//! block, and in each lane by lane of its 64 (lacking.rs). Where in a block the second cursor moves is found
+//! for each heavy token by itself, in sums of what the light ones lack: so the CPU need not guess which
+//! cursor moves next.
 //!
 //! (Walker, "An efficient method for generating discrete random variables with general distributions",
 //! 1977; the sweep: Hübschle-Schneider and Sanders, "Parallel weighted random sampling", 2019.)

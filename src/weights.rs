@@ -15,10 +15,11 @@
 //! w, E). E is guessed from the first sixteen logits; if the sum then leaves the trusted range, or if a guess
 //! would not do, it is made of the block's maximum.
 //!
-//! References are powers of two, so the summaries of blocks combine exactly. Where a weight would reach 2^(2^14),
-//! x * lo would carry t out of the polynomial's range: such a block weighs d = x - maximum instead, which is
-//! exact for every logit that matters there (Sterbenz: the others are not within a factor of two of it, 2^13
-//! powers of two away). A block of masked tokens is not weighed at all.
+//! References are powers of two, so the summaries of blocks combine exactly. Where the largest weight of a
+//! block would reach 2^(2^14), or 2^-(2^14), x * lo would carry t out of the polynomial's range: such a block
+//! weighs d = x - maximum instead, which is exact for every logit that matters there (Sterbenz: the others
+//! are not within a factor of two of it, 2^13 powers of two away). A block of masked tokens is not weighed at
+//! all.
 //!
 //! A block's summary depends on the block and T alone.
 
@@ -112,9 +113,10 @@ fn weigh_and_sum<S: Simd, L: Logit, const STORE: bool>(
     mut each: impl FnMut(usize),
     mut keep: impl FnMut(usize, S::V),
 ) -> Summary {
-    let mut guess = guess(simd, block, factor);
+    // A guess is tried once; what is made of the maximum is final.
+    let mut guessed = guess(simd, block, factor);
     loop {
-        let Some(reference) = guess.or_else(|| of_maximum(simd, block, factor)) else {
+        let Some(reference) = guessed.or_else(|| of_maximum(simd, block, factor)) else {
             if STORE {
                 *weights = [0.0; BLOCK];
             }
@@ -137,7 +139,7 @@ fn weigh_and_sum<S: Simd, L: Logit, const STORE: bool>(
                 |group, lanes| keep(group, lanes),
             )
         };
-        if guess.take().is_none() || TRUSTED.contains(&sum) {
+        if guessed.take().is_none() || TRUSTED.contains(&sum) {
             return Summary::new(sum, reference);
         }
     }
@@ -157,8 +159,9 @@ fn weigh_nothing<S: Simd>(
     Summary::default()
 }
 
-/// [`weigh`], as a function of its own: what is rare stays out of the way. (Not `#[cold]`: LLVM would leave
-/// the vector operations as calls. It does not return a summary, so none is put together in memory.)
+/// [`weigh`], as a function of its own: what is rare at ordinary temperatures stays out of the way. (Not
+/// `#[cold]`: LLVM would leave the vector operations as calls. It does not return a summary, so none is put
+/// together in memory.)
 #[inline(never)]
 fn weigh_apart<S: Simd, L: Logit, const FORM: u8, const STORE: bool>(
     simd: S,

@@ -43,7 +43,7 @@ impl AliasTable {
         let count = measure.collect(simd, weights, heavy);
         self.columns.resize(weights.len(), 0);
         match &mut heavy[..count] {
-            // The largest was rounded down to less than the mean: all weigh the same.
+            // The largest was rounded down to less than the mean: all weigh the same, but for rounding.
             [] => self.columns.iter_mut().zip(0..).for_each(|(column, token)| *column = token),
             heavy => {
                 let given = heavy[0].mass - measure.capacity;
@@ -81,14 +81,14 @@ impl Pour<'_> {
                 #[inline(always)]
                 |block| lacking.sum(block, self.measure, used),
             );
-            // (Those of heavy ones are overwritten in the end.)
+            // (Those of heavy ones hold nonsense until they are overwritten in the end.)
             let aliases = self.aliases(simd, &lacking, used);
             for ((column, &weight), &alias) in columns.iter_mut().zip(weights).zip(aliases.as_flattened()) {
                 *column = self.scale.column(self.measure.raised_mass(weight), alias);
             }
         }
         for (index, heavy) in self.heavy.iter().enumerate() {
-            // No light one is left, so the heavy ones that are come out even.
+            // No light one is left, so those that are still heavy keep their columns for themselves.
             let own = if index < self.at { heavy.mass } else { 0.0 };
             columns[heavy.token as usize] = self.scale.column(own + TO_INTEGER, heavy.alias);
         }
@@ -97,9 +97,9 @@ impl Pour<'_> {
     /// What fills up each column of a block, through which light ones lack `used`.
     #[inline(always)]
     fn aliases<S: Simd>(&mut self, simd: S, lacking: &Lacking, used: f64) -> Grid<u32> {
-        let mut first = self.heavy[self.at].token;
+        let mut current = self.heavy[self.at].token;
         if used <= self.given {
-            return [[first; LANES]; ROWS];
+            return [[current; LANES]; ROWS];
         }
         let (mut aliases, mut last) = ([[NONE; LANES]; ROWS], [NONE; LANES]);
         while used > self.given {
@@ -111,13 +111,14 @@ impl Pour<'_> {
             self.heavy[self.at] = Heavy { mass: own, alias: next.token, ..self.heavy[self.at] };
             self.given += next.mass - self.measure.capacity;
             self.at += 1;
-            // (Of the first row, all are known in the end.)
+            // (What follows in its lane: after the last row, that is nothing, and row 0 is overwritten below.)
             aliases[(row + 1) % ROWS][lane] = next.token;
             last[lane] = next.token;
         }
+        // A lane begins with what the lanes before it ended with; a row goes on with the row above.
         for (alias, last) in aliases[0].iter_mut().zip(last) {
-            *alias = first;
-            first = if last == NONE { first } else { last };
+            *alias = current;
+            current = if last == NONE { current } else { last };
         }
         for row in 1..ROWS {
             let [above, this] = &mut aliases[row - 1..=row] else { break };
@@ -129,7 +130,7 @@ impl Pour<'_> {
     }
 }
 
-/// No token.
+/// No token: a vocabulary is u32::MAX at most.
 const NONE: u32 = u32::MAX;
 
 /// What a build needs beside its table.

@@ -20,11 +20,11 @@ pub(super) const ROWS: usize = BLOCK / LANES;
 pub(super) type Grid<T> = [[T; LANES]; ROWS];
 
 pub(super) struct Lacking {
-    /// In each lane, through each row.
+    /// What the tokens of each lane lack, through each row of the block.
     through: Grid<f64>,
-    /// In all of the row of weights, through each lane.
+    /// What all tokens lack, from the first of the table through each lane.
     lanes: [[f64; VECTORS]; VECTORS],
-    /// The same, through each eight of them.
+    /// The last of each eight of these: searched first.
     eights: [f64; VECTORS],
 }
 
@@ -61,19 +61,19 @@ impl Lacking {
         sum
     }
 
-    /// Where a sum is exceeded. (It is, in this block.)
+    /// Where the sum exceeds a target, which is below what [`Lacking::sum`] returned.
     #[inline(always)]
-    pub(super) fn find<S: Simd>(&self, simd: S, sum: f64) -> Place {
-        let eight = simd.count_not_above(&self.eights, sum);
-        let lane = eight * VECTORS + simd.count_not_above(&self.lanes[eight], sum);
+    pub(super) fn find<S: Simd>(&self, simd: S, target: f64) -> Place {
+        let eight = simd.count_not_above(&self.eights, target);
+        let lane = eight * VECTORS + simd.count_not_above(&self.lanes[eight], target);
         let before = self.lanes.as_flattened()[lane] - self.through[ROWS - 1][lane];
         let (mut row, mut half) = (0, ROWS / 2);
         while half > 0 {
-            let below = self.through[row + half - 1][lane] <= sum - before;
+            let below = self.through[row + half - 1][lane] <= target - before;
             row = select_unpredictable(below, row + half, row);
             half /= 2;
         }
-        Place { row, lane, excess: self.through[row][lane] - (sum - before) }
+        Place { row, lane, excess: self.through[row][lane] - (target - before) }
     }
 }
 

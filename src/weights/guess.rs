@@ -18,7 +18,7 @@ const STEP: f64 = 32.0;
 /// If the largest of the first sixteen weights lies in this range, that of the block is likely to suit the
 /// same reference. (At low temperatures, where the first lies high, the largest may lie far above it. Gaussian
 /// logits of deviation 3, in L2, on a Zen 4: a row takes 1.0 x the time of T = 0.8 down to T = 0.17, 1.5 x at
-/// T = 0.1, where a third of the blocks is weighed twice, 1.4 x below, by the maximum.)
+/// T = 0.1, where a third of the blocks is weighed twice, 1.4 x below, by the maximum; `softmax` up to 1.6 x.)
 const NEAR: Range<f64> = -512.0..64.0;
 
 /// Below this power of two, x * lo leaves t within 2^-10 of [-1/2, 1/2].
@@ -33,7 +33,8 @@ pub(super) fn guess<S: Simd, L: Logit>(simd: S, block: &[L; BLOCK], factor: &Fac
 
 /// What suits the largest logit of a block. `None` if all are -inf.
 ///
-/// (Out of line, since it is rare.)
+/// (Out of line: at ordinary temperatures it is rare. A maximum that is not finite becomes an offset: every
+/// weight, and so the sum, is then NaN.)
 #[inline(never)]
 pub(super) fn of_maximum<S: Simd, L: Logit>(
     simd: S,

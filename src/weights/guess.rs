@@ -58,26 +58,32 @@ pub(super) fn of_maximum<S: Simd, L: Logit>(
 /// (A NaN may get lost: the sum of the weights will keep it.)
 #[inline(always)]
 fn maximum<S: Simd, L: Logit>(simd: S, block: &[L; BLOCK]) -> f32 {
-    let mut max = [simd.splat(f32::NEG_INFINITY); VECTORS];
-    for group in groups(block) {
-        for i in 0..VECTORS {
-            max[i] = simd.max(max[i], L::load(simd, &group[i]));
-        }
-    }
-    simd.reduce_max(reduce(max, |a, b| simd.max(a, b)))
+    let largest = simd.splat(f32::NEG_INFINITY);
+    simd.reduce_max(fold(simd, block, largest, |a, b| simd.max(a, b)))
 }
 
 /// Whether all logits of a block are -inf, if none is larger. (The sum keeps a NaN.)
 #[inline(always)]
 fn is_masked<S: Simd, L: Logit>(simd: S, block: &[L; BLOCK]) -> bool {
-    let mut sum = [simd.splat(0.0); VECTORS];
+    let sum = fold(simd, block, simd.splat(0.0), |a, b| simd.add(a, b));
+    simd.lanes_not_below(simd.splat(f32::NEG_INFINITY), sum).count_ones() as usize == LANES
+}
+
+/// One vector of a block, lane by lane.
+#[inline(always)]
+fn fold<S: Simd, L: Logit>(
+    simd: S,
+    block: &[L; BLOCK],
+    start: S::V,
+    combine: impl Fn(S::V, S::V) -> S::V,
+) -> S::V {
+    let mut vectors = [start; VECTORS];
     for group in groups(block) {
         for i in 0..VECTORS {
-            sum[i] = simd.add(sum[i], L::load(simd, &group[i]));
+            vectors[i] = combine(vectors[i], L::load(simd, &group[i]));
         }
     }
-    let sum = reduce(sum, |a, b| simd.add(a, b));
-    simd.lanes_not_below(simd.splat(f32::NEG_INFINITY), sum).count_ones() as usize == LANES
+    reduce(vectors, combine)
 }
 
 /// What suits weights of which the largest is about that power of two.

@@ -81,16 +81,20 @@ impl Pour<'_> {
                 #[inline(always)]
                 |block| lacking.sum(block, self.measure, used),
             );
-            // (Those of heavy ones hold nonsense until they are overwritten in the end.)
+            // (Those of heavy ones hold nonsense until they are overwritten in the end. Masses are computed
+            // again: kept, they take 1.1 to 1.3 x as long where they lie 4096 bytes from the columns.)
             let aliases = self.aliases(simd, &lacking, used);
             for ((column, &weight), &alias) in columns.iter_mut().zip(weights).zip(aliases.as_flattened()) {
                 *column = self.scale.column(self.measure.raised_mass(weight), alias);
             }
         }
-        for (index, heavy) in self.heavy.iter().enumerate() {
-            // No light one is left, so those that are still heavy keep their columns for themselves.
-            let own = if index < self.at { heavy.mass } else { 0.0 };
-            columns[heavy.token as usize] = self.scale.column(own + TO_INTEGER, heavy.alias);
+        let (light, heavy) = self.heavy.split_at(self.at);
+        for (this, next) in light.iter().zip(&self.heavy[1..]) {
+            columns[this.token as usize] = self.scale.column(this.mass + TO_INTEGER, next.token);
+        }
+        // No light one is left, so those that are still heavy keep their columns for themselves.
+        for this in heavy {
+            columns[this.token as usize] = self.scale.column(TO_INTEGER, this.token);
         }
     }
 
@@ -104,11 +108,10 @@ impl Pour<'_> {
         let (mut aliases, mut last) = ([[NONE; LANES]; ROWS], [NONE; LANES]);
         while used > self.given {
             // (The last one takes what the others left: rounding.)
-            let Some(&next) = self.heavy.get(self.at + 1) else { break };
+            let [this, next, ..] = &mut self.heavy[self.at..] else { break };
             // The heavy one at hand becomes light itself, and the next fills it up, and what follows.
             let Place { row, lane, excess } = lacking.find(simd, self.given);
-            let own = self.measure.capacity - excess;
-            self.heavy[self.at] = Heavy { mass: own, alias: next.token, ..self.heavy[self.at] };
+            this.mass = self.measure.capacity - excess;
             self.given += next.mass - self.measure.capacity;
             self.at += 1;
             // (What follows in its lane: after the last row, that is nothing, and row 0 is overwritten below.)
@@ -120,11 +123,12 @@ impl Pour<'_> {
             *alias = current;
             current = if last == NONE { current } else { last };
         }
-        for row in 1..ROWS {
-            let [above, this] = &mut aliases[row - 1..=row] else { break };
-            for (alias, above) in this.iter_mut().zip(above) {
-                *alias = if *alias == NONE { *above } else { *alias };
+        let mut above = &[NONE; LANES];
+        for row in &mut aliases {
+            for lane in 0..LANES {
+                row[lane] = if row[lane] == NONE { above[lane] } else { row[lane] };
             }
+            above = row;
         }
         aliases
     }
@@ -214,13 +218,14 @@ mod tests {
                 (used, columns[token]) = (used + measure.capacity - mass, (mass, heavy[at].token));
             }
             while used > given && at + 1 < heavy.len() {
-                heavy[at] =
-                    Heavy { mass: measure.capacity + given - used, alias: heavy[at + 1].token, ..heavy[at] };
+                heavy[at].mass = measure.capacity + given - used;
                 at += 1;
                 given += heavy[at].mass - measure.capacity;
             }
         }
-        heavy[..at].iter().for_each(|heavy| columns[heavy.token as usize] = (heavy.mass, heavy.alias));
+        for (this, next) in heavy[..at].iter().zip(&heavy[1..]) {
+            columns[this.token as usize] = (this.mass, next.token);
+        }
         columns
     }
 

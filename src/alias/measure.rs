@@ -8,8 +8,6 @@ use crate::simd::{LANES, Simd};
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Heavy {
     pub(super) token: u32,
-    /// What fills it up, once it has become light. (Until then, itself.)
-    pub(super) alias: u32,
     pub(super) mass: f64,
 }
 
@@ -60,7 +58,7 @@ impl Measure {
                     while tokens != 0 {
                         let place = first + tokens.trailing_zeros() as usize;
                         let (token, mass) = ((start + place) as u32, self.mass(block[place]));
-                        heavy[count] = Heavy { token, alias: token, mass };
+                        heavy[count] = Heavy { token, mass };
                         (most, largest) = if mass > most { (mass, count) } else { (most, largest) };
                         count += 1;
                         tokens &= tokens - 1;

@@ -41,8 +41,10 @@ pub(crate) const TRUSTED: Range<f64> = 1.0 / (1_u128 << 24) as f64..(1_u128 << 1
 const PLAIN: u8 = 0;
 /// How weights are computed: relative to a power of two, at a shrink of 1.
 const SHIFTED: u8 = 1;
-/// How weights are computed: for any reference and factor.
+/// How weights are computed: for any reference, at a shrink of 1.
 const OFFSET: u8 = 2;
+/// How weights are computed: for any reference and factor.
+const SHRUNK: u8 = 3;
 
 /// log2(e)/T, in the forms that the kernels need.
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
@@ -52,6 +54,9 @@ pub(crate) struct Factor {
     /// Logits are multiplied by this power of two first: 1, unless T is so high that `lo` would be
     /// subnormal.
     pub(crate) shrink: f32,
+    /// Logits below this, in size, count as 0 where others are shrunk: their x s, below 2^-60, weighs 1 as 0
+    /// does, but might be subnormal. (Then a row takes 80 x the time at T = 1e38, on an Intel Granite Rapids.)
+    negligible: f32,
     /// log2(e)/T/shrink = hi + lo, to 2^-48.
     hi: f32,
     lo: f32,
@@ -64,13 +69,13 @@ impl Factor {
     /// -inf stays -inf.
     pub(crate) const fn new(temperature: f32) -> Self {
         const HIGH: f64 = 1.0 / (1_u128 << 100) as f64;
-        const SHRINK: f64 = 1.0 / (1_u128 << 64) as f64;
-        const UNIFORM: f64 = SHRINK / (1_u128 << 114) as f64;
+        const NEGLIGIBLE: f64 = 1.0 / (1_u64 << 60) as f64;
+        const UNIFORM: f64 = HIGH / (1_u128 << 78) as f64;
         let exact = (core::f64::consts::LOG2_E / temperature as f64).max(UNIFORM);
-        let shrink = if exact < HIGH { SHRINK } else { 1.0 };
+        let (shrink, negligible) = if exact < HIGH { (HIGH, NEGLIGIBLE / exact) } else { (1.0, 0.0) };
         let hi = (exact / shrink) as f32;
         let lo = (exact / shrink - hi as f64) as f32;
-        Self { exact, shrink: shrink as f32, hi, lo }
+        Self { exact, shrink: shrink as f32, negligible: negligible as f32, hi, lo }
     }
 }
 
@@ -122,7 +127,9 @@ fn weigh_and_sum<S: Simd, L: Logit, const STORE: bool>(
             }
             return weigh_nothing(simd, each, keep);
         };
-        let sum = if reference.offset != 0.0 || factor.shrink != 1.0 {
+        let sum = if factor.shrink != 1.0 {
+            weigh_apart::<S, L, SHRUNK, STORE>(simd, block, factor, reference, weights, &mut each, &mut keep)
+        } else if reference.offset != 0.0 {
             weigh_apart::<S, L, OFFSET, STORE>(simd, block, factor, reference, weights, &mut each, &mut keep)
         } else if reference.exponent != 0.0 {
             weigh_apart::<S, L, SHIFTED, STORE>(simd, block, factor, reference, weights, &mut each, &mut keep)
@@ -231,7 +238,7 @@ pub(crate) fn weigh_group<S: Simd, L: Logit>(
     reference: Reference,
     weights: &mut Group<f32>,
 ) {
-    weigh_in_form::<S, L, OFFSET>(simd, group, factor, reference, weights, || ());
+    weigh_in_form::<S, L, SHRUNK>(simd, group, factor, reference, weights, || ());
 }
 
 /// The weights of a group, for a reference of that form or one before; and `meanwhile`, while they are
@@ -246,14 +253,19 @@ fn weigh_in_form<S: Simd, L: Logit, const FORM: u8>(
     meanwhile: impl FnOnce(),
 ) {
     let (shrink, offset) = (simd.splat(factor.shrink), simd.splat(reference.offset * factor.shrink));
+    let (negligible, zero) = (simd.splat(factor.negligible), simd.splat(0.0));
     let product =
         Product { hi: factor.hi, lo: factor.lo, exponent: (FORM >= SHIFTED).then_some(reference.exponent) };
     simd.exp2_of_product(
         group,
         #[inline(always)]
         |x| {
-            let x = L::load(simd, x);
-            if FORM == OFFSET { simd.mul_sub(x, shrink, offset) } else { x }
+            let mut x = L::load(simd, x);
+            if FORM == SHRUNK {
+                let size = simd.max(x, simd.sub(zero, x));
+                x = simd.select_lt(size, negligible, zero, x);
+            }
+            if FORM >= OFFSET { simd.mul_sub(x, shrink, offset) } else { x }
         },
         product,
         weights,

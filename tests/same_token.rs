@@ -73,11 +73,12 @@ fn in_pool<R: Send>(_threads: usize, f: impl FnOnce() -> R + Send) -> R {
 }
 
 /// An output beyond the caches is written past them, in lines of 64 bytes: the same bits, whatever the rows'
-/// first and last lines are.
+/// first and last lines are. (At T = 0.7, a deviation of 20 makes blocks so far below the largest logit that
+/// what their weights are multiplied by is below the normal numbers, and a few probabilities still are not.)
 #[test]
 fn results_of_a_batch_beyond_the_caches() {
     let (rows, vocab) = (9, 1_000_003);
-    let row = |i: usize| gaussian(vocab, [3.0, 90.0, 3e4][i % 3], i as u64);
+    let row = |i: usize| gaussian(vocab, [3.0, 20.0, 3e4][i % 3], i as u64);
     let mut data: Vec<f32> = (0..rows).flat_map(row).collect();
     data[8 * vocab - 1] = f32::NAN;
     let temperatures = [0.7, 0.0, 30.0].map(|t| Temperature::new(t).expect("a temperature"));

@@ -40,7 +40,7 @@ pub struct Block {
 fn factor(temperature: f32) -> Factor {
     let exact =
         if temperature == f32::INFINITY { (-178_f64).exp2() } else { LOG2_E / f64::from(temperature) };
-    let shrink = if exact < (-100_f64).exp2() { (-64_f64).exp2() } else { 1.0 };
+    let shrink = if exact < (-100_f64).exp2() { (-100_f64).exp2() } else { 1.0 };
     let hi = (exact / shrink) as f32;
     let lo = (exact / shrink - f64::from(hi)) as f32;
     Factor { exact, shrink: shrink as f32, hi, lo }
@@ -105,7 +105,7 @@ fn summarize(block: &[f32], factor: Factor) -> Block {
         Block { sum, exponent, offset }
     };
     let first = power(max(&block[..LANES.min(block.len())]));
-    if (-512.0..64.0).contains(&first) && factor.shrink == 1.0 {
+    if (-512.0..64.0).contains(&first) {
         let guessed = weigh(exponent(first), 0.0);
         if guessed.sum >= (-24_f64).exp2() && guessed.sum < 120_f64.exp2() {
             return guessed;
@@ -197,10 +197,11 @@ pub fn softmax(row: &[f32], temperature: f32) -> Option<Vec<f32>> {
     let total = total(&blocks, factor)?;
     let probs = row.chunks(BLOCK).zip(&blocks).flat_map(|(logits, block)| {
         let share = relative(block, &total, factor) * (1.0 / total.sum);
+        let least = ((-125_f64).exp2() / share) as f32;
         let step = if share < f64::from(f32::MIN_POSITIVE) { (-120_f32).exp2() } else { 1.0 };
         let share = (share / f64::from(step)) as f32;
         let weights = weights(logits, factor, block.exponent, block.offset);
-        weights.into_iter().take(logits.len()).map(move |w| w * share * step)
+        weights.into_iter().take(logits.len()).map(move |w| if w > least { w * share * step } else { 0.0 })
     });
     Some(probs.collect())
 }

@@ -84,10 +84,7 @@ impl Simd for Avx2 {
         }
         fn max(a: V, b: V) -> V { [_mm256_max_ps(a[0], b[0]), _mm256_max_ps(a[1], b[1])] }
         fn select_lt(a: V, b: V, yes: V, no: V) -> V {
-            [
-                _mm256_blendv_ps(no[0], yes[0], _mm256_cmp_ps::<_CMP_LT_OQ>(a[0], b[0])),
-                _mm256_blendv_ps(no[1], yes[1], _mm256_cmp_ps::<_CMP_LT_OQ>(a[1], b[1])),
-            ]
+            [select_lt(a[0], b[0], yes[0], no[0]), select_lt(a[1], b[1], yes[1], no[1])]
         }
         fn lanes_not_below(a: V, b: V) -> u32 {
             let low = _mm256_movemask_ps(_mm256_cmp_ps::<_CMP_GE_OQ>(a[0], b[0]));
@@ -162,6 +159,15 @@ impl Simd for Avx2 {
             lanes
         }
     }
+}
+
+/// Eight lanes of [`Simd::select_lt`], bit by bit: of a blend with zeros LLVM makes a second comparison, since
+/// it does not know that the first leaves all bits of a lane alike.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn select_lt(a: __m256, b: __m256, yes: __m256, no: __m256) -> __m256 {
+    let less = _mm256_cmp_ps::<_CMP_LT_OQ>(a, b);
+    _mm256_or_ps(_mm256_and_ps(less, yes), _mm256_andnot_ps(less, no))
 }
 
 /// Eight lanes of [`Simd::exp2i`]: the lowest bits of k - e + [`ROUND`], shifted into the exponent, are 2^(k -

@@ -28,7 +28,7 @@ const DIRECT_LIMIT: f64 = 16_384.0;
 #[inline(always)]
 pub(super) fn guess<S: Simd, L: Logit>(simd: S, block: &[L; BLOCK], factor: &Factor) -> Option<Reference> {
     let power = f64::from(simd.reduce_max(L::load(simd, &block.as_chunks().0[0]))) * factor.exact;
-    (NEAR.contains(&power) && factor.shrink == 1.0).then(|| of_power(power))
+    NEAR.contains(&power).then(|| of_power(power))
 }
 
 /// What suits the largest logit of a block. `None` if all are -inf.

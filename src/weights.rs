@@ -238,7 +238,26 @@ pub(crate) fn weigh_group<S: Simd, L: Logit>(
     reference: Reference,
     weights: &mut Group<f32>,
 ) {
-    weigh_in_form::<S, L, SHRUNK>(simd, group, factor, reference, weights, || ());
+    if factor.shrink == 1.0 {
+        weigh_in_form::<S, L, OFFSET>(simd, group, factor, reference, weights, || ());
+    } else {
+        weigh_shrunk_group(simd, group, factor, reference, weights);
+    }
+}
+
+/// (Out of line, as [`weigh_apart`].)
+#[inline(never)]
+fn weigh_shrunk_group<S: Simd, L: Logit>(
+    simd: S,
+    group: &Group<L>,
+    factor: &Factor,
+    reference: Reference,
+    weights: &mut Group<f32>,
+) {
+    simd.vectorize(
+        #[inline(always)]
+        || weigh_in_form::<S, L, SHRUNK>(simd, group, factor, reference, weights, || ()),
+    );
 }
 
 /// The weights of a group, for a reference of that form or one before; and `meanwhile`, while they are

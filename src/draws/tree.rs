@@ -74,15 +74,17 @@ impl Tree {
         (place, target / mass)
     }
 
-    /// A new mass for the leaf that was found last, and for all that it is a part of.
+    /// A new mass for the leaf that was found last, and for all that it is a part of. (Sums of the others do not
+    /// wait for it.)
     #[inline(always)]
-    pub(super) fn change(&mut self, mut place: usize, mut mass: f64) {
+    pub(super) fn change(&mut self, mut place: usize, mass: f64) {
+        let mut others = 0.0;
         for layer in &mut self.layers[..self.height] {
-            layer.nodes.as_flattened_mut()[place] = mass;
-            mass = layer.found.whole(mass);
+            layer.nodes.as_flattened_mut()[place] = mass + others;
+            others += layer.found.others;
             place /= CHILDREN;
         }
-        self.sum = mass;
+        self.sum = mass + others;
     }
 }
 

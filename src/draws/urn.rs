@@ -153,17 +153,23 @@ impl Urn {
             *vector_sums = sum_vectors(simd, weights);
         }
         let vector = find(vector_sums, |sum| fraction * sum);
-        let lane = find(&weights[vector.index].map(f64::from), |_| vector.within);
-        let weight = &mut weights[vector.index][lane.index];
+        let quads: &mut [[f32; 4]; LANES / 4] = bytemuck::must_cast_mut(&mut weights[vector.index]);
+        let wide = quads.map(|quad| quad.map(f64::from));
+        let quad = find(&wide.map(|[a, b, c, d]| (a + b) + (c + d)), |_| vector.within);
+        let lane = find(&wide[quad.index], |_| quad.within);
+        let weight = &mut quads[quad.index][lane.index];
         if *weight == 0.0 {
             // (Not reached: where a sum is above 0, so is a weight.)
             return None;
         }
         *weight = 0.0;
-        vector_sums[vector.index] = lane.whole(0.0);
-        block.group_sums[group.index] = vector.whole(vector_sums[vector.index]);
-        summary.sum = group.whole(block.group_sums[group.index]);
-        let token = group.index * GROUP + vector.index * LANES + lane.index;
+        let others = quad.others;
+        vector_sums[vector.index] = lane.others + others;
+        let others = others + vector.others;
+        block.group_sums[group.index] = lane.others + others;
+        let others = others + group.others;
+        summary.sum = lane.others + others;
+        let token = group.index * GROUP + vector.index * LANES + quad.index * 4 + lane.index;
         block.taken[token / 64] |= 1 << (token % 64);
         if summary.sum < source.low() {
             *summary = block.weigh(simd, source, part);

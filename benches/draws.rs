@@ -6,25 +6,26 @@
 //! cargo bench --bench draws -- --quick  about 2 s
 //! cargo bench --bench draws -- --csv draws.csv
 //! ```
-//!
-//! Each pair takes turns, so that both see the same machine; the medians of the times are reported.
 
 #[path = "common/csv.rs"]
 mod csv;
+#[path = "common/logits.rs"]
+mod logits;
 #[path = "common/options.rs"]
 mod options;
+#[path = "common/pairs.rs"]
+mod pairs;
 
 use std::error::Error;
-use std::io;
-use std::path::Path;
-use std::time::Instant;
 
 use kelvin::{
     AliasTable, Cdf, Draw, Draws, Key, Level, Rows, Temperature, Uniforms, sample, sample_many,
     sample_without_replacement,
 };
 
-use options::{Effort, Options};
+use logits::logits;
+use options::Options;
+use pairs::Bench;
 
 const VOCAB: usize = 128_256;
 const DRAWS: usize = 1000;
@@ -32,14 +33,9 @@ const KEY: Key = Key { seed: 2, position: 0 };
 
 fn main() -> Result<(), Box<dyn Error>> {
     let Some(Options { effort, csv }) = Options::from_args()? else { return Ok(()) };
-    let repeats = match effort {
-        Effort::Full => 200,
-        Effort::Quick => 40,
-        Effort::Once => 1,
-    };
-    let mut bench = Bench { repeats, lines: vec![] };
+    let mut bench = Bench::new(VOCAB, effort);
     println!("level {}, {VOCAB} tokens, Gaussian logits of deviation 3, T = 0.8", Level::best());
-    let data = logits(64);
+    let data = logits(64 * VOCAB);
     let t = Temperature::new(0.8).expect("a temperature");
     let row = Rows::new(&data[..VOCAB], VOCAB).expect("a row");
     tables(&mut bench, row, t);
@@ -53,66 +49,6 @@ fn main() -> Result<(), Box<dyn Error>> {
         bench.write(&path)?;
     }
     Ok(())
-}
-
-/// Nearly normal logits of deviation 3.
-fn logits(rows: usize) -> Vec<f32> {
-    let mut uniforms = vec![0.0; 12 * rows * VOCAB];
-    Key { seed: 1, position: 0 }.fill(&mut uniforms);
-    uniforms.chunks(12).map(|u| (3.0 * (u.iter().sum::<f64>() - 6.0)) as f32).collect()
-}
-
-struct Bench {
-    repeats: usize,
-    lines: Vec<Line>,
-}
-
-/// A job and what it is compared with: their rows, their threads, their times in microseconds.
-struct Line {
-    op: String,
-    reference: String,
-    rows: usize,
-    threads: usize,
-    us: [f64; 2],
-}
-
-impl Bench {
-    /// Times two jobs in turns.
-    fn compare(
-        &mut self,
-        [op, reference]: [&str; 2],
-        (rows, threads): (usize, usize),
-        mut a: impl FnMut(),
-        mut b: impl FnMut(),
-    ) {
-        let time = |f: &mut dyn FnMut()| {
-            let start = Instant::now();
-            f();
-            start.elapsed().as_secs_f64() * 1e6
-        };
-        let repeats = if rows == 1 { self.repeats } else { self.repeats.div_ceil(8) };
-        let (mut of_a, mut of_b): (Vec<f64>, Vec<f64>) =
-            (0..repeats).map(|_| (time(&mut a), time(&mut b))).unzip();
-        of_a.sort_by(f64::total_cmp);
-        of_b.sort_by(f64::total_cmp);
-        let us = [of_a[repeats / 2], of_b[repeats / 2]];
-        println!("{op:44} {:9.2} us   {reference:32} {:9.2} us  {:6.2} x", us[0], us[1], us[0] / us[1]);
-        self.lines.push(Line { op: op.into(), reference: reference.into(), rows, threads, us });
-    }
-
-    fn write(&self, path: &Path) -> io::Result<()> {
-        let lines = self.lines.iter().map(|line| csv::Line {
-            op: &line.op,
-            level: Level::best(),
-            shape: (line.rows, VOCAB),
-            threads: line.threads,
-            dtype: "f32",
-            us: line.us[0],
-            reference: &line.reference,
-            reference_us: line.us[1],
-        });
-        csv::write(path, lines)
-    }
 }
 
 fn tables(bench: &mut Bench, row: Rows<'_>, t: Temperature) {

@@ -8,6 +8,8 @@
 
 #[path = "common/csv.rs"]
 mod csv;
+#[path = "common/logits.rs"]
+mod logits;
 #[path = "common/memory.rs"]
 #[expect(dead_code, reason = "nothing is scaled in place here")]
 mod memory;
@@ -26,6 +28,7 @@ use kelvin::{Draw, Key, Level, RowError, Rows, RowsMut, Temperature};
 use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
+use logits::logits;
 use memory::Reference;
 use options::{Effort, Options};
 use turns::{Medians, take_turns};
@@ -75,13 +78,9 @@ struct Buffers {
 }
 
 impl Buffers {
-    /// Nearly normal logits of deviation 3 (the sum of twelve uniforms), a million of them again and again.
     fn new(len: usize) -> Self {
-        let mut uniforms = vec![0.0; 12 << 20];
-        Key { seed: 1, position: 0 }.fill(&mut uniforms);
-        let normal = uniforms.chunks(12).map(|u| (3.0 * (u.iter().sum::<f64>() - 6.0)) as f32);
+        let logits = logits(len);
         let rows = 1_u64 << ROWS.end();
-        let logits: Vec<f32> = normal.collect::<Vec<_>>().into_iter().cycle().take(len).collect();
         Self {
             out: logits.clone(), // pages that are there, unlike zeros
             logits,

@@ -4,6 +4,9 @@
 //! cargo bench --all-features --bench stages -- sample/avx512
 //! ```
 
+#[path = "common/logits.rs"]
+mod logits;
+
 use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
@@ -11,19 +14,11 @@ use half::{bf16, f16};
 use kelvin::reference::contract;
 use kelvin::{Draw, Key, Level, Logit, RowError, Rows, RowsMut, Temperature};
 
+use logits::logits;
+
 const VOCABS: [usize; 3] = [32_000, 128_256, 262_144];
 const ROWS: [usize; 4] = [1, 8, 64, 256];
 const TEMPERATURE: f32 = 0.8;
-
-/// Nearly normal logits of deviation 3.
-fn logits(len: usize) -> Vec<f32> {
-    let mut uniforms = vec![0.0; 12 * 4096];
-    let mut row = |seed: usize| {
-        Key { seed: seed as u64, position: 0 }.fill(&mut uniforms);
-        uniforms.chunks(12).map(|u| (3.0 * (u.iter().sum::<f64>() - 6.0)) as f32).collect::<Vec<_>>()
-    };
-    (0..len.div_ceil(4096)).flat_map(&mut row).take(len).collect()
-}
 
 fn stages(c: &mut Criterion) {
     let data = logits(VOCABS[2] * ROWS[3]);

@@ -8,6 +8,8 @@
 
 #[path = "../common/csv.rs"]
 mod csv;
+#[path = "../common/logits.rs"]
+mod logits;
 #[path = "../common/memory.rs"]
 mod memory;
 mod ops;

@@ -3,7 +3,8 @@
 use half::bf16;
 use kelvin::reference::contract;
 use kelvin::{Draw, Key, Level, RowError, Rows, RowsMut, Temperature};
-use rayon::prelude::*;
+
+use crate::logits::logits;
 
 pub(crate) const VOCAB: usize = 131_072;
 const TEMPERATURE: f32 = 0.8;
@@ -21,14 +22,8 @@ pub(crate) struct Buffers {
 }
 
 impl Buffers {
-    /// Nearly normal logits of deviation 3: the sum of twelve uniforms.
     pub(crate) fn new(rows: usize) -> Self {
-        let row = |row: usize| {
-            let mut uniforms = vec![0.0; 12 * VOCAB];
-            Key { seed: 1, position: row as u64 }.fill(&mut uniforms);
-            uniforms.chunks(12).map(|u| (3.0 * (u.iter().sum::<f64>() - 6.0)) as f32).collect::<Vec<_>>()
-        };
-        let logits: Vec<f32> = (0..rows).into_par_iter().flat_map_iter(row).collect();
+        let logits = logits(rows * VOCAB);
         let mut probs = logits.clone();
         softmax_in_place(Level::best(), &mut probs);
         Self {

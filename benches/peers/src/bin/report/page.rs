@@ -35,6 +35,7 @@ pub fn page(data: &Data, drawn: &[&str]) -> String {
         limit(data, drawn),
         peers(data, drawn),
         draws(data),
+        temperatures(data),
         accuracy(data),
         growth(data, drawn),
         NOTES.trim_end().to_string() + "\n",
@@ -105,11 +106,17 @@ fn peers(data: &Data, drawn: &[&str]) -> String {
 
 fn draws(data: &Data) -> String {
     let about = "Each job and what it took turns with, on one thread unless said otherwise.\n";
-    let body = data
-        .draws
-        .as_ref()
-        .map_or_else(|| missing("draws.csv"), |lines| format!("{about}\n{}", tables::draws(lines)));
-    format!("## Many draws from a row of 128256\n\n{body}")
+    pairs("Many draws from a row of 128256", about, "draws.csv", data.draws.as_deref())
+}
+
+fn temperatures(data: &Data) -> String {
+    let about = "A row of 128256 in L2, and the same call at T = 0.8 in turns with it.\n";
+    pairs("Temperatures", about, "temperatures.csv", data.temperatures.as_deref())
+}
+
+fn pairs(head: &str, about: &str, file: &str, lines: Option<&[Line]>) -> String {
+    let body = lines.map_or_else(|| missing(file), |lines| format!("{about}\n{}", tables::pairs(lines)));
+    format!("## {head}\n\n{body}")
 }
 
 /// The operations that have a chart, then the others.

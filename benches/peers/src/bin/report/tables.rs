@@ -86,7 +86,7 @@ pub fn limit(lines: &[Line]) -> String {
 }
 
 /// Jobs, and what they took turns with.
-pub fn draws(lines: &[Line]) -> String {
+pub fn pairs(lines: &[Line]) -> String {
     let head = ["job", "us", "against", "us", "times as long"].map(String::from);
     let row = |line: &Line| {
         let times = [line.us, line.reference_us, line.ratio()].map(short);

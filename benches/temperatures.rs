@@ -1,0 +1,119 @@
+//! What other temperatures than 0.8 cost: the same calls on the same row, in ratios within one run.
+//!
+//! ```text
+//! cargo bench --bench temperatures             about 10 s
+//! cargo bench --bench temperatures -- --quick  about 2 s
+//! cargo bench --bench temperatures -- --csv temperatures.csv
+//! ```
+//!
+//! At some of them weights are relative to another power of two, or logits are shrunk, or most probabilities
+//! are near the end of what f32 can hold, or beyond it.
+
+#[path = "common/csv.rs"]
+mod csv;
+#[path = "common/logits.rs"]
+mod logits;
+#[path = "common/options.rs"]
+mod options;
+#[path = "common/pairs.rs"]
+mod pairs;
+
+use std::error::Error;
+
+use kelvin::reference::contract;
+use kelvin::{
+    AliasTable, Draw, Key, RowError, Rows, RowsMut, Temperature, Uniforms, log_softmax, sample, sample_many,
+    sample_without_replacement, softmax,
+};
+
+use logits::logits;
+use options::Options;
+use pairs::Bench;
+
+const VOCAB: usize = 128_256;
+const USUAL: f32 = 0.8;
+const TEMPERATURES: [f32; 11] = [f32::INFINITY, 1e38, 1e10, 2.0, 0.5, 0.2, 0.1, 0.05, 0.01, 1e-3, 1e-10];
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let Some(Options { effort, csv }) = Options::from_args()? else { return Ok(()) };
+    let mut bench = Bench::new(VOCAB, effort);
+    let data = logits(VOCAB);
+    let row = Rows::new(&data, VOCAB)?;
+    for (name, job) in JOBS {
+        let (mut at_this, mut at_usual) = (Job::new(row, USUAL)?, Job::new(row, USUAL)?);
+        for t in TEMPERATURES {
+            at_this.t = [Temperature::new(t)?];
+            check(&mut at_this);
+            let names = [format!("{name} at T = {t:?}"), format!("at T = {USUAL}")];
+            bench.compare(
+                names.each_ref().map(|name| &**name),
+                (1, 1),
+                || job(&mut at_this),
+                || job(&mut at_usual),
+            );
+        }
+    }
+    if let Some(path) = csv {
+        bench.write(&path)?;
+    }
+    Ok(())
+}
+
+/// A row, its temperature, and all that comes out of it.
+struct Job<'a> {
+    row: Rows<'a>,
+    t: [Temperature; 1],
+    key: [Key; 1],
+    out: Vec<f32>,
+    draws: [Result<Draw, RowError>; 1],
+    tokens: Vec<u32>,
+    table: AliasTable,
+}
+
+type Run = fn(&mut Job<'_>);
+
+const JOBS: [(&str, Run); 6] = [
+    ("sample", |job| sample(job.row, &job.t, &job.key.map(Key::uniform), &mut job.draws).expect("fits")),
+    ("softmax", |job| drop(softmax(job.row, &job.t, &mut out(&mut job.out)).expect("fits"))),
+    ("log_softmax", |job| drop(log_softmax(job.row, &job.t, &mut out(&mut job.out)).expect("fits"))),
+    // (Another key for each call: the CPU would learn the branches of one.)
+    ("1000 draws", |job| {
+        job.key[0].position += 1;
+        drop(sample_many(job.row, &job.t, Uniforms::Keys(&job.key), &mut job.tokens).expect("fits"));
+    }),
+    ("64 distinct tokens", |job| {
+        job.key[0].position += 1;
+        let tokens = &mut job.tokens[..64];
+        drop(sample_without_replacement(job.row, &job.t, Uniforms::Keys(&job.key), tokens).expect("fits"));
+    }),
+    ("AliasTable::rebuild", |job| job.table.rebuild(job.row, 0, job.t[0]).expect("servable")),
+];
+
+impl<'a> Job<'a> {
+    fn new(row: Rows<'a>, t: f32) -> Result<Self, kelvin::Error> {
+        Ok(Self {
+            row,
+            t: [Temperature::new(t)?],
+            key: [Key { seed: 2, position: 0 }],
+            out: vec![1.0; VOCAB],
+            draws: [Ok(Draw::default())],
+            tokens: vec![0; 1000],
+            table: AliasTable::default(),
+        })
+    }
+}
+
+fn out(data: &mut [f32]) -> RowsMut<'_> {
+    RowsMut::new(data, VOCAB).expect("a row")
+}
+
+/// The answers first.
+fn check(job: &mut Job<'_>) {
+    let (row, t) = (job.row.row(0), job.t[0].get());
+    for (_, run) in &JOBS[..2] {
+        run(job);
+    }
+    assert_eq!(Some(&job.out), contract::softmax(row, t).as_ref(), "T = {t}");
+    let expected = contract::sample(row, t, job.key[0].uniform());
+    assert_eq!(job.draws[0].ok().map(|draw| (draw.token, draw.logprob)), expected, "T = {t}");
+}

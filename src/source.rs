@@ -5,7 +5,7 @@ use crate::blocks::{BLOCK, GROUPS, Group, widen, widen_block};
 use crate::simd::Simd;
 use crate::summary::{Reference, Summary};
 use crate::sums::{LaneSums, sum_block, sum_groups, sum_lanes};
-use crate::weights::{Factor, TRUSTED, summarize, weigh_block, weigh_group};
+use crate::weights::{Factor, summarize, weigh_block, weigh_group};
 
 /// Where the weights of a row of `L` come from.
 pub(crate) trait Source<L: Logit>: Copy {
@@ -13,7 +13,7 @@ pub(crate) trait Source<L: Logit>: Copy {
     fn nothing(self) -> L;
     /// By which the references of blocks compare.
     fn factor(&self) -> &Factor;
-    /// What has a lower sum may get a better reference by being weighed again.
+    /// A block of which less is left may get a better reference by being weighed again.
     fn low(self) -> f64;
     /// The weights of a block, and its summary. `each` is called with the number of each group, `keep` with
     /// that and what [`Source::sums`] will want to know, as in `weights.rs`.
@@ -53,8 +53,10 @@ impl<L: Logit> Source<L> for Softmax<'_> {
         self.0
     }
 
+    /// (What counts as 0, of 512 weights each below 2^-125, is less than 2^-52 of this: less than a uniform can
+    /// tell.)
     fn low(self) -> f64 {
-        TRUSTED.start
+        1.0 / (1_u128 << 64) as f64
     }
 
     #[inline(always)]

@@ -35,7 +35,7 @@ use guess::{guess, of_maximum};
 
 /// A sum of weights serves if it is in this range: weights that count as 0 are less than 2^-101 of it, and
 /// none has overflowed.
-pub(crate) const TRUSTED: Range<f64> = 1.0 / (1_u128 << 24) as f64..(1_u128 << 120) as f64;
+const TRUSTED: Range<f64> = 1.0 / (1_u128 << 24) as f64..(1_u128 << 120) as f64;
 
 /// How weights are computed: relative to 1, at a [`Factor::shrink`] of 1.
 const PLAIN: u8 = 0;

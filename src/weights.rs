@@ -41,9 +41,9 @@ const TRUSTED: Range<f64> = 1.0 / (1_u128 << 24) as f64..(1_u128 << 120) as f64;
 const PLAIN: u8 = 0;
 /// How weights are computed: relative to a power of two, at a shrink of 1.
 const SHIFTED: u8 = 1;
-/// How weights are computed: for any reference, at a shrink of 1.
-const OFFSET: u8 = 2;
 /// How weights are computed: for any reference and factor.
+const OFFSET: u8 = 2;
+/// How weights are computed: the same, without subnormal products.
 const SHRUNK: u8 = 3;
 
 /// log2(e)/T, in the forms that the kernels need.
@@ -229,7 +229,8 @@ fn weigh<S: Simd, L: Logit, const FORM: u8, const STORE: bool>(
     simd.reduce_add_wide(sum)
 }
 
-/// The weights of a group, for any reference.
+/// The weights of a group, for any reference. (Near the highest temperatures, with products that may be
+/// subnormal: 2 us on an Intel Granite Rapids.)
 #[inline(always)]
 pub(crate) fn weigh_group<S: Simd, L: Logit>(
     simd: S,
@@ -238,26 +239,7 @@ pub(crate) fn weigh_group<S: Simd, L: Logit>(
     reference: Reference,
     weights: &mut Group<f32>,
 ) {
-    if factor.shrink == 1.0 {
-        weigh_in_form::<S, L, OFFSET>(simd, group, factor, reference, weights, || ());
-    } else {
-        weigh_shrunk_group(simd, group, factor, reference, weights);
-    }
-}
-
-/// (Out of line, as [`weigh_apart`].)
-#[inline(never)]
-fn weigh_shrunk_group<S: Simd, L: Logit>(
-    simd: S,
-    group: &Group<L>,
-    factor: &Factor,
-    reference: Reference,
-    weights: &mut Group<f32>,
-) {
-    simd.vectorize(
-        #[inline(always)]
-        || weigh_in_form::<S, L, SHRUNK>(simd, group, factor, reference, weights, || ()),
-    );
+    weigh_in_form::<S, L, OFFSET>(simd, group, factor, reference, weights, || ());
 }
 
 /// The weights of a group, for a reference of that form or one before; and `meanwhile`, while they are

@@ -107,10 +107,10 @@ fn out(data: &mut [f32]) -> RowsMut<'_> {
     RowsMut::new(data, VOCAB).expect("a row")
 }
 
-/// The answers first.
+/// The answers first: of those that a contract has.
 fn check(job: &mut Job<'_>) {
     let (row, t) = (job.row.row(0), job.t[0].get());
-    for (_, run) in &JOBS[..2] {
+    for (_, run) in JOBS.iter().filter(|(name, _)| ["sample", "softmax"].contains(name)) {
         run(job);
     }
     assert_eq!(Some(&job.out), contract::softmax(row, t).as_ref(), "T = {t}");

@@ -36,9 +36,9 @@ use share::for_each_share;
 ///
 /// - `logits`: rows x vocab. `temperatures`: one for all rows, or one per row. `probs`: of the shape of
 ///   `logits`.
-/// - Every probability is within 6 x 2^-23 (relative) of the exact one; but 2^-100 and less may be 0 instead,
-///   and what is below 2^-125 is, so that none is subnormal. A masked token (-inf) has exactly 0. At T = 0 the
-///   greedy token has 1 and all others 0.
+/// - Every probability above 2^-100 is within 6 x 2^-23 (relative) of the exact one. A smaller one is as exact,
+///   or 0; below 2^-125 (but for a rounding) it is 0, so none is subnormal. A masked token (-inf) has exactly
+///   0. At T = 0 the greedy token has 1 and all others 0.
 /// - Cost: one pass that reads the logits and writes weights, one that scales these in cache. Where `probs`
 ///   takes 32 MiB or more in rows of 1024 or more, the weights are kept in a row of memory per thread, and
 ///   `probs` is written once, by stores that bypass the caches.
@@ -176,6 +176,7 @@ fn softmax_row_streaming<S: Simd, L: Logit>(
                 #[inline(always)]
                 |index, w| {
                     prefetch_in_second_pass(simd, row, range.start + index);
+                    // (It waits for the memory, not for a multiplication by 1.)
                     share.of::<_, true>(simd, simd.load(w))
                 },
             );

@@ -53,8 +53,8 @@ impl<L: Logit> Source<L> for Softmax<'_> {
         self.0
     }
 
-    /// (What counts as 0, of 512 weights each below 2^-125, is less than 2^-52 of this: less than a uniform can
-    /// tell.)
+    /// (What counts as 0, of 512 weights each below 2^-125.5, is at most 2^-52.5 of this: as much as a rounding
+    /// or two in f64.)
     fn low(self) -> f64 {
         1.0 / (1_u128 << 64) as f64
     }

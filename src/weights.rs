@@ -23,6 +23,7 @@
 //!
 //! A block's summary depends on the block and T alone.
 
+mod factor;
 mod guess;
 
 use core::ops::Range;
@@ -33,6 +34,8 @@ use crate::simd::{LANES, Product, Simd, VECTORS};
 use crate::summary::{Reference, Summary};
 use guess::{guess, of_maximum};
 
+pub(crate) use factor::Factor;
+
 /// A sum of weights serves if it is in this range: weights that count as 0 are less than 2^-101 of it, and
 /// none has overflowed.
 const TRUSTED: Range<f64> = 1.0 / (1_u128 << 24) as f64..(1_u128 << 120) as f64;
@@ -41,43 +44,10 @@ const TRUSTED: Range<f64> = 1.0 / (1_u128 << 24) as f64..(1_u128 << 120) as f64;
 const PLAIN: u8 = 0;
 /// How weights are computed: relative to a power of two, at a shrink of 1.
 const SHIFTED: u8 = 1;
-/// How weights are computed: for any reference and factor.
+/// How weights are computed: for any reference, at a shrink of 1.
 const OFFSET: u8 = 2;
-/// How weights are computed: the same, without subnormal products.
+/// How weights are computed: for any reference, of logits that are shrunk, but for the negligible ones.
 const SHRUNK: u8 = 3;
-
-/// log2(e)/T, in the forms that the kernels need.
-#[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
-pub(crate) struct Factor {
-    /// log2(e)/T.
-    pub(crate) exact: f64,
-    /// Logits are multiplied by this power of two first: 1, unless T is so high that `lo` would be
-    /// subnormal.
-    pub(crate) shrink: f32,
-    /// Logits below this, in size, count as 0 where others are shrunk: their x s, below 2^-60, weighs 1 as 0
-    /// does, but might be subnormal. (Then a row takes 80 x the time at T = 1e38, on an Intel Granite Rapids.)
-    negligible: f32,
-    /// log2(e)/T/shrink = hi + lo, to 2^-48.
-    hi: f32,
-    lo: f32,
-}
-
-impl Factor {
-    /// For a temperature that is not greedy.
-    ///
-    /// At T = inf every logit but -inf weighs 1: so small a factor says just that (x s < 2^-50), and
-    /// -inf stays -inf.
-    pub(crate) const fn new(temperature: f32) -> Self {
-        const HIGH: f64 = 1.0 / (1_u128 << 100) as f64;
-        const NEGLIGIBLE: f64 = 1.0 / (1_u64 << 60) as f64;
-        const UNIFORM: f64 = HIGH / (1_u128 << 78) as f64;
-        let exact = (core::f64::consts::LOG2_E / temperature as f64).max(UNIFORM);
-        let (shrink, negligible) = if exact < HIGH { (HIGH, NEGLIGIBLE / exact) } else { (1.0, 0.0) };
-        let hi = (exact / shrink) as f32;
-        let lo = (exact / shrink - hi as f64) as f32;
-        Self { exact, shrink: shrink as f32, negligible: negligible as f32, hi, lo }
-    }
-}
 
 /// The weights of one block, and its summary. `each` is called with the number of each group that is weighed,
 /// `keep` with that and the sums of its lanes; if the block is done again, they are called again, and the
@@ -229,8 +199,7 @@ fn weigh<S: Simd, L: Logit, const FORM: u8, const STORE: bool>(
     simd.reduce_add_wide(sum)
 }
 
-/// The weights of a group, for any reference. (Near the highest temperatures, with products that may be
-/// subnormal: 2 us on an Intel Granite Rapids.)
+/// The weights of a group, for any reference.
 #[inline(always)]
 pub(crate) fn weigh_group<S: Simd, L: Logit>(
     simd: S,
@@ -239,7 +208,26 @@ pub(crate) fn weigh_group<S: Simd, L: Logit>(
     reference: Reference,
     weights: &mut Group<f32>,
 ) {
-    weigh_in_form::<S, L, OFFSET>(simd, group, factor, reference, weights, || ());
+    if factor.shrink == 1.0 {
+        weigh_in_form::<S, L, OFFSET>(simd, group, factor, reference, weights, || ());
+    } else {
+        weigh_group_apart(simd, group, factor, reference, weights);
+    }
+}
+
+/// (Out of line, as [`weigh_apart`].)
+#[inline(never)]
+fn weigh_group_apart<S: Simd, L: Logit>(
+    simd: S,
+    group: &Group<L>,
+    factor: &Factor,
+    reference: Reference,
+    weights: &mut Group<f32>,
+) {
+    simd.vectorize(
+        #[inline(always)]
+        || weigh_in_form::<S, L, SHRUNK>(simd, group, factor, reference, weights, || ()),
+    );
 }
 
 /// The weights of a group, for a reference of that form or one before; and `meanwhile`, while they are

@@ -11,11 +11,13 @@ pub(super) struct Part {
 }
 
 /// The part at which the running sum exceeds the target, which `target` makes of the sum of all; if rounding
-/// lets none exceed it, the last part that is not 0. N is a power of two.
+/// lets none exceed it, the last part that is not 0. (The last comparison is left out: only there may it end
+/// at a part of 0.) N is a power of two.
 ///
 /// No branch depends on the target. And what lies after a part is summed while the target is searched for: so
-/// the whole without it is known at once. Each sum is made of log2 N additions at most (Sklansky,
-/// "Conditional-sum addition logic", 1960), and those of more parts are never below those of fewer.
+/// the whole without it is known at once. No sum waits for more than log2 N additions after one
+/// another (Sklansky, "Conditional-sum addition logic", 1960), and those of more parts are never below those of
+/// fewer.
 #[inline(always)]
 pub(super) fn find<const N: usize>(parts: &[f64; N], target: impl FnOnce(f64) -> f64) -> Part {
     let (mut through, mut from) = (*parts, *parts);

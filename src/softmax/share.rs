@@ -29,6 +29,7 @@ impl Share {
         Self { share: (share * up) as f32, step: (1.0 / up) as f32, least: (LEAST / share) as f32 }
     }
 
+    /// `STEP` may be false where the step is 1.
     #[inline(always)]
     pub(super) fn of<S: Simd, const STEP: bool>(self, simd: S, w: S::V) -> S::V {
         let w = simd.select_lt(simd.splat(self.least), w, w, simd.splat(0.0));

@@ -153,6 +153,7 @@ impl Urn {
             *vector_sums = sum_vectors(simd, weights);
         }
         let vector = find(vector_sums, |sum| fraction * sum);
+        // (In two steps of four: fewer additions wait for one another than in one of sixteen.)
         let quads: &mut [[f32; 4]; LANES / 4] = bytemuck::must_cast_mut(&mut weights[vector.index]);
         let wide = quads.map(|quad| quad.map(f64::from));
         let quad = find(&wide.map(|[a, b, c, d]| (a + b) + (c + d)), |_| vector.within);
@@ -163,6 +164,7 @@ impl Urn {
             return None;
         }
         *weight = 0.0;
+        // (All that lies around is added up before what is left of the four lanes, which comes last.)
         let others = quad.others;
         vector_sums[vector.index] = lane.others + others;
         let others = others + vector.others;

@@ -15,6 +15,8 @@ mod logits;
 mod options;
 #[path = "common/pairs.rs"]
 mod pairs;
+#[path = "common/timing.rs"]
+mod timing;
 
 use std::error::Error;
 

@@ -17,6 +17,8 @@ mod logits;
 mod options;
 #[path = "common/pairs.rs"]
 mod pairs;
+#[path = "common/timing.rs"]
+mod timing;
 
 use std::error::Error;
 
@@ -39,11 +41,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut bench = Bench::new(VOCAB, effort);
     let data = logits(VOCAB);
     let row = Rows::new(&data, VOCAB)?;
+    for t in TEMPERATURES {
+        check(&mut Job::new(row, t)?);
+    }
     for (name, job) in JOBS {
         let (mut at_this, mut at_usual) = (Job::new(row, USUAL)?, Job::new(row, USUAL)?);
         for t in TEMPERATURES {
             at_this.t = [Temperature::new(t)?];
-            check(&mut at_this);
             let names = [format!("{name} at T = {t:?}"), format!("at T = {USUAL}")];
             bench.compare(
                 names.each_ref().map(|name| &**name),
@@ -73,8 +77,8 @@ struct Job<'a> {
 type Run = fn(&mut Job<'_>);
 
 const JOBS: [(&str, Run); 6] = [
-    ("sample", |job| sample(job.row, &job.t, &job.key.map(Key::uniform), &mut job.draws).expect("fits")),
-    ("softmax", |job| drop(softmax(job.row, &job.t, &mut out(&mut job.out)).expect("fits"))),
+    ("sample", |job| job.sample()),
+    ("softmax", |job| job.softmax()),
     ("log_softmax", |job| drop(log_softmax(job.row, &job.t, &mut out(&mut job.out)).expect("fits"))),
     // (Another key for each call: the CPU would learn the branches of one.)
     ("1000 draws", |job| {
@@ -101,6 +105,14 @@ impl<'a> Job<'a> {
             table: AliasTable::default(),
         })
     }
+
+    fn sample(&mut self) {
+        sample(self.row, &self.t, &self.key.map(Key::uniform), &mut self.draws).expect("fits");
+    }
+
+    fn softmax(&mut self) {
+        drop(softmax(self.row, &self.t, &mut out(&mut self.out)).expect("fits"));
+    }
 }
 
 fn out(data: &mut [f32]) -> RowsMut<'_> {
@@ -110,9 +122,8 @@ fn out(data: &mut [f32]) -> RowsMut<'_> {
 /// The answers first: of those that a contract has.
 fn check(job: &mut Job<'_>) {
     let (row, t) = (job.row.row(0), job.t[0].get());
-    for (_, run) in JOBS.iter().filter(|(name, _)| ["sample", "softmax"].contains(name)) {
-        run(job);
-    }
+    job.sample();
+    job.softmax();
     assert_eq!(Some(&job.out), contract::softmax(row, t).as_ref(), "T = {t}");
     let expected = contract::sample(row, t, job.key[0].uniform());
     assert_eq!(job.draws[0].ok().map(|draw| (draw.token, draw.logprob)), expected, "T = {t}");

@@ -2,12 +2,12 @@
 
 use std::io;
 use std::path::Path;
-use std::time::Instant;
 
 use kelvin::Level;
 
 use crate::csv;
 use crate::options::Effort;
+use crate::timing::{median, time};
 
 pub(crate) struct Bench {
     vocab: usize,
@@ -41,17 +41,9 @@ impl Bench {
         mut a: impl FnMut(),
         mut b: impl FnMut(),
     ) {
-        let time = |f: &mut dyn FnMut()| {
-            let start = Instant::now();
-            f();
-            start.elapsed().as_secs_f64() * 1e6
-        };
         let repeats = if rows == 1 { self.repeats } else { self.repeats.div_ceil(8) };
-        let (mut of_a, mut of_b): (Vec<f64>, Vec<f64>) =
-            (0..repeats).map(|_| (time(&mut a), time(&mut b))).unzip();
-        of_a.sort_by(f64::total_cmp);
-        of_b.sort_by(f64::total_cmp);
-        let us = [of_a[repeats / 2], of_b[repeats / 2]];
+        let (of_a, of_b) = (0..repeats).map(|_| (time(1, &mut a), time(1, &mut b))).unzip();
+        let us = [median(of_a), median(of_b)];
         println!("{op:44} {:9.2} us   {reference:32} {:9.2} us  {:6.2} x", us[0], us[1], us[0] / us[1]);
         self.lines.push(Line { op: op.into(), reference: reference.into(), rows, threads, us });
     }

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::memory::Reference;
+use crate::timing::{median, time};
 
 /// Microseconds of the operation, and of the best of its references.
 pub(crate) struct Medians {
@@ -37,16 +38,4 @@ pub(crate) fn take_turns<B>(
     let best = references.iter().zip(medians).min_by(|a, b| a.1.total_cmp(&b.1));
     let (reference, reference_us) = best.map_or(("none", f64::NAN), |(reference, us)| (reference.0, us));
     Medians { us, reference, reference_us }
-}
-
-/// Microseconds of one call, over a few.
-fn time(repeat: usize, mut f: impl FnMut()) -> f64 {
-    let start = Instant::now();
-    (0..repeat).for_each(|_| f());
-    start.elapsed().as_secs_f64() * 1e6 / repeat as f64
-}
-
-fn median(mut times: Vec<f64>) -> f64 {
-    times.sort_by(f64::total_cmp);
-    times[times.len() / 2]
 }

@@ -15,6 +15,8 @@ mod memory;
 mod ops;
 #[path = "../common/options.rs"]
 mod options;
+#[path = "../common/timing.rs"]
+mod timing;
 #[path = "../common/turns.rs"]
 mod turns;
 

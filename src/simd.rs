@@ -100,7 +100,8 @@ pub trait Simd: Copy + Send + Sync {
         }
     }
 
-    /// The same vectors, all computed before anything that needs one of them.
+    /// The same vectors, all computed before anything that needs one of them, and before what is asked for
+    /// ahead from here on.
     #[inline(always)]
     fn stage<const N: usize>(self, v: [Self::V; N]) -> [Self::V; N] {
         v

@@ -60,6 +60,9 @@ impl Simd for Avx512 {
     /// There are 32 registers.
     const HOLDS_GROUP: bool = true;
 
+    /// (Not `pure`: what is asked for ahead between two stages stays there. LLVM moved it behind the last one,
+    /// where the next group's loads wait for it. 256 rows on an Intel Granite Rapids, as against that: `sample`
+    /// and `log_sum_exp` take 0.89 x the time, of bf16 0.85 x, `softmax_in_place` 0.95 x.)
     #[inline(always)]
     fn stage<const N: usize>(self, v: [__m512; N]) -> [__m512; N] {
         #[inline]
@@ -78,7 +81,7 @@ impl Simd for Avx512 {
                     inout(zmm_reg) * f,
                     inout(zmm_reg) * g,
                     inout(zmm_reg) * h,
-                    options(pure, nomem, nostack, preserves_flags)
+                    options(nomem, nostack, preserves_flags)
                 );
             }
             v

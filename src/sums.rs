@@ -42,11 +42,11 @@ pub(crate) fn sum_block<S: Simd, L: Logit>(simd: S, block: &[L; BLOCK], mut each
     let (zero, nan) = (simd.splat(0.0), simd.splat(f32::NAN));
     let mut sum = simd.widen(zero);
     for (number, group) in groups(block).iter().enumerate() {
-        each(number);
         for vector in group {
             let w = L::load(simd, vector);
             sum = simd.add_wide(sum, simd.widen(simd.select_lt(w, zero, nan, w)));
         }
+        each(number);
     }
     simd.reduce_add_wide(sum)
 }

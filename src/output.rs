@@ -4,20 +4,16 @@ use crate::blocks::padded;
 use crate::simd::{LANES, Simd};
 use crate::{Logit, RowsMut};
 
-/// An output of so many bytes is written past the caches: more than a batch can hope to find of them. (For
-/// 256 rows of 128256, on one thread of an Intel Granite Rapids, `softmax` takes 0.65 x the time,
-/// `log_softmax` and `scale` 0.55 x; for 70 rows, 0.98 to 1.13 x.)
-const LARGE: usize = 32 << 20;
-
 /// A row of so many is cut where the output's cache lines begin, so that no store straddles two.
 /// (`log_softmax` of 131072 in L2 takes 0.94 x the time.) In a shorter one, the partial vectors at both ends,
 /// and a fence per row, take longer than they save.
 const LONG: usize = 1024;
 
-/// Whether an output is to be written past the caches.
-pub(crate) fn past_caches(out: &RowsMut<'_>) -> bool {
-    let bytes = size_of::<f32>().saturating_mul(out.rows()).saturating_mul(out.vocab());
-    bytes >= LARGE && out.vocab() >= LONG
+/// Whether an output is to be written past the caches. (For 256 rows of 128256, on one thread of an Intel
+/// Granite Rapids, `softmax` so takes 0.65 x the time, `log_softmax` and `scale` 0.55 x; for 70 rows, which
+/// hardly exceed them, 0.98 to 1.13 x.)
+pub(crate) const fn past_caches(out: &RowsMut<'_>) -> bool {
+    out.exceed_caches() && out.vocab() >= LONG
 }
 
 /// Writes the kernel's results for the vectors of a row, each of which begins at the index it is told.

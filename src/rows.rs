@@ -155,10 +155,17 @@ impl Shape {
         }
         Ok(Self { rows, vocab, stride })
     }
+
+    const fn exceeds_caches<T>(self) -> bool {
+        size_of::<T>().saturating_mul(self.rows).saturating_mul(self.vocab) >= LARGE
+    }
 }
 
+/// A batch of so many bytes is more than it can hope to find in the caches.
+const LARGE: usize = 32 << 20;
+
 macro_rules! shape_accessors {
-    () => {
+    ($element:ty) => {
         /// How many rows.
         #[must_use]
         pub const fn rows(&self) -> usize {
@@ -175,6 +182,11 @@ macro_rules! shape_accessors {
         #[must_use]
         pub const fn stride(&self) -> usize {
             self.shape.stride
+        }
+
+        /// Whether the rows, all together, come from memory.
+        pub(crate) const fn exceed_caches(&self) -> bool {
+            self.shape.exceeds_caches::<$element>()
         }
     };
 }
@@ -209,7 +221,7 @@ impl<'a, L: Logit> Rows<'a, L> {
         Ok(Self { data, shape: Shape::strided(data.len(), rows, vocab, stride)? })
     }
 
-    shape_accessors!();
+    shape_accessors!(L);
 
     /// Row `index`, or an empty slice beyond the last.
     #[must_use]
@@ -238,7 +250,7 @@ impl<'a> RowsMut<'a> {
         Ok(Self { data, shape })
     }
 
-    shape_accessors!();
+    shape_accessors!(f32);
 
     /// The same rows, to read.
     #[must_use]

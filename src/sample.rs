@@ -13,7 +13,6 @@
 
 use core::f64::consts::LN_2;
 
-use crate::argmax::greatest;
 use crate::batch::{Temperatures, fill_outcomes, weighing};
 use crate::blocks::{BLOCK, GROUP, GROUPS, Group, as_wide, groups, groups_mut, with_block};
 use crate::check::{check_uniforms, diagnose, diagnose_weights};
@@ -124,12 +123,10 @@ impl Level {
         let temperatures = Temperatures::new(logits.rows(), temperatures)?;
         check_uniforms(logits.rows(), uniforms)?;
         fill_outcomes(logits, "draws", draws, weighing(logits.vocab()), |index, row| {
-            let draw = match temperatures.at(index).factor() {
-                Some(factor) => self.sample_row(Softmax(factor), row, uniforms[index]),
-                None => dispatch!(self, simd => greatest(simd, row))
-                    .map(|(token, _)| Draw { token: token as u32, logprob: 0.0 }),
+            let Some(factor) = temperatures.at(index).factor() else {
+                return self.greedy_token(logits, index).map(|token| Draw { token, logprob: 0.0 });
             };
-            draw.ok_or_else(|| diagnose(index, row))
+            self.sample_row(Softmax(factor), row, uniforms[index]).ok_or_else(|| diagnose(index, row))
         })
     }
 

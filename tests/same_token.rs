@@ -77,12 +77,8 @@ fn in_pool<R: Send>(_threads: usize, f: impl FnOnce() -> R + Send) -> R {
 /// what their weights are multiplied by is below the normal numbers, and a few probabilities still are not.)
 #[test]
 fn results_of_a_batch_beyond_the_caches() {
-    let (rows, vocab) = (9, 1_000_003);
-    let row = |i: usize| gaussian(vocab, [3.0, 20.0, 3e4][i % 3], i as u64);
-    let mut data: Vec<f32> = (0..rows).flat_map(row).collect();
-    data[8 * vocab - 1] = f32::NAN;
-    let temperatures = [0.7, 0.0, 30.0].map(|t| Temperature::new(t).expect("a temperature"));
-    let t: Vec<Temperature> = (0..rows).map(|i| temperatures[i / 3]).collect();
+    let (rows, vocab) = (9, LARGE_VOCAB);
+    let (data, t) = large_batch();
     let logits = Rows::new(&data, vocab).expect("rows");
     let mut out = vec![0.0; 3 + rows * vocab];
     for kernel in ["softmax", "softmax in place", "log_softmax", "scale"] {
@@ -100,6 +96,35 @@ fn results_of_a_batch_beyond_the_caches() {
             }
         }
     }
+}
+
+#[test]
+fn tokens_of_a_batch_beyond_the_caches() {
+    let (data, t) = large_batch();
+    let tokens = |level: Level, data: &[f32], t: &[Temperature]| {
+        let rows = Rows::new(data, LARGE_VOCAB).expect("rows");
+        let (mut draws, mut tokens) = (vec![Ok(Draw::default()); t.len()], vec![Ok(0); t.len()]);
+        level.sample(rows, t, &vec![0.3; t.len()], &mut draws).expect("shapes fit");
+        level.argmax(rows, &mut tokens).expect("shapes fit");
+        draws.into_iter().zip(tokens).map(|(draw, token)| (draw.ok(), token.ok())).collect::<Vec<_>>()
+    };
+    let alone: Vec<_> =
+        data.chunks(LARGE_VOCAB).zip(&t).map(|(row, &t)| tokens(Level::best(), row, &[t])[0]).collect();
+    assert_eq!(alone[7], (None, None));
+    for level in levels() {
+        assert_eq!(tokens(level, &data, &t), alone, "{level}");
+    }
+}
+
+const LARGE_VOCAB: usize = 1_000_003;
+
+/// Nine rows of that, of which the eighth cannot be served.
+fn large_batch() -> (Vec<f32>, Vec<Temperature>) {
+    let row = |i: usize| gaussian(LARGE_VOCAB, [3.0, 20.0, 3e4][i % 3], i as u64);
+    let mut data: Vec<f32> = (0..9).flat_map(row).collect();
+    data[8 * LARGE_VOCAB - 1] = f32::NAN;
+    let temperatures = [0.7, 0.0, 30.0].map(|t| Temperature::new(t).expect("a temperature"));
+    (data, (0..9).map(|i| temperatures[i / 3]).collect())
 }
 
 /// Masked tokens after the last one do not move a token.

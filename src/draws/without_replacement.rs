@@ -4,7 +4,6 @@ use core::cell::Cell;
 
 use super::Uniforms;
 use super::urn::Urn;
-use crate::argmax::greatest;
 use crate::batch::{Temperatures, fill_tokens};
 use crate::check::{diagnose, diagnose_weights};
 use crate::scratch::with_scratch;
@@ -105,9 +104,7 @@ impl Level {
             let row = logits.row(index);
             let temperature = temperatures.at(index);
             let Some(factor) = temperature.factor() else {
-                let (token, _) =
-                    dispatch!(self, simd => greatest(simd, row)).ok_or_else(|| diagnose(index, row))?;
-                return single(index, token as u32, tokens);
+                return single(index, self.greedy_token(logits, index)?, tokens);
             };
             let source = Softmax(factor);
             with_scratch(&URN, |urn| {

@@ -128,11 +128,11 @@ impl Simd for Portable {
         out: &mut [[f32; LANES]; super::VECTORS],
         meanwhile: impl FnOnce(),
     ) {
-        meanwhile();
         for (vector, out) in group.iter().zip(out) {
             let (p, k) = fused::exp2_of_product(x(vector), product.hi, product.lo);
             self.store(self.exp2i(p, k, f32x16::splat(product.exponent.unwrap_or(0.0) + ROUND)), out);
         }
+        meanwhile();
     }
 
     /// The lowest bits of k - e + [`ROUND`], shifted into the exponent, are 2^(k - e - 1). k - e = 129 becomes

@@ -12,6 +12,7 @@
 //! when u goes up.
 
 use core::f64::consts::LN_2;
+use core::slice::from_mut;
 
 use crate::batch::{Temperatures, fill_outcomes, weighing};
 use crate::blocks::{BLOCK, GROUP, GROUPS, Group, as_wide, groups, groups_mut, with_block};
@@ -150,6 +151,20 @@ impl Level {
     fn sample_row<L: Logit>(self, source: impl Sampled<L>, row: &[L], uniform: f64) -> Option<Draw> {
         with_pass(|pass| dispatch!(self, simd => sample_row(simd, source, row, uniform, pass)))
     }
+
+    /// The tokens of a few uniforms. False if the row cannot be served.
+    pub(crate) fn sample_few<L: Logit>(
+        self,
+        source: impl Sampled<L>,
+        row: &[L],
+        uniforms: impl Iterator<Item = f64>,
+        tokens: &mut [u32],
+    ) -> bool {
+        let total = with_pass(
+            |pass| dispatch!(self, simd => sample_tokens(simd, source, row, uniforms, tokens, pass)),
+        );
+        total.is_some()
+    }
 }
 
 #[inline(always)]
@@ -160,16 +175,32 @@ fn sample_row<S: Simd, L: Logit>(
     uniform: f64,
     pass: &mut Pass,
 ) -> Option<Draw> {
+    let mut token = 0;
+    let total = sample_tokens(simd, source, row, [uniform], from_mut(&mut token), pass)?;
+    Some(Draw { token, logprob: source.logprob(row[token as usize], &total) })
+}
+
+#[inline(always)]
+fn sample_tokens<S: Simd, L: Logit>(
+    simd: S,
+    source: impl Sampled<L>,
+    row: &[L],
+    uniforms: impl IntoIterator<Item = f64>,
+    tokens: &mut [u32],
+    pass: &mut Pass,
+) -> Option<Total> {
     source.pass(simd, row, pass);
     let total = Total::of(&mut pass.summaries, source.factor())?;
-    let target = uniform * total.sum;
-    let block = total.find(&pass.summaries, target, source.factor())?;
-    let token = block.index * BLOCK + source.find(simd, row, &block, target, pass);
-    Some(Draw { token: token as u32, logprob: source.logprob(row[token], &total) })
+    for (token, uniform) in tokens.iter_mut().zip(uniforms) {
+        let target = uniform * total.sum;
+        let block = total.find(&pass.summaries, target, source.factor())?;
+        *token = (block.index * BLOCK + source.find(simd, row, &block, target, pass)) as u32;
+    }
+    Some(total)
 }
 
 /// Where logits and weights differ.
-trait Sampled<L: Logit>: Source<L> {
+pub(crate) trait Sampled<L: Logit>: Source<L> {
     /// The pass over a row.
     fn pass<S: Simd>(self, simd: S, row: &[L], pass: &mut Pass);
     /// The token, inside its block, of a target that lies in the block.

@@ -19,10 +19,11 @@ fn one(row: &[f32]) -> Rows<'_> {
 }
 
 /// Each row has its own outcome; keys and uniforms, batches and single tables give the same tokens, in any
-/// pool; with fewer draws than groups in a row, and with more than three for each.
+/// pool; with so few draws that there is no table, with fewer than groups in a row, and with more than three for
+/// each.
 #[test]
 fn batches() {
-    for draws in [37, 1700] {
+    for draws in [11, 37, 1700] {
         batches_of(draws);
     }
 }

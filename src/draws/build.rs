@@ -1,7 +1,6 @@
 //! The pass over a row that makes a [`Cdf`] of it.
 
 use super::cdf::Cdf;
-use crate::argmax::greatest;
 use crate::blocks::{BLOCK, GROUPS, for_each_block};
 use crate::check::{diagnose, diagnose_weights};
 use crate::inversion::{Groups, Vectors};
@@ -14,20 +13,11 @@ use crate::weights::Factor;
 use crate::{Level, Logit, RowError, Rows, Temperature};
 
 impl Cdf {
-    /// False if the row cannot be served.
-    #[inline(always)]
-    fn build<S: Simd, L: Logit>(&mut self, simd: S, row: &[L], temperature: &Temperature) -> bool {
-        let Some(factor) = temperature.factor() else {
-            return greatest(simd, row).is_some_and(|(token, _)| self.build_single(simd, token));
-        };
-        self.build_from(simd, Softmax(factor), row)
-    }
-
-    /// The greedy token, as a row of its own.
-    #[inline(always)]
-    fn build_single<S: Simd>(&mut self, simd: S, token: usize) -> bool {
-        let served = self.build_from(simd, Weights, &[1.0_f32]);
-        self.first = token as u32;
+    /// A table without its vectors. False if the row cannot be served: it is then empty.
+    pub(super) fn fill<L: Logit>(&mut self, level: Level, source: impl Source<L>, row: &[L]) -> bool {
+        self.level = level;
+        let served = dispatch!(level, simd => self.build_from(simd, source, row));
+        self.vocab = if served { row.len() } else { 0 };
         served
     }
 
@@ -110,24 +100,20 @@ impl Level {
         row: usize,
         temperature: Temperature,
     ) -> Result<(), RowError> {
-        self.build_cdf(cdf, logits, row, &temperature)?;
+        let logits_of_row = logits.row(row);
+        if let Some(factor) = temperature.factor() {
+            if !cdf.fill(self, Softmax(factor), logits_of_row) {
+                return Err(diagnose(row, logits_of_row));
+            }
+        } else {
+            // The greedy token, as a row of its own.
+            cdf.vocab = 0;
+            let token = self.greedy_token(logits, row)?;
+            cdf.fill(self, Weights, &[1.0_f32]);
+            (cdf.first, cdf.vocab) = (token, logits_of_row.len());
+        }
         cdf.finish();
         Ok(())
-    }
-
-    /// The same, but for the vectors.
-    pub(super) fn build_cdf<L: Logit>(
-        self,
-        cdf: &mut Cdf,
-        logits: Rows<'_, L>,
-        row: usize,
-        temperature: &Temperature,
-    ) -> Result<(), RowError> {
-        let logits = logits.row(row);
-        cdf.level = self;
-        let served = dispatch!(self, simd => cdf.build(simd, logits, temperature));
-        cdf.vocab = if served { logits.len() } else { 0 };
-        if served { Ok(()) } else { Err(diagnose(row, logits)) }
     }
 
     /// [`Cdf::rebuild_from_probs`], on this level.
@@ -140,22 +126,11 @@ impl Level {
         probs: Rows<'_, L>,
         row: usize,
     ) -> Result<(), RowError> {
-        self.build_cdf_from_probs(cdf, probs, row)?;
+        let weights = probs.row(row);
+        if !cdf.fill(self, Weights, weights) {
+            return Err(diagnose_weights(row, weights));
+        }
         cdf.finish();
         Ok(())
-    }
-
-    /// The same, but for the vectors.
-    pub(super) fn build_cdf_from_probs<L: Logit>(
-        self,
-        cdf: &mut Cdf,
-        probs: Rows<'_, L>,
-        row: usize,
-    ) -> Result<(), RowError> {
-        let probs = probs.row(row);
-        cdf.level = self;
-        let served = dispatch!(self, simd => cdf.build_from(simd, Weights, probs));
-        cdf.vocab = if served { probs.len() } else { 0 };
-        if served { Ok(()) } else { Err(diagnose_weights(row, probs)) }
     }
 }

@@ -77,7 +77,7 @@ pub fn nine_rows(vocab: usize) -> (Vec<f32>, [Temperature; 9], [Key; 9], [RowErr
     let mut data = gaussian(9 * vocab, 3.0, 1);
     data[vocab + 3] = f32::NAN;
     data[4 * vocab..5 * vocab].fill(f32::NEG_INFINITY);
-    let temperatures = [0.0, 1.0, 0.7, 1e30, 1.0, 0.1, f32::INFINITY, 2.0, 1.0];
+    let temperatures = [1.0, 1.0, 0.7, 1e30, 1.0, 0.1, f32::INFINITY, 2.0, 0.0];
     let keys = core::array::from_fn(|row| Key { seed: 3, position: row as u64 });
     let errors = [RowError::Logit { row: 1, index: 3, value: f32::NAN }, RowError::NothingToDraw { row: 4 }];
     (data, temperatures.map(|t| Temperature::new(t).expect("a temperature")), keys, errors)

@@ -43,7 +43,7 @@ impl Level {
         fill_outcomes(logits, "tokens", tokens, cost, |index, _| self.greedy_token(logits, index))
     }
 
-    /// That of one row of a batch.
+    /// The greedy token of one row of a batch.
     pub(crate) fn greedy_token<L: Logit>(self, logits: Rows<'_, L>, index: usize) -> Result<u32, RowError> {
         let row = logits.row(index);
         let greatest = if logits.exceed_caches() {
@@ -94,7 +94,8 @@ fn greatest_from_memory<S: Simd, L: Logit>(simd: S, row: &[L]) -> Option<(usize,
     )
 }
 
-/// The same; `ask` is called with the start of each block and the number of each of its groups.
+/// The same; `ask`, which may ask for lines ahead, is called with the start of each block and the number of
+/// each of its groups.
 #[inline(always)]
 fn search<S: Simd, L: Logit>(simd: S, row: &[L], ask: impl Fn(usize, usize)) -> Option<(usize, f32)> {
     let mut lanes = Lanes::new(simd);

@@ -229,10 +229,8 @@ impl Level {
         }
         Ok(cdf.count_words(key, draws))
     }
-}
 
-impl Level {
-    /// Many tokens from each row; of the greedy one where there is no source.
+    /// Many tokens from each row; where there is no source, always the greedy one.
     fn draw_rows<L: Logit, S: Sampled<L>>(
         self,
         rows: Rows<'_, L>,
@@ -252,10 +250,11 @@ impl Level {
                 self.sample_few(source, row, uniforms.row(index, draws), tokens)
             } else {
                 with_scratch(&CDF, |cdf| {
-                    cdf.fill(self, source, row) && {
+                    let served = cdf.fill(self, source, row);
+                    if served {
                         cdf.draw_lazily(uniforms, index, tokens);
-                        true
                     }
+                    served
                 })
             };
             if served { Ok(()) } else { Err(diagnose(index, row)) }
@@ -264,7 +263,7 @@ impl Level {
 }
 
 impl Cdf {
-    /// In a table without its vectors.
+    /// The tokens of a row's uniforms, in a table without its vectors.
     fn draw_lazily(&mut self, uniforms: Uniforms<'_>, row: usize, tokens: &mut [u32]) {
         let draws = tokens.len();
         let find: fn(&mut Self, &[f64], &mut [u32]) = if draws / LAZY > self.vocab / GROUP {

@@ -57,10 +57,6 @@ impl Level {
 
 /// The largest logit and the first token that has it. `None` if a logit is NaN or +inf, or all are -inf.
 ///
-/// Each lane keeps its maximum and the first block that reached it, so only one block is searched in the end.
-/// A NaN gets lost in a maximum, so the logits are added up as well: the sum keeps it. (It may also overflow;
-/// then the row is looked through.)
-///
 /// (One line per block is asked for ahead, so that its page is known when the row gets there: within a page
 /// the CPU's own prefetchers mostly keep up, since so little is computed. On an Intel Granite Rapids, asking
 /// for none takes 1.27 x the time from memory; on a Zen 4, one per block makes no difference.)
@@ -78,8 +74,9 @@ pub(crate) fn greatest<S: Simd, L: Logit>(simd: S, row: &[L]) -> Option<(usize, 
     )
 }
 
-/// The same, of a row that comes from memory: every line is asked for. (On an Intel Granite Rapids, 256 rows
-/// take 0.87 x the time, but one in L2 1.43 x. On a Zen 4, asking ahead took 1.45 x the time of not asking.)
+/// [`greatest`] of a row that comes from memory: every line is asked for. (On an Intel Granite Rapids, 256
+/// rows take 0.87 x the time, but one in L2 1.43 x. Not where the CPU reads ahead best by itself: on a Zen 4,
+/// asking took 1.45 x the time. Where rows are written as well, [`greatest`] is used.)
 #[inline(always)]
 fn greatest_from_memory<S: Simd, L: Logit>(simd: S, row: &[L]) -> Option<(usize, f32)> {
     search(
@@ -94,8 +91,10 @@ fn greatest_from_memory<S: Simd, L: Logit>(simd: S, row: &[L]) -> Option<(usize,
     )
 }
 
-/// The same; `ask`, which may ask for lines ahead, is called with the start of each block and the number of
-/// each of its groups.
+/// Each lane keeps its maximum and the first block that reached it, so only one block is searched in the end.
+/// A NaN gets lost in a maximum, so the logits are added up as well: the sum keeps it. (It may also overflow;
+/// then the row is looked through.) `ask`, which may ask for lines ahead, is called with the start of each
+/// block and the number of each of its groups.
 #[inline(always)]
 fn search<S: Simd, L: Logit>(simd: S, row: &[L], ask: impl Fn(usize, usize)) -> Option<(usize, f32)> {
     let mut lanes = Lanes::new(simd);

@@ -184,7 +184,7 @@ macro_rules! shape_accessors {
             self.shape.stride
         }
 
-        /// Whether the rows, all together, come from memory.
+        /// Whether the rows, all together, are too large to be found in the caches.
         pub(crate) const fn exceed_caches(&self) -> bool {
             self.shape.exceeds_caches::<$element>()
         }

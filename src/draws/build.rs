@@ -13,7 +13,8 @@ use crate::weights::Factor;
 use crate::{Level, Logit, RowError, Rows, Temperature};
 
 impl Cdf {
-    /// A table without its vectors. False if the row cannot be served: it is then empty.
+    /// A table without its vectors. False if the row cannot be served: the table is then
+    /// empty.
     pub(super) fn fill<L: Logit>(&mut self, level: Level, source: impl Source<L>, row: &[L]) -> bool {
         self.level = level;
         let served = dispatch!(level, simd => self.build_from(simd, source, row));
@@ -106,8 +107,8 @@ impl Level {
                 return Err(diagnose(row, logits_of_row));
             }
         } else {
-            // The greedy token, as a row of its own.
-            cdf.vocab = 0;
+            // The greedy token, as a row of its own. (Without one, the table is empty.)
+            (cdf.level, cdf.vocab) = (self, 0);
             let token = self.greedy_token(logits, row)?;
             cdf.fill(self, Weights, &[1.0_f32]);
             (cdf.first, cdf.vocab) = (token, logits_of_row.len());

@@ -21,10 +21,11 @@ use crate::{AliasTable, Error, Key, Level, Logit, RowError, Rows, Temperature, l
 /// 5 % of Gaussian logits of deviation 3 at T = 0.8, 23 % at T = 2. Where the number of draws leaves the
 /// choice open, `auto` counts them, which takes one more pass over the row.
 ///
-/// Measured on a core of a Zen 4 (AVX-512) with such logits, T = 0.8, and another row for each table. (Draws
-/// without a table: on an Intel Granite Rapids.) From 100 to 128,256 tokens, at T = 0.3 to 5, the alias table
-/// overtakes the Cdf at 0.8 to 1.2 times the number of draws said above. A guide never overtakes the alias
-/// table: it is for those who need the map of `sample`.
+/// Measured on a core of a Zen 4 (AVX-512) with such logits, T = 0.8, and another row for each table. (The
+/// 0.2 us, and up to where they pay against the unfinished tables of `sample_many`: on an Intel Granite
+/// Rapids.) From 100 to 128,256 tokens, at T = 0.3 to 5, the alias table overtakes the Cdf at 0.8 to 1.2 times
+/// the number of draws said above. A guide never overtakes the alias table: it is for those who need the map
+/// of `sample`.
 ///
 /// The two tables map words to tokens differently. So the tokens that a key draws depend on the number of
 /// draws that the table was made for, where the row leaves the choice open. If they must not, use [`Cdf`] or

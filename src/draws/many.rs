@@ -246,7 +246,7 @@ impl Level {
                 tokens.fill(self.greedy_token(rows, index)?);
                 return Ok(());
             };
-            let served = if draws.saturating_mul(FEW) <= row.len() {
+            let served = if draws.saturating_mul(LOGITS_PER_DRAW) <= row.len() {
                 self.sample_few(source, row, uniforms.row(index, draws), tokens)
             } else {
                 with_scratch(&CDF, |cdf| {
@@ -286,13 +286,14 @@ thread_local! {
 }
 
 /// Logits per draw from which on no weights are kept, and a block is weighed again for each draw. (128,256
-/// logits on an Intel Granite Rapids, against a table: one draw 0.82 x, four 0.83 x, sixteen 0.95 x.)
-const FEW: usize = 6000;
+/// logits on an Intel Granite Rapids, against [`Cdf::find_lazily`]: one draw 0.82 x, four 0.83 x, sixteen
+/// 0.95 x.)
+const LOGITS_PER_DRAW: usize = 6000;
 
 /// Draws per group up to which it is faster to finish groups where they are drawn from, than all of them at
 /// once. Measured on a Zen 4 at 2,048 to 128,256 tokens, Gaussian logits of deviation 3, T = 0.8: with two
 /// 0.95 x, with four 0.99-1.02 x.
 const LAZY: usize = 3;
 
-/// A draw takes 10 ns, and counts for so many logits.
+/// From a table, a draw takes 10 ns, and counts for so many logits.
 const DRAW: usize = 32;

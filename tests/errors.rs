@@ -245,10 +245,10 @@ fn a_table_that_could_not_be_built_again_is_empty() {
         assert!(cdf.rebuild_from_probs(rows, bad).is_err() && alias.rebuild_from_probs(rows, bad).is_err());
         assert_eq!([cdf.draw(0.5), alias.draw(1 << 63)], [empty, empty], "row {bad}");
     }
-    for bad in 1..3 {
+    for (bad, t) in [(1, ONE[0]), (2, ONE[0]), (1, Temperature::GREEDY), (2, Temperature::GREEDY)] {
         cdf.rebuild(rows, 0, ONE[0]).expect("servable");
         alias.rebuild(rows, 0, ONE[0]).expect("servable");
-        assert!(cdf.rebuild(rows, bad, ONE[0]).is_err() && alias.rebuild(rows, bad, ONE[0]).is_err());
+        assert!(cdf.rebuild(rows, bad, t).is_err() && alias.rebuild(rows, bad, t).is_err());
         assert_eq!([cdf.draw(0.5), alias.draw(1 << 63)], [empty, empty], "row {bad}");
     }
 }

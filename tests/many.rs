@@ -2,10 +2,10 @@
 
 mod common;
 
-use common::{gaussian, nine_rows};
+use common::{gaussian, levels, nine_rows};
 use kelvin::{
     AliasTable, Cdf, Draws, Error, FailedRows, Key, RowError, Rows, Temperature, Uniforms, draw_counts,
-    sample_many, sample_many_from_probs,
+    sample_many,
 };
 
 const KEY: Key = Key { seed: 4, position: 2 };
@@ -19,8 +19,8 @@ fn one(row: &[f32]) -> Rows<'_> {
 }
 
 /// Each row has its own outcome; keys and uniforms, batches and single tables give the same tokens, in any
-/// pool; with so few draws that there is no table, with fewer than groups in a row, and with more than three for
-/// each.
+/// pool, on every level; with so few draws that there is no table, with fewer than groups in a row, and with
+/// more than three for each.
 #[test]
 fn batches() {
     for draws in [11, 37, 1700] {
@@ -40,29 +40,30 @@ fn batches_of(draws: usize) {
             cdf.draw_keyed(keys[row], tokens).expect("a table");
         }
     }
-    for threads in [1, 3] {
+    for (level, threads) in levels().into_iter().flat_map(|level| [(level, 1), (level, 3)]) {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
         for source in [Uniforms::Keys(&keys), Uniforms::Given(&uniforms)] {
             let mut tokens = vec![0; rows * draws];
-            let failed = pool.install(|| sample_many(logits, &t, source, &mut tokens)).expect("shapes fit");
-            assert_eq!((&*failed, &tokens), (&errors[..], &expected), "{threads}");
+            let failed =
+                pool.install(|| level.sample_many(logits, &t, source, &mut tokens)).expect("shapes fit");
+            assert_eq!((&*failed, &tokens), (&errors[..], &expected), "{level}, {threads}");
         }
     }
     let weights: Vec<f32> = data.iter().map(|x| x.exp2()).collect();
-    let mut tokens = vec![0; rows * draws];
     let probs = Rows::new(&weights, vocab).expect("rows");
-    let failed = sample_many_from_probs(probs, Uniforms::Keys(&keys), &mut tokens).expect("shapes fit");
-    assert_eq!(failed.iter().map(RowError::row).collect::<Vec<_>>(), [1, 4]);
-    for (row, tokens) in tokens.chunks(draws).enumerate() {
-        let expected = Cdf::from_probs(probs, row).map_or_else(
-            |_| vec![u32::MAX; draws],
-            |cdf| {
-                let mut expected = vec![0; draws];
-                cdf.draw_keyed(keys[row], &mut expected).expect("a table");
-                expected
-            },
-        );
-        assert_eq!(tokens, expected, "{row}");
+    expected.fill(u32::MAX);
+    for (row, tokens) in expected.chunks_mut(draws).enumerate() {
+        if let Ok(cdf) = Cdf::from_probs(probs, row) {
+            cdf.draw_keyed(keys[row], tokens).expect("a table");
+        }
+    }
+    for level in levels() {
+        for source in [Uniforms::Keys(&keys), Uniforms::Given(&uniforms)] {
+            let mut tokens = vec![0; rows * draws];
+            let failed = level.sample_many_from_probs(probs, source, &mut tokens).expect("shapes fit");
+            assert_eq!(failed.iter().map(RowError::row).collect::<Vec<_>>(), [1, 4]);
+            assert_eq!(tokens, expected, "{level}");
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use common::statistics::assert_fits;
 use common::{gaussian, levels, shapes, uniforms};
 use kelvin::reference::{contract, oracle};
 use kelvin::{
-    Draw, Error, Key, Level, RowError, Rows, Temperature, Uniforms, sample,
+    Draw, Error, Key, Level, RowError, Rows, Temperature, Uniforms, argmax, sample,
     sample_from_probs_without_replacement, sample_without_replacement,
 };
 
@@ -235,6 +235,15 @@ fn batches() {
             assert_eq!(*expected.get_or_insert_with(|| tokens.clone()), tokens, "{level}, {threads}");
         }
     }
+    // The greedy tokens of rows that are not the first.
+    let mut greedy = vec![0; rows];
+    let greedily = [Temperature::GREEDY];
+    let failed =
+        sample_without_replacement(logits, &greedily, Uniforms::Keys(&keys), &mut greedy).expect("fits");
+    assert_eq!(*failed, [errors[1]]);
+    let mut tokens = vec![Ok(0); rows];
+    argmax(logits, &mut tokens).expect("fits");
+    assert_eq!(greedy, tokens.iter().map(|token| token.unwrap_or(u32::MAX)).collect::<Vec<_>>());
     let mut tokens = [7; 2];
     let length = Error::Length { of: "temperatures (or one for all rows)", expected: 8, found: 2 };
     let call = sample_without_replacement(logits, &t[..2], Uniforms::Keys(&keys), &mut tokens);

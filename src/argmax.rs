@@ -1,9 +1,9 @@
 //! The largest logit of each row: what T = 0 means.
 
 use crate::batch::{fill_outcomes, searching};
-use crate::blocks::{BLOCK, GROUP, for_each_block, groups};
+use crate::blocks::{BLOCK, for_each_block, groups};
 use crate::check::diagnose;
-use crate::prefetch::prefetch_group;
+use crate::prefetch::at_groups;
 use crate::simd::{LANES, Simd, dispatch};
 use crate::{Error, Level, Logit, RowError, Rows};
 
@@ -47,9 +47,9 @@ impl Level {
     pub(crate) fn greedy_token<L: Logit>(self, logits: Rows<'_, L>, index: usize) -> Result<u32, RowError> {
         let row = logits.row(index);
         let greatest = if logits.exceed_caches() {
-            dispatch!(self, simd => greatest_from_memory(simd, row))
+            dispatch!(self, simd => greatest::<true, _, _>(simd, row))
         } else {
-            dispatch!(self, simd => greatest(simd, row))
+            dispatch!(self, simd => greatest::<false, _, _>(simd, row))
         };
         greatest.map(|(token, _)| token as u32).ok_or_else(|| diagnose(index, row))
     }
@@ -57,58 +57,39 @@ impl Level {
 
 /// The largest logit and the first token that has it. `None` if a logit is NaN or +inf, or all are -inf.
 ///
-/// (One line per block is asked for ahead, so that its page is known when the row gets there: within a page
-/// the CPU's own prefetchers mostly keep up, since so little is computed. On an Intel Granite Rapids, asking
-/// for none takes 1.27 x the time from memory; on a Zen 4, one per block makes no difference.)
-#[inline(always)]
-pub(crate) fn greatest<S: Simd, L: Logit>(simd: S, row: &[L]) -> Option<(usize, f32)> {
-    search(
-        simd,
-        row,
-        #[inline(always)]
-        |start, group| {
-            if group == 0 {
-                simd.prefetch(row, start + simd.ahead());
-            }
-        },
-    )
-}
-
-/// [`greatest`] of a row that comes from memory: every line is asked for. (On an Intel Granite Rapids, 256
-/// rows take 0.87 x the time, but one in L2 1.43 x. Not where the CPU reads ahead best by itself: on a Zen 4,
-/// asking took 1.45 x the time. Where rows are written as well, [`greatest`] is used.)
-#[inline(always)]
-fn greatest_from_memory<S: Simd, L: Logit>(simd: S, row: &[L]) -> Option<(usize, f32)> {
-    search(
-        simd,
-        row,
-        #[inline(always)]
-        |start, group| {
-            if !simd.reads_ahead() {
-                prefetch_group::<false, _, _>(simd, row, start + group * GROUP, simd.ahead());
-            }
-        },
-    )
-}
-
 /// Each lane keeps its maximum and the first block that reached it, so only one block is searched in the end.
 /// A NaN gets lost in a maximum, so the logits are added up as well: the sum keeps it. (It may also overflow;
-/// then the row is looked through.) `ask`, which may ask for lines ahead, is called with the start of each
-/// block and the number of each of its groups.
+/// then the row is looked through.)
+///
+/// (One line per block is asked for ahead, so that its page is known when the row gets there: within a page
+/// the CPU's own prefetchers mostly keep up, since so little is computed. On an Intel Granite Rapids, asking
+/// for none takes 1.27 x the time from memory; on a Zen 4, one per block makes no difference. Of a batch
+/// `FROM_MEMORY`, every line is: there, 256 rows take 0.87 x the time, but one in L2 1.43 x. Not where the CPU
+/// reads ahead best by itself: on a Zen 4, asking took 1.45 x the time. Nor where rows are written as well.)
 #[inline(always)]
-fn search<S: Simd, L: Logit>(simd: S, row: &[L], ask: impl Fn(usize, usize)) -> Option<(usize, f32)> {
+pub(crate) fn greatest<const FROM_MEMORY: bool, S: Simd, L: Logit>(
+    simd: S,
+    row: &[L],
+) -> Option<(usize, f32)> {
     let mut lanes = Lanes::new(simd);
     for_each_block(
         row,
         L::NEG_INFINITY,
         #[inline(always)]
         |start, block| {
+            let ask_for_all = at_groups::<false, _, _>(simd, row, start, simd.ahead());
             lanes.take(
                 simd,
                 start / BLOCK,
                 block,
                 #[inline(always)]
-                |group| ask(start, group),
+                |group| {
+                    if FROM_MEMORY && !simd.reads_ahead() {
+                        ask_for_all(group);
+                    } else if group == 0 {
+                        simd.prefetch(row, start + simd.ahead());
+                    }
+                },
             );
         },
     );
@@ -130,7 +111,7 @@ pub(crate) fn greedy_row<S: Simd, L: Logit>(
     chosen: f32,
     others: f32,
 ) -> bool {
-    greatest(simd, row).map(|(token, _)| one_hot(out, token, chosen, others)).is_some()
+    greatest::<false, _, _>(simd, row).map(|(token, _)| one_hot(out, token, chosen, others)).is_some()
 }
 
 /// One token chosen of all.

@@ -186,7 +186,7 @@ fn log_sum_exp_row<S: Simd, L: Logit>(
     pass: &mut Pass,
 ) -> Option<f64> {
     let Some(factor) = temperature.factor() else {
-        let (_, max) = greatest(simd, row)?;
+        let (_, max) = greatest::<false, _, _>(simd, row)?;
         return Some(if max == 0.0 { 0.0 } else { f64::from(max) * f64::INFINITY });
     };
     pass.summarize::<false, _, _>(simd, Softmax(factor), row);

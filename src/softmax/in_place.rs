@@ -73,7 +73,7 @@ fn softmax_row_in_place<S: Simd, const FROM_MEMORY: bool>(
     pass: &mut Pass,
 ) -> bool {
     let Some(factor) = temperature.factor() else {
-        return greatest(simd, row).map(|(token, _)| one_hot(row, token, 1.0, 0.0)).is_some();
+        return greatest::<false, _, _>(simd, row).map(|(token, _)| one_hot(row, token, 1.0, 0.0)).is_some();
     };
     weigh_row_in_place::<_, FROM_MEMORY>(simd, row, factor, pass)
         && if FROM_MEMORY {

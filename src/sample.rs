@@ -16,7 +16,7 @@ use core::slice::from_mut;
 
 use crate::batch::{Temperatures, fill_outcomes, weighing};
 use crate::blocks::{BLOCK, GROUP, GROUPS, Group, as_wide, groups, groups_mut, with_block};
-use crate::check::{check_uniforms, diagnose, diagnose_weights};
+use crate::check::check_uniforms;
 use crate::inversion::{Groups, Vectors, find_lanes};
 use crate::math::ln;
 use crate::pass::{Pass, with_pass};
@@ -127,7 +127,7 @@ impl Level {
             let Some(factor) = temperatures.at(index).factor() else {
                 return self.greedy_token(logits, index).map(|token| Draw { token, logprob: 0.0 });
             };
-            self.sample_row(Softmax(factor), row, uniforms[index]).ok_or_else(|| diagnose(index, row))
+            self.sample_row(Softmax(factor), index, row, uniforms[index])
         })
     }
 
@@ -143,27 +143,33 @@ impl Level {
     ) -> Result<(), Error> {
         check_uniforms(probs.rows(), uniforms)?;
         fill_outcomes(probs, "draws", draws, weighing(probs.vocab()), |index, row| {
-            self.sample_row(Weights, row, uniforms[index]).ok_or_else(|| diagnose_weights(index, row))
+            self.sample_row(Weights, index, row, uniforms[index])
         })
     }
 
-    /// `None` if the row cannot be served.
-    fn sample_row<L: Logit>(self, source: impl Sampled<L>, row: &[L], uniform: f64) -> Option<Draw> {
+    fn sample_row<L: Logit>(
+        self,
+        source: impl Sampled<L>,
+        index: usize,
+        row: &[L],
+        uniform: f64,
+    ) -> Result<Draw, RowError> {
         with_pass(|pass| dispatch!(self, simd => sample_row(simd, source, row, uniform, pass)))
+            .ok_or_else(|| source.diagnose(index, row))
     }
 
-    /// The tokens of a few uniforms. False if the row cannot be served.
+    /// The tokens of a few uniforms.
     pub(crate) fn sample_few<L: Logit>(
         self,
         source: impl Sampled<L>,
+        index: usize,
         row: &[L],
         uniforms: impl Iterator<Item = f64>,
         tokens: &mut [u32],
-    ) -> bool {
-        let total = with_pass(
-            |pass| dispatch!(self, simd => sample_tokens(simd, source, row, uniforms, tokens, pass)),
-        );
-        total.is_some()
+    ) -> Result<(), RowError> {
+        with_pass(|pass| dispatch!(self, simd => sample_tokens(simd, source, row, uniforms, tokens, pass)))
+            .map(|_| ())
+            .ok_or_else(|| source.diagnose(index, row))
     }
 }
 

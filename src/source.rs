@@ -1,16 +1,19 @@
 //! Rows of logits or of weights, for what draws from either.
 
-use crate::Logit;
 use crate::blocks::{BLOCK, GROUPS, Group, widen, widen_block};
+use crate::check::{diagnose, diagnose_weights};
 use crate::simd::Simd;
 use crate::summary::{Reference, Summary};
 use crate::sums::{LaneSums, sum_block, sum_groups, sum_lanes};
 use crate::weights::{Factor, summarize, weigh_block, weigh_group};
+use crate::{Logit, RowError};
 
 /// Where the weights of a row of `L` come from.
 pub(crate) trait Source<L: Logit>: Copy {
     /// What stands in a row for a token that weighs nothing.
     fn nothing(self) -> L;
+    /// Why a row could not be served.
+    fn diagnose(self, index: usize, row: &[L]) -> RowError;
     /// By which the references of blocks compare.
     fn factor(&self) -> &Factor;
     /// A block of which less is left may get a better reference by being weighed again.
@@ -47,6 +50,10 @@ pub(crate) struct Softmax<'a>(pub(crate) &'a Factor);
 impl<L: Logit> Source<L> for Softmax<'_> {
     fn nothing(self) -> L {
         L::NEG_INFINITY
+    }
+
+    fn diagnose(self, index: usize, row: &[L]) -> RowError {
+        diagnose(index, row)
     }
 
     fn factor(&self) -> &Factor {
@@ -101,6 +108,10 @@ pub(crate) struct Weights;
 impl<L: Logit> Source<L> for Weights {
     fn nothing(self) -> L {
         L::ZERO
+    }
+
+    fn diagnose(self, index: usize, row: &[L]) -> RowError {
+        diagnose_weights(index, row)
     }
 
     /// (All blocks have the same reference, whatever the factor.)

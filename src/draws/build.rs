@@ -2,7 +2,6 @@
 
 use super::cdf::Cdf;
 use crate::blocks::{BLOCK, GROUPS, for_each_block};
-use crate::check::{diagnose, diagnose_weights};
 use crate::inversion::{Groups, Vectors};
 use crate::prefetch::at_groups;
 use crate::simd::{AHEAD, LANES, Line, Simd, VECTORS, dispatch};
@@ -13,13 +12,18 @@ use crate::weights::Factor;
 use crate::{Level, Logit, RowError, Rows, Temperature};
 
 impl Cdf {
-    /// A table without its vectors. False if the row cannot be served: the table is then
-    /// empty.
-    pub(super) fn fill<L: Logit>(&mut self, level: Level, source: impl Source<L>, row: &[L]) -> bool {
+    /// A table without its vectors; empty if the row cannot be served.
+    pub(super) fn fill<L: Logit>(
+        &mut self,
+        level: Level,
+        source: impl Source<L>,
+        index: usize,
+        row: &[L],
+    ) -> Result<(), RowError> {
         self.level = level;
         let served = dispatch!(level, simd => self.build_from(simd, source, row));
         self.vocab = if served { row.len() } else { 0 };
-        served
+        if served { Ok(()) } else { Err(source.diagnose(index, row)) }
     }
 
     /// False if the row cannot be served.
@@ -101,17 +105,14 @@ impl Level {
         row: usize,
         temperature: Temperature,
     ) -> Result<(), RowError> {
-        let logits_of_row = logits.row(row);
         if let Some(factor) = temperature.factor() {
-            if !cdf.fill(self, Softmax(factor), logits_of_row) {
-                return Err(diagnose(row, logits_of_row));
-            }
+            cdf.fill(self, Softmax(factor), row, logits.row(row))?;
         } else {
             // The greedy token, as a row of its own. (Without one, the table is empty.)
             (cdf.level, cdf.vocab) = (self, 0);
             let token = self.greedy_token(logits, row)?;
-            cdf.fill(self, Weights, &[1.0_f32]);
-            (cdf.first, cdf.vocab) = (token, logits_of_row.len());
+            cdf.fill(self, Weights, row, &[1.0_f32])?;
+            (cdf.first, cdf.vocab) = (token, logits.vocab());
         }
         cdf.finish();
         Ok(())
@@ -127,10 +128,7 @@ impl Level {
         probs: Rows<'_, L>,
         row: usize,
     ) -> Result<(), RowError> {
-        let weights = probs.row(row);
-        if !cdf.fill(self, Weights, weights) {
-            return Err(diagnose_weights(row, weights));
-        }
+        cdf.fill(self, Weights, row, probs.row(row))?;
         cdf.finish();
         Ok(())
     }

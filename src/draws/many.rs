@@ -6,7 +6,6 @@ use super::Uniforms;
 use super::cdf::{Cdf, for_uniforms};
 use crate::batch::{Temperatures, fill_tokens};
 use crate::blocks::GROUP;
-use crate::check::{diagnose, diagnose_weights};
 use crate::key::to_uniform;
 use crate::sample::Sampled;
 use crate::scratch::with_scratch;
@@ -194,7 +193,7 @@ impl Level {
     ) -> Result<FailedRows, Error> {
         let temperatures = Temperatures::new(logits.rows(), temperatures)?;
         let source = |row| temperatures.at(row).factor().map(Softmax);
-        self.draw_rows(logits, source, diagnose, uniforms, tokens)
+        self.draw_rows(logits, source, uniforms, tokens)
     }
 
     /// [`sample_many_from_probs`](crate::sample_many_from_probs), on this level.
@@ -207,7 +206,7 @@ impl Level {
         uniforms: Uniforms<'_>,
         tokens: &mut [u32],
     ) -> Result<FailedRows, Error> {
-        self.draw_rows(probs, |_| Some(Weights), diagnose_weights, uniforms, tokens)
+        self.draw_rows(probs, |_| Some(Weights), uniforms, tokens)
     }
 
     /// [`draw_counts`](crate::draw_counts), on this level.
@@ -235,7 +234,6 @@ impl Level {
         self,
         rows: Rows<'_, L>,
         source: impl Fn(usize) -> Option<S> + Sync,
-        diagnose: fn(usize, &[L]) -> RowError,
         uniforms: Uniforms<'_>,
         tokens: &mut [u32],
     ) -> Result<FailedRows, Error> {
@@ -246,18 +244,14 @@ impl Level {
                 tokens.fill(self.greedy_token(rows, index)?);
                 return Ok(());
             };
-            let served = if draws.saturating_mul(LOGITS_PER_DRAW) <= row.len() {
-                self.sample_few(source, row, uniforms.row(index, draws), tokens)
-            } else {
-                with_scratch(&CDF, |cdf| {
-                    let served = cdf.fill(self, source, row);
-                    if served {
-                        cdf.draw_lazily(uniforms, index, tokens);
-                    }
-                    served
-                })
-            };
-            if served { Ok(()) } else { Err(diagnose(index, row)) }
+            if draws.saturating_mul(LOGITS_PER_DRAW) <= row.len() {
+                return self.sample_few(source, index, row, uniforms.row(index, draws), tokens);
+            }
+            with_scratch(&CDF, |cdf| {
+                cdf.fill(self, source, index, row)?;
+                cdf.draw_lazily(uniforms, index, tokens);
+                Ok(())
+            })
         }))
     }
 }

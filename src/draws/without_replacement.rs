@@ -5,10 +5,9 @@ use core::cell::Cell;
 use super::Uniforms;
 use super::urn::Urn;
 use crate::batch::{Temperatures, fill_tokens};
-use crate::check::{diagnose, diagnose_weights};
 use crate::scratch::with_scratch;
 use crate::simd::{Simd, dispatch};
-use crate::source::{Softmax, Weights};
+use crate::source::{Softmax, Source, Weights};
 use crate::{Error, FailedRows, Level, Logit, RowError, Rows, Temperature};
 
 /// Draws k distinct tokens from each row: each in turn from the softmax of those not yet drawn.
@@ -99,19 +98,8 @@ impl Level {
         tokens: &mut [u32],
     ) -> Result<FailedRows, Error> {
         let temperatures = Temperatures::new(logits.rows(), temperatures)?;
-        let draws = uniforms.draws(logits.rows(), tokens.len())?;
-        Ok(fill_tokens(tokens, draws, (logits.vocab(), DRAW), |index, tokens| {
-            let row = logits.row(index);
-            let temperature = temperatures.at(index);
-            let Some(factor) = temperature.factor() else {
-                return single(index, self.greedy_token(logits, index)?, tokens);
-            };
-            let source = Softmax(factor);
-            with_scratch(&URN, |urn| {
-                dispatch!(self, simd => urn.draw(simd, source, row, &mut uniforms.row(index, draws), tokens))
-            })
-            .map_err(|available| shortage(index, tokens.len(), available, || diagnose(index, row)))
-        }))
+        let source = |row| temperatures.at(row).factor().map(Softmax);
+        self.draw_distinct(logits, source, uniforms, tokens)
     }
 
     /// [`sample_from_probs_without_replacement`](crate::sample_from_probs_without_replacement), on this
@@ -125,13 +113,30 @@ impl Level {
         uniforms: Uniforms<'_>,
         tokens: &mut [u32],
     ) -> Result<FailedRows, Error> {
-        let draws = uniforms.draws(probs.rows(), tokens.len())?;
-        Ok(fill_tokens(tokens, draws, (probs.vocab(), DRAW), |index, tokens| {
-            let row = probs.row(index);
+        self.draw_distinct(probs, |_| Some(Weights), uniforms, tokens)
+    }
+
+    /// Distinct tokens of each row; where there is no source, there is only the greedy one.
+    fn draw_distinct<L: Logit, S: Source<L>>(
+        self,
+        rows: Rows<'_, L>,
+        source: impl Fn(usize) -> Option<S> + Sync,
+        uniforms: Uniforms<'_>,
+        tokens: &mut [u32],
+    ) -> Result<FailedRows, Error> {
+        let draws = uniforms.draws(rows.rows(), tokens.len())?;
+        Ok(fill_tokens(tokens, draws, (rows.vocab(), DRAW), |index, tokens| {
+            let row = rows.row(index);
+            let Some(source) = source(index) else {
+                return single(index, self.greedy_token(rows, index)?, tokens);
+            };
             with_scratch(&URN, |urn| {
-                dispatch!(self, simd => urn.draw(simd, Weights, row, &mut uniforms.row(index, draws), tokens))
+                dispatch!(self, simd => urn.draw(simd, source, row, &mut uniforms.row(index, draws), tokens))
             })
-            .map_err(|available| shortage(index, tokens.len(), available, || diagnose_weights(index, row)))
+            .map_err(|available| match available {
+                Some(available) => RowError::TooFewTokens { row: index, wanted: draws, available },
+                None => source.diagnose(index, row),
+            })
         }))
     }
 }
@@ -139,16 +144,6 @@ impl Level {
 /// A draw takes 120 to 150 ns, and counts for so many logits. (64 rows of 1000 tokens, 100 draws each, so
 /// take 0.58 x the time on two threads.)
 const DRAW: usize = 384;
-
-/// Why a row ran out after so many tokens: `None` if it could not be served at all.
-fn shortage(
-    row: usize,
-    wanted: usize,
-    available: Option<usize>,
-    diagnose: impl Fn() -> RowError,
-) -> RowError {
-    available.map_or_else(diagnose, |available| RowError::TooFewTokens { row, wanted, available })
-}
 
 /// The greedy token is alone. (Where none is wanted, no row is looked at.)
 fn single(row: usize, token: u32, tokens: &mut [u32]) -> Result<(), RowError> {

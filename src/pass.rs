@@ -10,6 +10,7 @@ use crate::simd::Simd;
 use crate::source::Source;
 use crate::summary::Summary;
 use crate::sums::{LaneSums, keep};
+use crate::weights::Peak;
 
 /// Rows of up to so many blocks are short.
 const SHORT: usize = 4;
@@ -53,13 +54,14 @@ impl Pass {
         row: &[L],
     ) {
         let Self { summaries, weights: [scratch, ..], .. } = self;
+        let mut peak = Peak::of_sums();
         for_each_block(
             row,
             source.nothing(),
             #[inline(always)]
             |start, block| {
                 let each = at_groups::<TWICE, _, _>(simd, row, start, simd.ahead());
-                summaries.push(source.summarize(simd, block, scratch, each, |_, _| ()));
+                summaries.push(source.summarize(simd, block, &mut peak, scratch, each, |_, _| ()));
             },
         );
     }
@@ -68,6 +70,7 @@ impl Pass {
     /// block again. 4096 would take 0.9 x from the caches, but 1.4 x from memory: stores hold it up.)
     #[inline(always)]
     pub(crate) fn keep_weights<S: Simd, L: Logit>(&mut self, simd: S, source: impl Source<L>, row: &[L]) {
+        let mut peak = Peak::of_sums();
         for_each_block(
             row,
             source.nothing(),
@@ -75,7 +78,7 @@ impl Pass {
             |start, block| {
                 let (weights, sums) = (&mut self.weights[start / BLOCK], &mut self.lane_sums[start / BLOCK]);
                 let each = at_groups::<false, _, _>(simd, row, start, simd.ahead());
-                self.summaries.push(source.weigh(simd, block, weights, each, keep(simd, sums)));
+                self.summaries.push(source.weigh(simd, block, &mut peak, weights, each, keep(simd, sums)));
             },
         );
     }

@@ -24,6 +24,7 @@ use crate::simd::{LANES, Simd, dispatch};
 use crate::source::{Softmax, Source, Weights};
 use crate::summary::{Found, Total};
 use crate::sums::{keep, sum_groups, sum_lanes};
+use crate::weights::Peak;
 use crate::{Error, Level, Logit, RowError, Rows, Temperature};
 
 /// A token that was drawn.
@@ -235,7 +236,7 @@ impl<L: Logit> Sampled<L> for Softmax<'_> {
                 &row[found.index * BLOCK..],
                 self.nothing(),
                 #[inline(always)]
-                |block| self.weigh(simd, block, weights, |_| (), keep(simd, lane_sums)),
+                |block| self.weigh(simd, block, &mut Peak::of_sums(), weights, |_| (), keep(simd, lane_sums)),
             );
         }
         let sums = sum_lanes(simd, lane_sums);

@@ -26,7 +26,7 @@ use crate::prefetch::{PAGE, prefetch_group, prefetch_in_second_pass};
 use crate::scratch::{room, with_scratch};
 use crate::simd::{AHEAD, LANES, Simd, VECTORS, dispatch};
 use crate::summary::Summary;
-use crate::weights::{Factor, weigh_block};
+use crate::weights::{Factor, Peak, weigh_block};
 use crate::{Error, FailedRows, Level, Logit, Rows, RowsMut, Temperature};
 
 pub use in_place::softmax_in_place;
@@ -195,12 +195,14 @@ fn weigh_row<S: Simd, L: Logit, const TWICE: bool>(
 ) {
     let (blocks, tail) = row.as_chunks();
     let (mut outs, out_tail) = weights.as_chunks_mut();
+    let mut peak = Peak::of_shares();
     for (index, block) in blocks.iter().enumerate() {
         let [out, ahead @ ..] = outs else { break };
         pass.summaries.push(weigh_block(
             simd,
             block,
             factor,
+            &mut peak,
             out,
             #[inline(always)]
             |group| {
@@ -215,7 +217,7 @@ fn weigh_row<S: Simd, L: Logit, const TWICE: bool>(
     }
     if !tail.is_empty() {
         let room = &mut pass.weights[0];
-        pass.summaries.push(weigh_tail(simd, tail, factor, room));
+        pass.summaries.push(weigh_tail(simd, tail, factor, &mut peak, room));
         out_tail.copy_from_slice(&room[..tail.len()]);
     }
 }
@@ -226,7 +228,8 @@ fn weigh_tail<S: Simd, L: Logit>(
     simd: S,
     tail: &[L],
     factor: &Factor,
+    peak: &mut Peak,
     weights: &mut [f32; BLOCK],
 ) -> Summary {
-    weigh_block(simd, &padded(tail, L::NEG_INFINITY), factor, weights, |_| (), |_, _| ())
+    weigh_block(simd, &padded(tail, L::NEG_INFINITY), factor, peak, weights, |_| (), |_, _| ())
 }

@@ -5,7 +5,7 @@ use crate::check::{diagnose, diagnose_weights};
 use crate::simd::Simd;
 use crate::summary::{Reference, Summary};
 use crate::sums::{LaneSums, sum_block, sum_groups, sum_lanes};
-use crate::weights::{Factor, summarize, weigh_block, weigh_group};
+use crate::weights::{Factor, Peak, summarize, weigh_block, weigh_group};
 use crate::{Logit, RowError};
 
 /// Where the weights of a row of `L` come from.
@@ -24,6 +24,7 @@ pub(crate) trait Source<L: Logit>: Copy {
         self,
         simd: S,
         block: &[L; BLOCK],
+        peak: &mut Peak,
         weights: &mut [f32; BLOCK],
         each: impl FnMut(usize),
         keep: impl FnMut(usize, S::V),
@@ -33,6 +34,7 @@ pub(crate) trait Source<L: Logit>: Copy {
         self,
         simd: S,
         block: &[L; BLOCK],
+        peak: &mut Peak,
         scratch: &mut [f32; BLOCK],
         each: impl FnMut(usize),
         keep: impl FnMut(usize, S::V),
@@ -71,11 +73,12 @@ impl<L: Logit> Source<L> for Softmax<'_> {
         self,
         simd: S,
         block: &[L; BLOCK],
+        peak: &mut Peak,
         weights: &mut [f32; BLOCK],
         each: impl FnMut(usize),
         keep: impl FnMut(usize, S::V),
     ) -> Summary {
-        weigh_block(simd, block, self.0, weights, each, keep)
+        weigh_block(simd, block, self.0, peak, weights, each, keep)
     }
 
     #[inline(always)]
@@ -83,11 +86,12 @@ impl<L: Logit> Source<L> for Softmax<'_> {
         self,
         simd: S,
         block: &[L; BLOCK],
+        peak: &mut Peak,
         scratch: &mut [f32; BLOCK],
         each: impl FnMut(usize),
         keep: impl FnMut(usize, S::V),
     ) -> Summary {
-        summarize(simd, block, self.0, scratch, each, keep)
+        summarize(simd, block, self.0, peak, scratch, each, keep)
     }
 
     #[inline(always)]
@@ -129,6 +133,7 @@ impl<L: Logit> Source<L> for Weights {
         self,
         simd: S,
         block: &[L; BLOCK],
+        _: &mut Peak,
         weights: &mut [f32; BLOCK],
         each: impl FnMut(usize),
         _: impl FnMut(usize, S::V),
@@ -142,6 +147,7 @@ impl<L: Logit> Source<L> for Weights {
         self,
         simd: S,
         block: &[L; BLOCK],
+        _: &mut Peak,
         _: &mut [f32; BLOCK],
         each: impl FnMut(usize),
         _: impl FnMut(usize, S::V),

@@ -25,6 +25,7 @@
 
 mod factor;
 mod guess;
+mod peak;
 
 use core::ops::Range;
 
@@ -35,6 +36,7 @@ use crate::summary::{Reference, Summary};
 use guess::{guess, of_maximum};
 
 pub(crate) use factor::Factor;
+pub(crate) use peak::Peak;
 
 /// A sum of weights serves if it is in this range: weights that count as 0 are less than 2^-101 of it, and
 /// none has overflowed.
@@ -57,11 +59,12 @@ pub(crate) fn weigh_block<S: Simd, L: Logit>(
     simd: S,
     block: &[L; BLOCK],
     factor: &Factor,
+    peak: &mut Peak,
     weights: &mut [f32; BLOCK],
     each: impl FnMut(usize),
     keep: impl FnMut(usize, S::V),
 ) -> Summary {
-    weigh_and_sum::<S, L, true>(simd, block, factor, weights, each, keep)
+    weigh_and_sum::<S, L, true>(simd, block, factor, peak, weights, each, keep)
 }
 
 /// [`weigh_block`], for the summary alone. What is left in `scratch` may be anything: weights that fit the
@@ -71,11 +74,12 @@ pub(crate) fn summarize<S: Simd, L: Logit>(
     simd: S,
     block: &[L; BLOCK],
     factor: &Factor,
+    peak: &mut Peak,
     scratch: &mut [f32; BLOCK],
     each: impl FnMut(usize),
     keep: impl FnMut(usize, S::V),
 ) -> Summary {
-    weigh_and_sum::<S, L, false>(simd, block, factor, scratch, each, keep)
+    weigh_and_sum::<S, L, false>(simd, block, factor, peak, scratch, each, keep)
 }
 
 #[expect(clippy::redundant_closure, reason = "`&mut each` itself would stay a call")]
@@ -84,6 +88,7 @@ fn weigh_and_sum<S: Simd, L: Logit, const STORE: bool>(
     simd: S,
     block: &[L; BLOCK],
     factor: &Factor,
+    peak: &mut Peak,
     weights: &mut [f32; BLOCK],
     mut each: impl FnMut(usize),
     mut keep: impl FnMut(usize, S::V),
@@ -91,7 +96,7 @@ fn weigh_and_sum<S: Simd, L: Logit, const STORE: bool>(
     // A guess is tried once; what is made of the maximum is final.
     let mut guessed = guess(simd, block, factor);
     loop {
-        let Some(reference) = guessed.or_else(|| of_maximum(simd, block, factor)) else {
+        let Some(reference) = guessed.or_else(|| of_maximum(simd, block, factor, peak)) else {
             if STORE {
                 *weights = [0.0; BLOCK];
             }

@@ -2,6 +2,7 @@
 
 mod common;
 
+use kelvin::reference::contract;
 use kelvin::{Cdf, Rows, Temperature};
 
 use common::{SPECIAL, TEMPERATURES, VOCABS, check, gaussian, levels, thinned, uniforms};
@@ -218,6 +219,45 @@ fn blocks_of_subnormal_mass() {
         let below = powers as f32 * std::f32::consts::LN_2 / 1000.0;
         row.iter_mut().zip(0..).for_each(|(x, i)| *x += if i < 512 { 20.0 - below } else { 20.0 });
         check::bits(&levels, &row, 0.001, &[0.0, 5e-324, 1e-322, 1e-318, 1e-310]);
+    }
+}
+
+/// Blocks so far below one before them that they count in nothing, or just in the last bit of the sum, or in
+/// the least probability: all are weighed as if each were alone in its row. (Of rows of up to 2048, and of
+/// longer ones.) A NaN among them is found.
+#[test]
+fn blocks_far_below_one_before_them() {
+    const TOP: [f64; 3] = [0.0, 0.5, 1.0 - f64::EPSILON / 2.0];
+    let levels = levels();
+    for (t, power) in [(0.01_f32, 300.0), (0.01, -700.0), (1e-5, 20_000.0), (1e-5, -20_000.0)] {
+        let temperature = Temperature::new(t).expect("a temperature");
+        let logit = |power: f64| (power * f64::from(t) * std::f64::consts::LN_2) as f32;
+        for gap in thinned([20, 52, 53, 54, 55].into_iter().chain(58..66).chain(122..130), 7) {
+            let mut row = vec![logit(power - 20.0); 512];
+            row.extend([logit(power - 400.0); 511]);
+            row.push(logit(power));
+            for below in [f64::from(gap), 60.5, 1e6, f64::from(gap) + 0.5] {
+                row.extend([logit(power - below); 512]);
+            }
+            row.extend([logit(power - f64::from(gap)); 40]);
+            for len in [row.len(), 4 * 512, 3 * 512 + 9] {
+                check::bits(&levels, &row[..len], t, &TOP);
+                for &level in &levels {
+                    let mut cdf = Cdf::default();
+                    let rows = Rows::new(&row[..len], len).expect("a row");
+                    level.rebuild_cdf(&mut cdf, rows, 0, temperature).expect("servable");
+                    for u in TOP {
+                        let expected = contract::sample(&row[..len], t, u).expect("servable").0;
+                        assert_eq!(cdf.draw(u), Ok(expected as u32), "{level}, T = {t:e}, {len} tokens");
+                    }
+                }
+            }
+            for place in [1024, 1600, 2047, 3072, row.len() - 1] {
+                let before = std::mem::replace(&mut row[place], f32::NAN);
+                check::bits(&levels, &row, t, &[0.5]);
+                row[place] = before;
+            }
+        }
     }
 }
 

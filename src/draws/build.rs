@@ -8,7 +8,7 @@ use crate::simd::{AHEAD, LANES, Line, Simd, VECTORS, dispatch};
 use crate::source::{Softmax, Source, Weights};
 use crate::summary::Total;
 use crate::sums::{LaneSums, keep};
-use crate::weights::Factor;
+use crate::weights::{Factor, Peak};
 use crate::{Level, Logit, RowError, Rows, Temperature};
 
 impl Cdf {
@@ -31,7 +31,7 @@ impl Cdf {
     fn build_from<S: Simd, L: Logit>(&mut self, simd: S, source: impl Source<L>, row: &[L]) -> bool {
         self.reset(row.len());
         let blocks = self.weights.as_chunks_mut::<{ BLOCK / LANES }>().0;
-        let mut lane_sums = LaneSums::default();
+        let (mut lane_sums, mut peak) = (LaneSums::default(), Peak::of_sums());
         for_each_block(
             row,
             source.nothing(),
@@ -40,6 +40,7 @@ impl Cdf {
                 self.summaries.push(source.weigh(
                     simd,
                     block,
+                    &mut peak,
                     bytemuck::must_cast_mut(&mut blocks[start / BLOCK]),
                     at_groups::<false, _, _>(simd, row, start, AHEAD),
                     keep(simd, &mut lane_sums),

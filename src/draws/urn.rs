@@ -24,7 +24,7 @@ use crate::simd::{AHEAD, LANES, Simd, VECTORS};
 use crate::source::Source;
 use crate::summary::{Reference, Summary};
 use crate::sums::{LaneSums, keep, sum_vectors};
-use crate::weights::Factor;
+use crate::weights::{Factor, Peak};
 
 /// A row, and what has been taken from it.
 #[derive(Debug, Default)]
@@ -98,6 +98,7 @@ impl Urn {
                 self.summaries.push(source.summarize(
                     simd,
                     block,
+                    &mut Peak::of_sums(),
                     &mut scratch,
                     at_groups::<false, _, _>(simd, row, start, AHEAD),
                     keep(simd, &mut self.lane_sums[start / BLOCK]),
@@ -205,7 +206,8 @@ impl Block {
         simd.vectorize(
             #[inline(always)]
             || {
-                let summary = source.weigh(simd, &rest, &mut self.weights, |_| (), |_, _| ());
+                let summary =
+                    source.weigh(simd, &rest, &mut Peak::of_sums(), &mut self.weights, |_| (), |_, _| ());
                 let sums = self.group_sums.iter_mut().zip(&mut self.vector_sums);
                 for ((group, vectors), weights) in sums.zip(groups(&self.weights)) {
                     *vectors = sum_vectors(simd, weights);

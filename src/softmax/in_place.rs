@@ -11,7 +11,7 @@ use crate::pass::{Pass, with_pass};
 use crate::prefetch::{prefetch_in_second_pass, prefetch_lines_and_page};
 use crate::simd::{AHEAD, Line, Simd, dispatch};
 use crate::summary::Summary;
-use crate::weights::{Factor, weigh_block};
+use crate::weights::{Factor, Peak, weigh_block};
 use crate::{Error, FailedRows, Level, RowsMut, Temperature};
 
 use super::share::for_each_share;
@@ -118,6 +118,7 @@ fn weigh_row_in_place<S: Simd, const FROM_MEMORY: bool>(
 ) -> bool {
     let (mut blocks, tail) = row.as_chunks_mut::<BLOCK>();
     let [mut this, mut next, ..] = pass.weights.each_mut();
+    let mut peak = Peak::of_shares();
     if let Some(first) = blocks.first() {
         **this = *first;
     }
@@ -126,6 +127,7 @@ fn weigh_row_in_place<S: Simd, const FROM_MEMORY: bool>(
             simd,
             this,
             factor,
+            &mut peak,
             block,
             #[inline(always)]
             |group| {
@@ -154,7 +156,7 @@ fn weigh_row_in_place<S: Simd, const FROM_MEMORY: bool>(
         blocks = ahead;
     }
     if !tail.is_empty() {
-        let summary = weigh_tail(simd, tail, factor, this);
+        let summary = weigh_tail(simd, tail, factor, &mut peak, this);
         if summary.sum.is_nan() {
             return false;
         }

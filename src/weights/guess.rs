@@ -2,7 +2,7 @@
 
 use core::ops::Range;
 
-use super::{Factor, reduce};
+use super::{Factor, Peak, reduce};
 use crate::Logit;
 use crate::blocks::{BLOCK, groups};
 use crate::simd::{LANES, Simd, VECTORS};
@@ -31,7 +31,8 @@ pub(super) fn guess<S: Simd, L: Logit>(simd: S, block: &[L; BLOCK], factor: &Fac
     NEAR.contains(&power).then(|| of_power(power))
 }
 
-/// What suits the largest logit of a block. `None` if all are -inf.
+/// What suits the largest logit of a block. `None` if the block need not be weighed: if it counts for nothing
+/// below the peak, or if all are -inf.
 ///
 /// (Out of line: at ordinary temperatures it is rare. A maximum that is not finite becomes an offset: every
 /// weight, and so the sum, is then NaN.)
@@ -40,17 +41,19 @@ pub(super) fn of_maximum<S: Simd, L: Logit>(
     simd: S,
     block: &[L; BLOCK],
     factor: &Factor,
+    peak: &mut Peak,
 ) -> Option<Reference> {
     simd.vectorize(
         #[inline(always)]
         || {
             let max = maximum(simd, block);
             let power = f64::from(max) * factor.exact;
-            if power.abs() < DIRECT_LIMIT {
-                return Some(of_power(power));
+            if peak.dwarfs(power) && is_free_of_nan(simd, block) {
+                return None;
             }
-            let masked = max == f32::NEG_INFINITY && is_masked(simd, block);
-            (!masked).then_some(Reference { exponent: 0.0, offset: max })
+            peak.raise(power);
+            let direct = power.abs() < DIRECT_LIMIT;
+            Some(if direct { of_power(power) } else { Reference { exponent: 0.0, offset: max } })
         },
     )
 }
@@ -62,11 +65,11 @@ fn maximum<S: Simd, L: Logit>(simd: S, block: &[L; BLOCK]) -> f32 {
     simd.reduce_max(fold(simd, block, largest, |a, b| simd.max(a, b)))
 }
 
-/// Whether all logits of a block are -inf, if none is larger. (The sum keeps a NaN.)
+/// False if a logit is NaN (or if their sum is).
 #[inline(always)]
-fn is_masked<S: Simd, L: Logit>(simd: S, block: &[L; BLOCK]) -> bool {
+fn is_free_of_nan<S: Simd, L: Logit>(simd: S, block: &[L; BLOCK]) -> bool {
     let sum = fold(simd, block, simd.splat(0.0), |a, b| simd.add(a, b));
-    simd.lanes_not_below(simd.splat(f32::NEG_INFINITY), sum).count_ones() as usize == LANES
+    simd.lanes_not_below(sum, simd.splat(f32::NEG_INFINITY)).count_ones() as usize == LANES
 }
 
 /// One vector of a block, lane by lane.

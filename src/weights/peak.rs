@@ -1,0 +1,38 @@
+//! What need not be weighed: a block so far below another before it that nothing would change.
+
+/// The largest weight of a row so far, in powers of two: of the blocks whose maximum was taken, as those of
+/// low temperatures are. There, most blocks are nothing beside it. (Gaussian logits of deviation 3, in L2, on
+/// an Intel Granite Rapids: `sample` takes 0.85 x the time at T = 0.1, 0.51 x at T = 0.05, 0.38 x at T = 0.01.)
+#[derive(Debug)]
+pub(crate) struct Peak {
+    power: f64,
+    /// A block whose largest weight lies more than this below counts for nothing.
+    margin: f64,
+}
+
+impl Peak {
+    /// For a row of which the sum is wanted, and that through each block: 512 weights, each below 2^-64 of one
+    /// before them, are less than 2^-54 of the sum so far, half its last bit in f64.
+    pub(crate) const fn of_sums() -> Self {
+        Self::with_margin(64.0)
+    }
+
+    /// For a row of which probabilities are wanted: those below 2^-125 count as 0 (softmax/share.rs).
+    pub(crate) const fn of_shares() -> Self {
+        Self::with_margin(127.0)
+    }
+
+    /// (It begins far below every finite logit: a block of masked tokens is nothing beside it.)
+    const fn with_margin(margin: f64) -> Self {
+        Self { power: f64::MIN, margin }
+    }
+
+    /// Whether a block counts for nothing, given the power of its largest weight.
+    pub(super) fn dwarfs(&self, power: f64) -> bool {
+        power < self.power - self.margin
+    }
+
+    pub(super) fn raise(&mut self, power: f64) {
+        self.power = self.power.max(power);
+    }
+}

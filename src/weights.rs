@@ -18,10 +18,10 @@
 //! References are powers of two, so the summaries of blocks combine exactly. Where the largest weight of a
 //! block would reach 2^(2^14), or 2^-(2^14), x * lo would carry t out of the polynomial's range: such a block
 //! weighs d = x - maximum instead, which is exact for every logit that matters there (Sterbenz: the others
-//! are not within a factor of two of it, 2^13 powers of two away). A block of masked tokens is not weighed at
-//! all.
+//! are not within a factor of two of it, 2^13 powers of two away).
 //!
-//! A block's summary depends on the block and T alone.
+//! A block's summary depends on the block and T alone. But a block of masked tokens is not weighed, nor is one
+//! whose weights change no bit of its row's results (peak.rs says which): both have no sum.
 
 mod factor;
 mod guess;
@@ -33,7 +33,7 @@ use crate::Logit;
 use crate::blocks::{BLOCK, GROUPS, Group, groups, groups_mut};
 use crate::simd::{LANES, Product, Simd, VECTORS};
 use crate::summary::{Reference, Summary};
-use guess::{guess, of_maximum};
+use guess::{guess, may_serve, of_maximum};
 
 pub(crate) use factor::Factor;
 pub(crate) use peak::Peak;
@@ -94,7 +94,8 @@ fn weigh_and_sum<S: Simd, L: Logit, const STORE: bool>(
     mut keep: impl FnMut(usize, S::V),
 ) -> Summary {
     // A guess is tried once; what is made of the maximum is final.
-    let mut guessed = guess(simd, block, factor);
+    let mut guessed = guess(simd, block, factor)
+        .filter(|reference| !peak.is_high() || may_serve(simd, block, factor, *reference, peak));
     loop {
         let Some(reference) = guessed.or_else(|| of_maximum(simd, block, factor, peak)) else {
             if STORE {

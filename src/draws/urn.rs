@@ -98,6 +98,7 @@ impl Urn {
                 self.summaries.push(source.summarize(
                     simd,
                     block,
+                    // (What is nothing beside other blocks may be all that is left in the end.)
                     &mut Peak::of_sums(),
                     &mut scratch,
                     at_groups::<false, _, _>(simd, row, start, AHEAD),

@@ -42,14 +42,19 @@ impl Simd for Portable {
 
     #[inline(always)]
     fn load_f16(self, x: &[u16; LANES]) -> f32x16 {
-        // Shifted into place, the exponent is 112 too small. Multiplying by 2^112 mends normal and
-        // subnormal numbers alike, exactly; infinity and NaN (2^16 and above) get all ones instead.
+        // Shifted into place, the exponent is 112 too small. (A multiplication would mend it, but on an Intel
+        // Granite Rapids those of subnormal numbers, as most probabilities are, take 28 x the time.)
+        const LEAST: f32 = 1.0 / (1 << 14) as f32; // of the normal numbers
         let bits = u32x16::new(x.map(u32::from));
         let sign = (bits & u32x16::splat(0x8000)) << 16_u32;
-        let shifted: f32x16 = bytemuck::must_cast((bits & u32x16::splat(0x7fff)) << 13_u32);
-        let number = shifted * f32x16::splat(f32::from_bits((112 + 127) << 23));
+        let shifted = (bits & u32x16::splat(0x7fff)) << 13_u32;
+        let normal: f32x16 = bytemuck::must_cast(shifted + u32x16::splat(112 << 23));
+        let subnormal =
+            bytemuck::must_cast::<_, f32x16>(shifted + u32x16::splat(113 << 23)) - f32x16::splat(LEAST);
+        let number = normal.simd_lt(f32x16::splat(LEAST)).select(subnormal, normal);
+        // Infinity and NaN (2^16 and above) get an exponent of all ones.
         let all_ones: f32x16 =
-            bytemuck::must_cast(bytemuck::must_cast::<_, u32x16>(number) | u32x16::splat(0x7f80_0000));
+            bytemuck::must_cast(bytemuck::must_cast::<_, u32x16>(normal) | u32x16::splat(0x7f80_0000));
         let number = number.simd_lt(f32x16::splat(65536.0)).select(number, all_ones);
         bytemuck::must_cast(bytemuck::must_cast::<_, u32x16>(number) | sign)
     }
@@ -106,6 +111,11 @@ impl Simd for Portable {
     #[inline(always)]
     fn max(self, a: f32x16, b: f32x16) -> f32x16 {
         a.simd_gt(b).select(a, b)
+    }
+
+    #[inline(always)]
+    fn min(self, a: f32x16, b: f32x16) -> f32x16 {
+        a.simd_lt(b).select(a, b)
     }
 
     #[inline(always)]

@@ -137,6 +137,8 @@ pub trait Simd: Copy + Send + Sync {
     fn mul_sub(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
     /// `if a > b { a } else { b }`: a NaN on either side gives b.
     fn max(self, a: Self::V, b: Self::V) -> Self::V;
+    /// `if a < b { a } else { b }`: a NaN on either side gives b.
+    fn min(self, a: Self::V, b: Self::V) -> Self::V;
     /// `if a < b { yes } else { no }`: a NaN on either side gives `no`.
     fn select_lt(self, a: Self::V, b: Self::V, yes: Self::V, no: Self::V) -> Self::V;
     /// A bit for each lane: 1 where a >= b.

@@ -7,7 +7,7 @@
 use crate::Logit;
 use crate::blocks::{BLOCK, GROUPS, Group, for_each_block, groups};
 use crate::prefetch::at_groups;
-use crate::simd::{Line, Simd, VECTORS};
+use crate::simd::{LANES, Line, Simd, VECTORS};
 
 /// The sums of the groups of a block, lane by lane: what a pass keeps.
 pub(crate) type LaneSums = [Line; GROUPS];
@@ -36,17 +36,22 @@ pub(crate) fn sum_vectors<S: Simd>(simd: S, weights: &Group<f32>) -> [f64; VECTO
 }
 
 /// The sum of given weights: NaN if one is negative or NaN, infinite if one is. `each` is called with the
-/// number of each group.
+/// number of each group. (The least of them says whether one is negative. Each compared with 0 by itself,
+/// `sample_from_probs` takes 1.25 x the time in L2 on an Intel Granite Rapids; with AVX2 1.9 x.)
 #[inline(always)]
 pub(crate) fn sum_block<S: Simd, L: Logit>(simd: S, block: &[L; BLOCK], mut each: impl FnMut(usize)) -> f64 {
-    let (zero, nan) = (simd.splat(0.0), simd.splat(f32::NAN));
-    let mut sum = simd.widen(zero);
+    let zero = simd.splat(0.0);
+    let (mut sum, mut least) = (simd.widen(zero), zero);
     for (number, group) in groups(block).iter().enumerate() {
         for vector in group {
             let w = L::load(simd, vector);
-            sum = simd.add_wide(sum, simd.widen(simd.select_lt(w, zero, nan, w)));
+            least = simd.min(w, least);
+            sum = simd.add_wide(sum, simd.widen(w));
         }
         each(number);
+    }
+    if simd.lanes_not_below(least, zero).count_ones() as usize != LANES {
+        return f64::NAN;
     }
     simd.reduce_add_wide(sum)
 }

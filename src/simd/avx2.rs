@@ -83,6 +83,7 @@ impl Simd for Avx2 {
             [_mm256_fmsub_ps(a[0], b[0], c[0]), _mm256_fmsub_ps(a[1], b[1], c[1])]
         }
         fn max(a: V, b: V) -> V { [_mm256_max_ps(a[0], b[0]), _mm256_max_ps(a[1], b[1])] }
+        fn min(a: V, b: V) -> V { [_mm256_min_ps(a[0], b[0]), _mm256_min_ps(a[1], b[1])] }
         fn select_lt(a: V, b: V, yes: V, no: V) -> V {
             [select_lt(a[0], b[0], yes[0], no[0]), select_lt(a[1], b[1], yes[1], no[1])]
         }

@@ -53,7 +53,7 @@ pub(crate) fn fill_outcomes<L: Logit, T: Send>(
     kernel: impl Fn(usize, &[L]) -> T + Sync,
 ) -> Result<(), Error> {
     check_length(of, rows.rows(), out.len())?;
-    for_each_chunk(out, 1, cost, |index, out| out[0] = kernel(index, rows.row(index)));
+    for_each_chunk(out, 1, cost, || (), |(), index, out| out[0] = kernel(index, rows.row(index)));
     Ok(())
 }
 
@@ -70,22 +70,28 @@ pub(crate) fn map_rows<L: Logit>(
     check_length("rows of the output", logits.rows(), out.rows())?;
     check_length("vocabulary of the output", logits.vocab(), out.vocab())?;
     let past_caches = past_caches(out);
-    Ok(for_each_row(out, cost, |index, out| {
-        let row = logits.row(index);
-        let served = kernel(row, temperatures.at(index), out, past_caches);
-        if served { Ok(()) } else { Err(diagnose(index, row)) }
-    }))
+    Ok(for_each_row(
+        out,
+        cost,
+        || (),
+        |(), index, out| {
+            let row = logits.row(index);
+            let served = kernel(row, temperatures.at(index), out, past_caches);
+            if served { Ok(()) } else { Err((diagnose(index, row), out)) }
+        },
+    ))
 }
 
-/// Changes each row, which costs so much. A row that fails is filled with NaN; the failures are returned in
-/// order.
-pub(crate) fn for_each_row(
-    rows: &mut RowsMut<'_>,
+/// Changes each row, which costs so much. A row that fails is given back, with the reason, and filled with NaN;
+/// the failures are returned in order. What is handed from row to row: see [`for_each_chunk`].
+pub(crate) fn for_each_row<'a, H: Send>(
+    rows: &'a mut RowsMut<'_>,
     cost: usize,
-    kernel: impl Fn(usize, &mut [f32]) -> Result<(), RowError> + Sync,
+    first: impl Fn() -> H + Sync,
+    kernel: impl Fn(&mut H, usize, &'a mut [f32]) -> Result<(), Failure<'a, f32>> + Sync,
 ) -> FailedRows {
-    let (vocab, stride) = (rows.vocab(), rows.stride());
-    for_each_part(rows.data_mut(), (stride, vocab), cost, f32::NAN, kernel)
+    let shape = (rows.stride(), rows.vocab());
+    for_each_part(rows.data_mut(), shape, cost, f32::NAN, first, kernel)
 }
 
 /// Writes so many tokens for each row, which costs what weighing it and each draw does. A row that fails has
@@ -97,22 +103,32 @@ pub(crate) fn fill_tokens(
     kernel: impl Fn(usize, &mut [u32]) -> Result<(), RowError> + Sync,
 ) -> FailedRows {
     let cost = weighing(vocab).saturating_add(draws.saturating_mul(cost_of_a_draw));
-    for_each_part(tokens, (draws, draws), cost, u32::MAX, kernel)
+    for_each_part(
+        tokens,
+        (draws, draws),
+        cost,
+        u32::MAX,
+        || (),
+        |(), index, tokens| kernel(index, tokens).map_err(|error| (error, tokens)),
+    )
 }
+
+/// Why something fails, and the thing.
+type Failure<'a, T> = (RowError, &'a mut [T]);
 
 /// Calls `kernel` with the beginning (of `len` items) of each chunk of `stride` items. Where it fails, that
 /// is filled with `failure`; the failures are returned in order.
-fn for_each_part<T: Copy + Send + Sync>(
-    data: &mut [T],
+fn for_each_part<'a, T: Copy + Send + Sync, H: Send>(
+    data: &'a mut [T],
     (stride, len): (usize, usize),
     cost: usize,
     failure: T,
-    kernel: impl Fn(usize, &mut [T]) -> Result<(), RowError> + Sync,
+    first: impl Fn() -> H + Sync,
+    kernel: impl Fn(&mut H, usize, &'a mut [T]) -> Result<(), Failure<'a, T>> + Sync,
 ) -> FailedRows {
     let failed = Mutex::new(Vec::new());
-    for_each_chunk(data, stride.max(1), cost, |row, data| {
-        let out = &mut data[..len];
-        if let Err(error) = kernel(row, out) {
+    for_each_chunk(data, stride.max(1), cost, first, |handed, row, data: &'a mut [T]| {
+        if let Err((error, out)) = kernel(handed, row, &mut data[..len]) {
             out.fill(failure);
             failed.lock().unwrap_or_else(PoisonError::into_inner).push(error);
         }
@@ -128,32 +144,41 @@ fn for_each_part<T: Copy + Send + Sync>(
 const WORTH_SHARING: usize = 500_000;
 
 /// Calls `kernel` with each chunk of `chunk` items and its number, in the caller's rayon pool if all
-/// chunks together, of that cost each, are worth it.
+/// chunks together, of that cost each, are worth it. From each chunk to the next of the same thread it hands
+/// something, which `first` begins with, and which is dropped in the end.
 #[cfg(all(feature = "rayon", not(target_family = "wasm")))]
-fn for_each_chunk<T: Send>(
-    data: &mut [T],
+fn for_each_chunk<'a, T: Send, H: Send>(
+    data: &'a mut [T],
     chunk: usize,
     cost: usize,
-    kernel: impl Fn(usize, &mut [T]) + Sync,
+    first: impl Fn() -> H + Sync,
+    kernel: impl Fn(&mut H, usize, &'a mut [T]) + Sync,
 ) {
     use rayon::prelude::*;
     let chunks = data.len().div_ceil(chunk);
+    let next = |mut handed, (i, data)| {
+        kernel(&mut handed, i, data);
+        handed
+    };
     if chunks < 2 || chunks.saturating_mul(cost) < WORTH_SHARING || rayon::current_num_threads() == 1 {
-        data.chunks_mut(chunk).enumerate().for_each(|(i, data)| kernel(i, data));
+        data.chunks_mut(chunk).enumerate().fold(first(), next);
     } else {
-        data.par_chunks_mut(chunk).enumerate().for_each(|(i, data)| kernel(i, data));
+        data.par_chunks_mut(chunk).enumerate().fold(&first, next).for_each(drop);
     }
 }
 
-/// Calls `kernel` with each chunk of `chunk` items and its number.
+/// Calls `kernel` with each chunk of `chunk` items and its number. From each chunk to the next it hands
+/// something, which `first` begins with, and which is dropped in the end.
 #[cfg(not(all(feature = "rayon", not(target_family = "wasm"))))]
-fn for_each_chunk<T: Send>(
-    data: &mut [T],
+fn for_each_chunk<'a, T: Send, H: Send>(
+    data: &'a mut [T],
     chunk: usize,
     _cost: usize,
-    kernel: impl Fn(usize, &mut [T]) + Sync,
+    first: impl Fn() -> H + Sync,
+    kernel: impl Fn(&mut H, usize, &'a mut [T]) + Sync,
 ) {
-    data.chunks_mut(chunk).enumerate().for_each(|(i, data)| kernel(i, data));
+    let mut handed = first();
+    data.chunks_mut(chunk).enumerate().for_each(|(i, data)| kernel(&mut handed, i, data));
 }
 
 #[cfg(all(test, feature = "rayon", not(target_family = "wasm")))]
@@ -169,12 +194,18 @@ mod tests {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().expect("a pool");
         let threads = Mutex::new(HashSet::new());
         pool.install(|| {
-            for_each_chunk(&mut vec![(); rows], 1, cost, |row, _| {
-                threads.lock().expect("no panic").insert(current().id());
-                if row % 100 == 0 {
-                    sleep(Duration::from_millis(10));
-                }
-            });
+            for_each_chunk(
+                &mut vec![(); rows],
+                1,
+                cost,
+                || (),
+                |(), row, _| {
+                    threads.lock().expect("no panic").insert(current().id());
+                    if row % 100 == 0 {
+                        sleep(Duration::from_millis(10));
+                    }
+                },
+            );
         });
         threads.into_inner().expect("no panic").len()
     }

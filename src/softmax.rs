@@ -14,6 +14,7 @@
 
 mod in_place;
 mod share;
+mod weighed;
 
 use core::cell::Cell;
 

@@ -1,21 +1,18 @@
 //! Softmax where the logits lie.
 
-use bytemuck::pod_align_to;
-
 use crate::argmax::{greatest, one_hot};
 use crate::batch::{Temperatures, for_each_row, weighing};
 use crate::blocks::{BLOCK, GROUP, Group, groups_mut};
 use crate::check::diagnose;
 use crate::output::past_caches;
 use crate::pass::{Pass, with_pass};
-use crate::prefetch::{prefetch_in_second_pass, prefetch_lines_and_page};
-use crate::simd::{AHEAD, Line, Simd, dispatch};
-use crate::summary::Summary;
+use crate::prefetch::prefetch_lines_and_page;
+use crate::simd::{AHEAD, Simd, dispatch};
 use crate::weights::{Factor, Peak, weigh_block};
 use crate::{Error, FailedRows, Level, RowsMut, Temperature};
 
-use super::share::for_each_share;
-use super::{share_out, weigh_tail};
+use super::weigh_tail;
+use super::weighed::Weighed;
 
 /// [`softmax`](crate::softmax) where the logits lie: the same bits.
 ///
@@ -50,71 +47,64 @@ impl Level {
     ) -> Result<FailedRows, Error> {
         let temperatures = Temperatures::new(rows.rows(), temperatures)?;
         let from_memory = past_caches(rows);
-        Ok(for_each_row(rows, weighing(rows.vocab()), |index, row| {
-            let temperature = temperatures.at(index);
-            let served = with_pass(|pass| {
-                if from_memory {
-                    dispatch!(self, simd => softmax_row_in_place::<_, true>(simd, row, temperature, pass))
-                } else {
-                    dispatch!(self, simd => softmax_row_in_place::<_, false>(simd, row, temperature, pass))
-                }
-            });
-            if served { Ok(()) } else { Err(diagnose(index, row)) }
-        }))
+        Ok(for_each_row(
+            rows,
+            weighing(rows.vocab()),
+            || Weighed::none(self),
+            |weighed, index, row| {
+                let temperature = temperatures.at(index);
+                with_pass(
+                    |pass| dispatch!(self, simd => softmax_row_in_place(simd, row, temperature, pass, weighed, from_memory)),
+                )
+                .map_err(|row| (diagnose(index, row), row))
+            },
+        ))
     }
 }
 
-/// False if the row cannot be served; the logits that are at fault are then still there.
+/// Leaves the row with `weighed`. Gives it back if it cannot be served; the logits that are at fault are then
+/// still there.
 #[inline(always)]
-fn softmax_row_in_place<S: Simd, const FROM_MEMORY: bool>(
+fn softmax_row_in_place<'a, S: Simd>(
     simd: S,
-    row: &mut [f32],
+    row: &'a mut [f32],
     temperature: &Temperature,
     pass: &mut Pass,
-) -> bool {
+    weighed: &mut Weighed<'a>,
+    waits: bool,
+) -> Result<(), &'a mut [f32]> {
     let Some(factor) = temperature.factor() else {
-        return greatest::<false, _, _>(simd, row).map(|(token, _)| one_hot(row, token, 1.0, 0.0)).is_some();
+        let Some((token, _)) = greatest::<false, _, _>(simd, row) else { return Err(row) };
+        one_hot(row, token, 1.0, 0.0);
+        return Ok(());
     };
-    weigh_row_in_place::<_, FROM_MEMORY>(simd, row, factor, pass)
-        && if FROM_MEMORY {
-            share_out_in_place(simd, factor, row, &mut pass.summaries)
-        } else {
-            share_out(simd, factor, row, &mut pass.summaries)
-        }
+    let served = if weighed.is_done() {
+        weigh_row_in_place(simd, row, factor, pass, || ())
+    } else {
+        weigh_row_in_place(
+            simd,
+            row,
+            factor,
+            pass,
+            #[inline(always)]
+            || weighed.share_group(simd),
+        )
+    };
+    if served { weighed.follow(simd, row, factor, &mut pass.summaries, waits) } else { Err(row) }
 }
 
-/// [`share_out`], while the next row comes from memory. (Lines ahead are asked for after what is at hand has
-/// been loaded, here and in the pass before: on an Intel Granite Rapids, each takes 0.95 x the time.)
-#[inline(always)]
-fn share_out_in_place<S: Simd>(simd: S, factor: &Factor, row: &mut [f32], summaries: &mut [Summary]) -> bool {
-    for_each_share(
-        summaries,
-        factor,
-        row.len(),
-        #[inline(always)]
-        |range, share| {
-            let mut start = range.start;
-            let first_line = start + pod_align_to::<_, Line>(&row[range.clone()]).0.len();
-            for end in (first_line..range.end).step_by(GROUP).skip(1).chain([range.end]) {
-                share.of_all(simd, &mut row[start..end]);
-                prefetch_in_second_pass(simd, row, start);
-                start = end;
-            }
-        },
-    )
-}
-
-/// The weights of a row over its logits, and a summary for each block.
+/// The weights of a row over its logits, and a summary for each block. `meanwhile` is called after each group.
 ///
 /// A block may have to be weighed twice, so its logits are copied: while the block before it is weighed,
 /// which hides it. False if a logit is NaN or +inf: its block is then as it was, and what was written before
 /// is finite.
 #[inline(always)]
-fn weigh_row_in_place<S: Simd, const FROM_MEMORY: bool>(
+fn weigh_row_in_place<S: Simd>(
     simd: S,
     row: &mut [f32],
     factor: &Factor,
     pass: &mut Pass,
+    mut meanwhile: impl FnMut(),
 ) -> bool {
     let (mut blocks, tail) = row.as_chunks_mut::<BLOCK>();
     let [mut this, mut next, ..] = pass.weights.each_mut();
@@ -134,18 +124,12 @@ fn weigh_row_in_place<S: Simd, const FROM_MEMORY: bool>(
                 if let Some(ahead) = ahead.first() {
                     copy_group(simd, ahead, next, group);
                 }
-                let (start, ahead_of_block) = (group * GROUP, ahead.as_flattened());
-                if FROM_MEMORY && !simd.reads_ahead() {
-                    // (As `prefetch_group`, though this block is being written. To the line: 24 left out take
-                    // 1.03 x.)
-                    let quarter = (ahead_of_block.len() + BLOCK - start) / 4;
-                    let start = (start + quarter).saturating_sub(BLOCK);
-                    prefetch_lines_and_page::<{ GROUP / 4 * 3 }, _, _>(simd, ahead_of_block, start);
-                } else {
-                    prefetch_lines_and_page::<GROUP, _, _>(simd, ahead_of_block, start + AHEAD - BLOCK);
-                }
+                // (After the copy: on an Intel Granite Rapids, 256 rows then take 0.95 x the time.)
+                let start = group * GROUP + AHEAD - BLOCK;
+                prefetch_lines_and_page::<GROUP, _, _>(simd, ahead.as_flattened(), start);
             },
-            |_, _| (),
+            #[inline(always)]
+            |_, _| meanwhile(),
         );
         if summary.sum.is_nan() {
             *block = **this;

@@ -81,7 +81,7 @@ pub trait Simd: Copy + Send + Sync {
     /// out = 2^(x (hi + lo) - e), for the vectors x of a group: all at once, or one after the other.
     /// `meanwhile`, which may ask for what is needed next, is called once, after the group has been loaded:
     /// loads wait behind prefetches. (256 rows on an Intel Granite Rapids, as against asking first: AVX2
-    /// `sample` and `log_sum_exp` take 0.97 x the time, `softmax_in_place` 0.95 x.)
+    /// `sample` and `log_sum_exp` take 0.97 x the time.)
     #[inline(always)]
     fn exp2_of_product<T>(
         self,

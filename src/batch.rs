@@ -113,7 +113,7 @@ pub(crate) fn fill_tokens(
     )
 }
 
-/// Why something fails, and the thing.
+/// The reason, and the part that failed, given back to be filled.
 type Failure<'a, T> = (RowError, &'a mut [T]);
 
 /// Calls `kernel` with the beginning (of `len` items) of each chunk of `stride` items. Where it fails, that
@@ -144,8 +144,9 @@ fn for_each_part<'a, T: Copy + Send + Sync, H: Send>(
 const WORTH_SHARING: usize = 500_000;
 
 /// Calls `kernel` with each chunk of `chunk` items and its number, in the caller's rayon pool if all
-/// chunks together, of that cost each, are worth it. From each chunk to the next of the same thread it hands
-/// something, which `first` begins with, and which is dropped in the end.
+/// chunks together, of that cost each, are worth it. From each chunk to the next it hands something, which
+/// `first` begins with, and which is dropped in the end: in the pool, along each run of chunks that a thread
+/// does.
 #[cfg(all(feature = "rayon", not(target_family = "wasm")))]
 fn for_each_chunk<'a, T: Send, H: Send>(
     data: &'a mut [T],
@@ -177,8 +178,10 @@ fn for_each_chunk<'a, T: Send, H: Send>(
     first: impl Fn() -> H + Sync,
     kernel: impl Fn(&mut H, usize, &'a mut [T]) + Sync,
 ) {
-    let mut handed = first();
-    data.chunks_mut(chunk).enumerate().for_each(|(i, data)| kernel(&mut handed, i, data));
+    data.chunks_mut(chunk).enumerate().fold(first(), |mut handed, (i, data)| {
+        kernel(&mut handed, i, data);
+        handed
+    });
 }
 
 #[cfg(all(test, feature = "rayon", not(target_family = "wasm")))]

@@ -236,7 +236,7 @@ impl<L: Logit> Sampled<L> for Softmax<'_> {
                 &row[found.index * BLOCK..],
                 self.nothing(),
                 #[inline(always)]
-                |block| self.weigh(simd, block, &mut Peak::of_sums(), weights, |_| (), keep(simd, lane_sums)),
+                |block| self.weigh(simd, block, &mut Peak::none(), weights, |_| (), keep(simd, lane_sums)),
             );
         }
         let sums = sum_lanes(simd, lane_sums);

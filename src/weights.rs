@@ -20,8 +20,9 @@
 //! weighs d = x - maximum instead, which is exact for every logit that matters there (Sterbenz: the others
 //! are not within a factor of two of it, 2^13 powers of two away).
 //!
-//! A block's summary depends on the block and T alone. But a block of masked tokens is not weighed, nor is one
-//! whose weights change no bit of its row's results (peak.rs says which): both have no sum.
+//! What a block is weighed to depends on the block and T alone. Whether it is weighed may depend on those
+//! before it: it is not if that cannot change a bit of its row's results (peak.rs), nor if all its tokens are
+//! masked. Then it has no sum.
 
 mod factor;
 mod guess;

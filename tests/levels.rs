@@ -232,7 +232,7 @@ fn blocks_far_below_one_before_them() {
     for (t, power) in [(0.01_f32, 300.0), (0.01, -700.0), (1e-5, 20_000.0), (1e-5, -20_000.0)] {
         let temperature = Temperature::new(t).expect("a temperature");
         let logit = |power: f64| (power * f64::from(t) * std::f64::consts::LN_2) as f32;
-        for gap in thinned([20, 52, 53, 54, 55].into_iter().chain(58..66).chain(122..130), 7) {
+        for gap in thinned([20, 52, 53, 54, 55].into_iter().chain(58..69).chain(122..130), 7) {
             let mut row = vec![logit(power - 20.0); 512];
             row.extend([logit(power - 400.0); 511]);
             row.push(logit(power));
@@ -258,6 +258,22 @@ fn blocks_far_below_one_before_them() {
                 row[place] = before;
             }
         }
+    }
+}
+
+/// Of three blocks, the second is 64.35 powers of two below the first, and the third so far above both that their
+/// masses are subnormal: that of the second is rounded up, twice, to half of the last bit of the first.
+#[test]
+fn blocks_far_below_one_before_them_of_subnormal_mass() {
+    let [first, second, third] = [0x412a_9992, 0x4129_e2e0, 0x4135_e97e].map(f32::from_bits);
+    let mut row = vec![f32::NEG_INFINITY; 512];
+    row[100] = first;
+    row.extend([second; 512]);
+    row.push(third);
+    row.resize(5 * 512, f32::NEG_INFINITY);
+    let u = 8.882_345_449_815_369e-308_f64;
+    for len in [1025, row.len()] {
+        check::bits(&levels(), &row[..len], 0.001, &[u.next_down(), u, u.next_up()]);
     }
 }
 

@@ -99,7 +99,7 @@ impl Urn {
                     simd,
                     block,
                     // (What is nothing beside other blocks may be all that is left in the end.)
-                    &mut Peak::of_sums(),
+                    &mut Peak::none(),
                     &mut scratch,
                     at_groups::<false, _, _>(simd, row, start, AHEAD),
                     keep(simd, &mut self.lane_sums[start / BLOCK]),
@@ -208,7 +208,7 @@ impl Block {
             #[inline(always)]
             || {
                 let summary =
-                    source.weigh(simd, &rest, &mut Peak::of_sums(), &mut self.weights, |_| (), |_, _| ());
+                    source.weigh(simd, &rest, &mut Peak::none(), &mut self.weights, |_| (), |_, _| ());
                 let sums = self.group_sums.iter_mut().zip(&mut self.vector_sums);
                 for ((group, vectors), weights) in sums.zip(groups(&self.weights)) {
                     *vectors = sum_vectors(simd, weights);

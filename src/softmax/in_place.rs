@@ -16,7 +16,8 @@ use super::weighed::Weighed;
 
 /// [`softmax`](crate::softmax) where the logits lie: the same bits.
 ///
-/// - Cost: one pass that reads the logits and writes weights over them, one that scales these in cache.
+/// - Cost: one pass that reads the logits and writes weights over them, one that scales these in cache; in a
+///   batch of 32 MiB or more, in rows of 1024 or more, while the next row is read.
 ///
 /// Returns the rows that could not be served, as there; they are filled with NaN.
 ///
@@ -50,11 +51,11 @@ impl Level {
         Ok(for_each_row(
             rows,
             weighing(rows.vocab()),
-            || Weighed::none(self),
+            || Weighed::none(self, from_memory),
             |weighed, index, row| {
                 let temperature = temperatures.at(index);
                 with_pass(
-                    |pass| dispatch!(self, simd => softmax_row_in_place(simd, row, temperature, pass, weighed, from_memory)),
+                    |pass| dispatch!(self, simd => softmax_row_in_place(simd, row, temperature, pass, weighed)),
                 )
                 .map_err(|row| (diagnose(index, row), row))
             },
@@ -71,26 +72,21 @@ fn softmax_row_in_place<'a, S: Simd>(
     temperature: &Temperature,
     pass: &mut Pass,
     weighed: &mut Weighed<'a>,
-    waits: bool,
 ) -> Result<(), &'a mut [f32]> {
     let Some(factor) = temperature.factor() else {
         let Some((token, _)) = greatest::<false, _, _>(simd, row) else { return Err(row) };
         one_hot(row, token, 1.0, 0.0);
         return Ok(());
     };
-    let served = if weighed.is_done() {
-        weigh_row_in_place(simd, row, factor, pass, || ())
-    } else {
-        weigh_row_in_place(
-            simd,
-            row,
-            factor,
-            pass,
-            #[inline(always)]
-            || weighed.share_group(simd),
-        )
-    };
-    if served { weighed.follow(simd, row, factor, &mut pass.summaries, waits) } else { Err(row) }
+    let served = weigh_row_in_place(
+        simd,
+        row,
+        factor,
+        pass,
+        #[inline(always)]
+        || weighed.share_group(simd),
+    );
+    if served { weighed.follow(simd, row, factor, &mut pass.summaries) } else { Err(row) }
 }
 
 /// The weights of a row over its logits, and a summary for each block. `meanwhile` is called after each group.

@@ -26,6 +26,8 @@ pub(super) struct Weighed<'a> {
     done: usize,
     /// Of each stretch that is not, its end and its share. The last stretch comes first.
     shares: Vec<(usize, Share)>,
+    /// Whether rows are to wait.
+    waits: bool,
     level: Level,
 }
 
@@ -35,17 +37,12 @@ thread_local! {
 
 impl<'a> Weighed<'a> {
     /// Before the first row there is none.
-    pub(super) fn none(level: Level) -> Self {
-        Self { row: &mut [], done: 0, shares: borrow(&SHARES), level }
+    pub(super) fn none(level: Level, waits: bool) -> Self {
+        Self { row: &mut [], done: 0, shares: borrow(&SHARES), waits, level }
     }
 
-    /// Whether nothing waits.
-    pub(super) fn is_done(&self) -> bool {
-        self.shares.is_empty()
-    }
-
-    /// Takes the next row, when this one is done; if that is not to wait, it is done as well. Gives it back if
-    /// there is nothing to share.
+    /// Takes the next row, when this one is done; if rows do not wait, it is done as well. Gives it back if there
+    /// is nothing to share.
     #[inline(always)]
     pub(super) fn follow<S: Simd>(
         &mut self,
@@ -53,7 +50,6 @@ impl<'a> Weighed<'a> {
         row: &'a mut [f32],
         factor: &Factor,
         summaries: &mut [Summary],
-        waits: bool,
     ) -> Result<(), &'a mut [f32]> {
         self.share_rest(simd);
         let shares = &mut self.shares;
@@ -62,7 +58,7 @@ impl<'a> Weighed<'a> {
         }
         shares.reverse();
         (self.row, self.done) = (row, 0);
-        if !waits {
+        if !self.waits {
             self.share_rest(simd);
         }
         Ok(())

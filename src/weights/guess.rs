@@ -32,8 +32,8 @@ pub(super) fn guess<S: Simd, L: Logit>(simd: S, block: &[L; BLOCK], factor: &Fac
 }
 
 /// Whether to weigh a block for this reference: not if a weight reached 2^121, since the sum would then leave
-/// the trusted range, however it is rounded; nor if the block counts for nothing. (Out of line: at ordinary
-/// temperatures no row has so high a peak.)
+/// [`TRUSTED`](super::TRUSTED), however it is rounded; nor if the block counts for nothing. (Out of line: at
+/// ordinary temperatures no row has so high a peak.)
 #[inline(never)]
 pub(super) fn may_serve<S: Simd, L: Logit>(
     simd: S,
@@ -54,8 +54,8 @@ pub(super) fn may_serve<S: Simd, L: Logit>(
 /// What suits the largest logit of a block. `None` if the block need not be weighed: if it counts for nothing
 /// below the peak, or if all are -inf.
 ///
-/// (Out of line: at ordinary temperatures it is rare. A maximum that is not finite becomes an offset: every
-/// weight, and so the sum, is then NaN.)
+/// (Out of line: at ordinary temperatures it is rare. A maximum that is not finite, which nothing dwarfs,
+/// becomes an offset: every weight, and so the sum, is then NaN.)
 #[inline(never)]
 pub(super) fn of_maximum<S: Simd, L: Logit>(
     simd: S,
@@ -85,7 +85,7 @@ fn maximum<S: Simd, L: Logit>(simd: S, block: &[L; BLOCK]) -> f32 {
     simd.reduce_max(fold(simd, block, largest, |a, b| simd.max(a, b)))
 }
 
-/// False if a logit is NaN (or if their sum is).
+/// False if a logit is NaN. (Also if the sum of others is: then the block is weighed for nothing.)
 #[inline(always)]
 fn is_free_of_nan<S: Simd, L: Logit>(simd: S, block: &[L; BLOCK]) -> bool {
     let sum = fold(simd, block, simd.splat(0.0), |a, b| simd.add(a, b));

@@ -12,15 +12,21 @@ pub(crate) struct Peak {
 }
 
 impl Peak {
-    /// For a row of which the sum is wanted, and that through each block: 512 weights, each below 2^-64 of one
-    /// before them, are less than 2^-54 of the sum so far, half its last bit in f64.
+    /// For a row of which the sum is wanted, and that through each block. 512 weights, each below 2^-66 of one
+    /// before them, are less than 2^-57 of the sum so far: less than 2^-55 where their mass is subnormal, and
+    /// rounded up twice. Half the last bit of that sum is 2^-54 of it, or more.
     pub(crate) const fn of_sums() -> Self {
-        Self::with_margin(64.0)
+        Self::with_margin(66.0)
     }
 
     /// For a row of which probabilities are wanted: those below 2^-125 count as 0 (softmax/share.rs).
     pub(crate) const fn of_shares() -> Self {
         Self::with_margin(127.0)
+    }
+
+    /// For one block by itself: it counts for nothing only if all its tokens are masked.
+    pub(crate) const fn none() -> Self {
+        Self::with_margin(0.0)
     }
 
     /// (It begins far below every finite logit: a block of masked tokens is nothing beside it.)

@@ -82,8 +82,8 @@ pub(crate) fn map_rows<L: Logit>(
     ))
 }
 
-/// Changes each row, which costs so much. A row that fails is given back, with the reason, and filled with NaN;
-/// the failures are returned in order. What is handed from row to row: see [`for_each_chunk`].
+/// Changes each row, which costs so much. A row that fails is given back, with the reason, and filled with
+/// NaN; the failures are returned in order. What is handed from row to row: see [`for_each_chunk`].
 pub(crate) fn for_each_row<'a, H: Send>(
     rows: &'a mut RowsMut<'_>,
     cost: usize,

@@ -261,8 +261,8 @@ fn blocks_far_below_one_before_them() {
     }
 }
 
-/// Of three blocks, the second is 64.35 powers of two below the first, and the third so far above both that their
-/// masses are subnormal: that of the second is rounded up, twice, to half of the last bit of the first.
+/// Of three blocks, the second is 64.35 powers of two below the first, and the third so far above both that
+/// their masses are subnormal: that of the second is rounded up, twice, to half the last bit of the first's.
 #[test]
 fn blocks_far_below_one_before_them_of_subnormal_mass() {
     let [first, second, third] = [0x412a_9992, 0x4129_e2e0, 0x4135_e97e].map(f32::from_bits);

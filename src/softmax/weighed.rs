@@ -18,8 +18,8 @@ use crate::weights::Factor;
 ///
 /// (128 MiB in place on an Intel Granite Rapids, each way in a process of its own, as against one after the
 /// other: rows of 131072 take 0.82 x the time, of 524288 0.75 x, of 32,000 0.93 x, of 2048 0.63 x. In the
-/// caches, of which the second level may not hold both rows, 0.96 to 1.09 x; and `softmax`, which waits for its
-/// output to be written, 0.96 to 1.04 x.)
+/// caches, of which the second level may not hold both rows, 0.96 to 1.09 x; and `softmax`, which waits for
+/// its output to be written, 0.96 to 1.04 x.)
 pub(super) struct Weighed<'a> {
     row: &'a mut [f32],
     /// Up to where it is shared out.
@@ -41,8 +41,8 @@ impl<'a> Weighed<'a> {
         Self { row: &mut [], done: 0, shares: borrow(&SHARES), waits, level }
     }
 
-    /// Takes the next row, when this one is done; if rows do not wait, it is done as well. Gives it back if there
-    /// is nothing to share.
+    /// Takes the next row, when this one is done; if rows do not wait, it is done as well. Gives it back if
+    /// there is nothing to share.
     #[inline(always)]
     pub(super) fn follow<S: Simd>(
         &mut self,

@@ -143,11 +143,14 @@ fn for_each_part<'a, T: Copy + Send + Sync, H: Send>(
 #[cfg(all(feature = "rayon", not(target_family = "wasm")))]
 const WORTH_SHARING: usize = 500_000;
 
-/// Calls `kernel` with each chunk of `chunk` items and its number, in the caller's rayon pool if all
+/// Calls `kernel` with each chunk of `chunk` items and its number: with rayon in the caller's pool, if all
 /// chunks together, of that cost each, are worth it. From each chunk to the next it hands something, which
 /// `first` begins with, and which is dropped in the end: in the pool, along each run of chunks that a thread
 /// does.
-#[cfg(all(feature = "rayon", not(target_family = "wasm")))]
+#[cfg_attr(
+    not(all(feature = "rayon", not(target_family = "wasm"))),
+    expect(unused_variables, reason = "what is on one thread in any case may cost anything")
+)]
 fn for_each_chunk<'a, T: Send, H: Send>(
     data: &'a mut [T],
     chunk: usize,
@@ -155,33 +158,20 @@ fn for_each_chunk<'a, T: Send, H: Send>(
     first: impl Fn() -> H + Sync,
     kernel: impl Fn(&mut H, usize, &'a mut [T]) + Sync,
 ) {
-    use rayon::prelude::*;
-    let chunks = data.len().div_ceil(chunk);
     let next = |mut handed, (i, data)| {
         kernel(&mut handed, i, data);
         handed
     };
-    if chunks < 2 || chunks.saturating_mul(cost) < WORTH_SHARING || rayon::current_num_threads() == 1 {
-        data.chunks_mut(chunk).enumerate().fold(first(), next);
-    } else {
-        data.par_chunks_mut(chunk).enumerate().fold(&first, next).for_each(drop);
+    #[cfg(all(feature = "rayon", not(target_family = "wasm")))]
+    {
+        use rayon::prelude::*;
+        let chunks = data.len().div_ceil(chunk);
+        if chunks > 1 && chunks.saturating_mul(cost) >= WORTH_SHARING && rayon::current_num_threads() != 1 {
+            data.par_chunks_mut(chunk).enumerate().fold(&first, next).for_each(drop);
+            return;
+        }
     }
-}
-
-/// Calls `kernel` with each chunk of `chunk` items and its number. From each chunk to the next it hands
-/// something, which `first` begins with, and which is dropped in the end.
-#[cfg(not(all(feature = "rayon", not(target_family = "wasm"))))]
-fn for_each_chunk<'a, T: Send, H: Send>(
-    data: &'a mut [T],
-    chunk: usize,
-    _cost: usize,
-    first: impl Fn() -> H + Sync,
-    kernel: impl Fn(&mut H, usize, &'a mut [T]) + Sync,
-) {
-    data.chunks_mut(chunk).enumerate().fold(first(), |mut handed, (i, data)| {
-        kernel(&mut handed, i, data);
-        handed
-    });
+    data.chunks_mut(chunk).enumerate().fold(first(), next);
 }
 
 #[cfg(all(test, feature = "rayon", not(target_family = "wasm")))]

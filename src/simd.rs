@@ -143,6 +143,13 @@ pub trait Simd: Copy + Send + Sync {
     fn select_lt(self, a: Self::V, b: Self::V, yes: Self::V, no: Self::V) -> Self::V;
     /// A bit for each lane: 1 where a >= b.
     fn lanes_not_below(self, a: Self::V, b: Self::V) -> u32;
+
+    /// Whether a >= b in all lanes.
+    #[inline(always)]
+    fn all_not_below(self, a: Self::V, b: Self::V) -> bool {
+        self.lanes_not_below(a, b).count_ones() as usize == LANES
+    }
+
     /// p / [`Simd::UNIT`] x 2^(k - e), for p about [`Simd::UNIT`], and k and e with [`exp2::ROUND`] added to
     /// them: 0 where k - e is below [`exp2::LOWEST`], above 2^127 or infinite where it is above 127. A NaN in
     /// p stays one, unless k lies that low: x = -inf gives such a k and a NaN, and must weigh 0. (Where

@@ -7,7 +7,7 @@
 use crate::Logit;
 use crate::blocks::{BLOCK, GROUPS, Group, for_each_block, groups};
 use crate::prefetch::at_groups;
-use crate::simd::{LANES, Line, Simd, VECTORS};
+use crate::simd::{Line, Simd, VECTORS};
 
 /// The sums of the groups of a block, lane by lane: what a pass keeps.
 pub(crate) type LaneSums = [Line; GROUPS];
@@ -51,7 +51,7 @@ pub(crate) fn sum_block<S: Simd, L: Logit>(simd: S, block: &[L; BLOCK], mut each
         }
         each(number);
     }
-    if simd.lanes_not_below(least, zero).count_ones() as usize != LANES {
+    if !simd.all_not_below(least, zero) {
         return f64::NAN;
     }
     simd.reduce_add_wide(sum)

@@ -5,7 +5,7 @@ use core::ops::Range;
 use super::{Factor, Peak, reduce};
 use crate::Logit;
 use crate::blocks::{BLOCK, groups};
-use crate::simd::{LANES, Simd, VECTORS};
+use crate::simd::{Simd, VECTORS};
 use crate::summary::Reference;
 
 /// If the largest weight of a block lies in this range, in powers of two, its weights are relative to 1: what
@@ -89,7 +89,7 @@ fn maximum<S: Simd, L: Logit>(simd: S, block: &[L; BLOCK]) -> f32 {
 #[inline(always)]
 fn is_free_of_nan<S: Simd, L: Logit>(simd: S, block: &[L; BLOCK]) -> bool {
     let sum = fold(simd, block, simd.splat(0.0), |a, b| simd.add(a, b));
-    simd.lanes_not_below(sum, simd.splat(f32::NEG_INFINITY)).count_ones() as usize == LANES
+    simd.all_not_below(sum, simd.splat(f32::NEG_INFINITY))
 }
 
 /// One vector of a block, lane by lane.

@@ -19,7 +19,7 @@ pub(crate) trait Source<L: Logit>: Copy {
     /// A block of which less is left may get a better reference by being weighed again.
     fn low(self) -> f64;
     /// The weights of a block, and its summary. `each` is called with the number of each group, `keep` with
-    /// that and what [`Source::sums`] will want to know, as in `weights.rs`.
+    /// that and what [`Source::sums`] will want to know, as in `weights.rs`. `peak` goes from block to block.
     fn weigh<S: Simd>(
         self,
         simd: S,

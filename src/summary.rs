@@ -50,7 +50,7 @@ impl Reference {
     }
 
     /// What the weights of a block must be multiplied by to be relative to this reference. (A block
-    /// of masked tokens has no reference to speak of: its weights stay 0.)
+    /// that is not weighed has no reference to speak of: its weights stay 0.)
     pub(crate) fn scale_of(self, block: &Summary, factor: &Factor) -> f64 {
         if block.sum == 0.0 { 0.0 } else { block.reference.relative_to(self, factor) }
     }
@@ -72,7 +72,8 @@ impl Reference {
 /// A block as the rest of its row sees it.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Summary {
-    /// Of the weights, relative to `reference`. NaN if a logit is NaN or +inf; 0 if all are -inf.
+    /// Of the weights, relative to `reference`. NaN if a logit is NaN or +inf; 0 if the block is
+    /// not weighed, as where all are -inf.
     pub(crate) sum: f64,
     pub(crate) reference: Reference,
     /// The sum of the row through this block, relative to the row's reference: see [`Total::of`].

@@ -129,7 +129,7 @@ fn weigh_and_sum<S: Simd, L: Logit, const STORE: bool>(
     }
 }
 
-/// The summary of a block of masked tokens.
+/// The summary of a block that is not weighed.
 #[inline(always)]
 fn weigh_nothing<S: Simd>(
     simd: S,

@@ -77,7 +77,7 @@ fn in_pool<R: Send>(_threads: usize, f: impl FnOnce() -> R + Send) -> R {
 /// what their weights are multiplied by is below the normal numbers, and a few probabilities still are not.)
 #[test]
 fn results_of_a_batch_beyond_the_caches() {
-    let (rows, vocab) = (9, LARGE_VOCAB);
+    let (rows, vocab) = (LARGE_ROWS, LARGE_VOCAB);
     let (data, t) = large_batch();
     let logits = Rows::new(&data, vocab).expect("rows");
     let mut out = vec![0.0; 3 + rows * vocab];
@@ -91,7 +91,7 @@ fn results_of_a_batch_beyond_the_caches() {
             results.copy_from_slice(&data);
             let mut probs = RowsMut::new(results, vocab).expect("rows");
             let failed = in_pool(threads, || call(level, kernel, logits, &t, &mut probs));
-            assert_eq!(failed.iter().map(RowError::row).collect::<Vec<_>>(), [7]);
+            assert_eq!(failed.iter().map(RowError::row).collect::<Vec<_>>(), BAD_ROWS);
             for (i, (row, alone)) in results.chunks(vocab).zip(&alone).enumerate() {
                 let bits = |x: &f32| x.to_bits();
                 let same = row.iter().map(bits).eq(alone.iter().map(bits));
@@ -113,21 +113,24 @@ fn tokens_of_a_batch_beyond_the_caches() {
     };
     let alone: Vec<_> =
         data.chunks(LARGE_VOCAB).zip(&t).map(|(row, &t)| tokens(Level::best(), row, &[t])[0]).collect();
-    assert_eq!(alone[7], (None, None));
+    assert_eq!(BAD_ROWS.map(|row| alone[row]), [(None, None); 2]);
     for level in levels() {
         assert_eq!(tokens(level, &data, &t), alone, "{level}");
     }
 }
 
 const LARGE_VOCAB: usize = 1_000_003;
+const LARGE_ROWS: usize = 10;
+const BAD_ROWS: [usize; 2] = [7, 9];
 
-/// Nine rows of that, of which the eighth cannot be served.
+/// So many rows of that, two of which cannot be served: the one for its second block, the other for its end.
 fn large_batch() -> (Vec<f32>, Vec<Temperature>) {
     let row = |i: usize| gaussian(LARGE_VOCAB, [3.0, 20.0, 3e4][i % 3], i as u64);
-    let mut data: Vec<f32> = (0..9).flat_map(row).collect();
+    let mut data: Vec<f32> = (0..LARGE_ROWS).flat_map(row).collect();
     data[7 * LARGE_VOCAB + 600] = f32::NAN;
+    data[10 * LARGE_VOCAB - 1] = f32::NAN;
     let temperatures = [0.7, 0.0, 30.0].map(|t| Temperature::new(t).expect("a temperature"));
-    (data, (0..9).map(|i| temperatures[i / 3]).collect())
+    (data, (0..LARGE_ROWS).map(|i| temperatures[i / 3 % 3]).collect())
 }
 
 /// Masked tokens after the last one do not move a token.

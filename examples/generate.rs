@@ -25,7 +25,7 @@ Writes text with a word-bigram model of a file, several sequences at several tem
   --temperature LIST   e.g. 0,0.3,1,3,inf; may be repeated (default: 0,0.3,1,3)
   --sequences N        sequences per temperature (default: 3)
   --length N           words per sequence (default: 24)
-  --seed N             the first sequence's seed; the next has the next (default: 42)
+  --seed N             the seed of them all (default: 42)
   --help               this text
 
 The same seed writes the same text, whatever RAYON_NUM_THREADS or KELVIN_LEVEL says.
@@ -197,11 +197,13 @@ impl<'a> Batch<'a> {
             );
         }
         let (mut sequences, mut temperatures) = (Vec::new(), Vec::new());
+        let mut seeds = vec![0; args.sequences];
+        Key { seed: args.seed, position: u64::MAX }.fill_words(&mut seeds);
         for &temperature in &args.temperatures {
             // The same seeds at each temperature: what is written at one of them does not depend on
             // which others are asked for.
-            for k in 0..args.sequences as u64 {
-                sequences.push(Sequence { seed: args.seed.wrapping_add(k), words: Vec::new(), entropy: 0.0 });
+            for &seed in &seeds {
+                sequences.push(Sequence { seed, words: Vec::new(), entropy: 0.0 });
                 temperatures.push(temperature);
             }
         }
@@ -268,9 +270,9 @@ impl<'a> Batch<'a> {
     fn print(&self, out: &mut impl Write) -> io::Result<()> {
         for (temperature, sequences, _) in self.groups() {
             writeln!(out, "T = {temperature:?}")?;
-            for Sequence { seed, words, .. } in sequences {
+            for (number, Sequence { words, .. }) in (1..).zip(sequences) {
                 let words: Vec<&str> = words.iter().map(|&word| self.model.words[word]).collect();
-                writeln!(out, "  {seed}: {}", words.join(" "))?;
+                writeln!(out, "  {number}: {}", words.join(" "))?;
             }
             writeln!(out)?;
         }

@@ -15,7 +15,8 @@ use rand_xoshiro::{SplitMix64, Xoshiro256PlusPlus};
 ///
 /// Whatever takes a key begins with the same uniform. Decisions that must be independent of each other, as
 /// those of speculative decoding at one position (to draft, to accept, to draw again), take their uniforms
-/// from one [`Key::fill`], or have keys of different seeds.
+/// from one [`Key::fill`], or have keys of different seeds. Continuations of one request have a seed each: words
+/// of a position that no token has. (With `seed + i`, those of one request would be those of another.)
 ///
 /// ```
 /// use kelvin::Key;
@@ -25,6 +26,12 @@ use rand_xoshiro::{SplitMix64, Xoshiro256PlusPlus};
 /// let mut uniforms = [0.0; 4];
 /// key.fill(&mut uniforms);
 /// assert_eq!(uniforms[0], key.uniform());
+///
+/// let mut seeds = [0; 3];
+/// Key { seed: 42, position: u64::MAX }.fill_words(&mut seeds);
+/// let first_token_of_each = seeds.map(|seed| Key { seed, position: 0 });
+/// # let [a, b, c] = first_token_of_each.map(Key::uniform);
+/// # assert!(a != b && b != c && c != a);
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Key {

@@ -8,7 +8,7 @@ use std::error::Error;
 use std::fmt::{self, Write as _};
 use std::io::{self, Write as _};
 
-use kelvin::{Draw, Key, RowError, Rows, RowsMut, Temperature, sample, softmax};
+use kelvin::{Key, Rows, RowsMut, Temperature, draw_counts, softmax};
 
 const WORDS: [&str; 5] = ["I", "am", "learning", "continuously", "for"];
 
@@ -16,9 +16,9 @@ const WORDS: [&str; 5] = ["I", "am", "learning", "continuously", "for"];
 #[expect(clippy::excessive_precision, reason = "the digits are torch's")]
 const LOGITS: [f32; 5] = [0.882269263, 0.915003955, 0.382863760, 0.959305644, 0.390448213];
 
-const SEED: u64 = 42;
-const DRAWS: usize = 1000;
-const DRAWS_PER_MARK: usize = 20;
+const KEY: Key = Key { seed: 42, position: 0 };
+const DRAWS: u64 = 1000;
+const DRAWS_PER_MARK: u64 = 20;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut page = String::new();
@@ -36,7 +36,11 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn write_temperature(page: &mut String, temperature: Temperature) -> Result<(), Box<dyn Error>> {
     let probs = probabilities(temperature)?;
     writeln!(page, "\nT = {temperature:<10} {}", like_torch(&probs))?;
-    for (word, count) in WORDS.iter().zip(count_draws(temperature)?) {
+    let mut counts = [0; 5];
+    for (token, count) in draw_counts(Rows::new(&LOGITS, 5)?, 0, temperature, KEY, DRAWS)? {
+        counts[token as usize] = count;
+    }
+    for (word, count) in WORDS.iter().zip(counts) {
         bar(page, word, count)?;
     }
     Ok(())
@@ -49,23 +53,9 @@ fn probabilities(temperature: Temperature) -> Result<[f32; 5], Box<dyn Error>> {
     Ok(probs)
 }
 
-/// The draws are a batch: the same row each time, another position of the key.
-fn count_draws(temperature: Temperature) -> Result<[usize; 5], Box<dyn Error>> {
-    let logits = LOGITS.repeat(DRAWS);
-    let uniforms: Vec<f64> =
-        (0..).take(DRAWS).map(|position| Key { seed: SEED, position }.uniform()).collect();
-    let mut draws: Vec<Result<Draw, RowError>> = vec![Ok(Draw::default()); DRAWS];
-    sample(Rows::new(&logits, 5)?, &[temperature], &uniforms, &mut draws)?;
-    let mut counts = [0; 5];
-    for draw in draws {
-        counts[draw?.token as usize] += 1;
-    }
-    Ok(counts)
-}
-
 /// A word that was drawn at all has a mark.
-fn bar(page: &mut String, word: &str, count: usize) -> fmt::Result {
-    let marks = "#".repeat(count.div_ceil(DRAWS_PER_MARK));
+fn bar(page: &mut String, word: &str, count: u64) -> fmt::Result {
+    let marks = "#".repeat(count.div_ceil(DRAWS_PER_MARK) as usize);
     writeln!(page, "{}", format!("  {word:<12} {count:>5} {marks}").trim_end())
 }
 

@@ -17,16 +17,18 @@
 //! # Ok::<(), kelvin::Error>(())
 //! ```
 //!
-//! | from each row of a batch | functions |
-//! |---|---|
-//! | one token, with its log-probability | [`sample`], [`sample_from_probs`] |
-//! | many tokens, with replacement | [`sample_many`], [`sample_many_by_alias`], [`sample_many_from_probs`], [`sample_many_from_probs_by_alias`] |
-//! | distinct tokens | [`sample_without_replacement`], [`sample_from_probs_without_replacement`] |
-//! | probabilities, or their logarithms | [`softmax`], [`softmax_in_place`], [`log_softmax`], [`log_sum_exp`] |
-//! | the largest logit; x/T alone | [`argmax`], [`scale`] |
+//! | from each row of a batch | functions | a row that fails |
+//! |---|---|---|
+//! | one token, with its log-probability | [`sample`], [`sample_from_probs`] | has a [`RowError`] as its outcome |
+//! | many tokens, those that [`sample`] draws | [`sample_many`], [`sample_many_from_probs`] | is in the [`FailedRows`]; its tokens are `u32::MAX` |
+//! | very many, other tokens of the same distribution | [`sample_many_by_alias`], [`sample_many_from_probs_by_alias`] | the same |
+//! | distinct tokens | [`sample_without_replacement`], [`sample_from_probs_without_replacement`] | the same |
+//! | probabilities, or their logarithms | [`softmax`], [`softmax_in_place`], [`log_softmax`] | is in the [`FailedRows`]; it is filled with NaN |
+//! | the logarithm of the sum; the largest logit | [`log_sum_exp`], [`argmax`] | has a [`RowError`] as its outcome |
+//! | x/T alone | [`scale`] | as of [`softmax`] |
 //!
 //! For many tokens from a single row there are tables to keep, [`Cdf`] and [`AliasTable`] ([`Draws`] picks
-//! one), and [`draw_counts`].
+//! one), and [`draw_counts`]; a row that fails is their [`RowError`].
 //!
 //! - **What goes in**: [`Rows`], at any stride, of `f32` or (with the feature `half`) `f16` and `bf16`; a
 //!   [`Temperature`] from 0 to infinity; uniforms in [0, 1), of your own or from a [`Key`]. A logit of -inf
@@ -39,9 +41,9 @@
 //!   makes it panic.
 //!
 //! **Threads.** With the feature `rayon`, rows are shared among the threads of the pool that the call is made
-//! in (elsewhere, of rayon's global pool), where a batch has two rows or more and costs as much as weighing
-//! 500,000 logits. (A row costs as much as 256 logits more; for [`scale`] it is half the cost, for [`argmax`]
-//! an eighth.) All else stays on the calling thread. So does everything in a pool of one thread that is built
+//! in (elsewhere, of rayon's global pool), if there are two or more and rows x (vocab + 256) is at least 500,000
+//! (of [`scale`] a million, of [`argmax`] four million; many draws from a row count as well). All else stays on
+//! the calling thread. So does everything in a pool of one thread that is built
 //! with `use_current_thread`. Each thread keeps the memory that its longest row needed, for the next call: 10
 //! KB, and less than a byte per token, where a function does not say more.
 //!

@@ -8,28 +8,27 @@ use crate::{AliasTable, Error, Key, Level, Logit, RowError, Rows, Temperature, l
 
 /// A row made ready for a known number of draws: a [`Cdf`] or an [`AliasTable`], whichever is faster in all.
 ///
+/// The two map words to tokens differently. So the tokens that a key draws depend on the number of draws that
+/// the table was made for: to draw them again, keep that number, or use [`Cdf`] or [`AliasTable`] itself.
+///
 /// | draws from one row | use | which takes, at 128,256 tokens |
 /// |---|---|---|
 /// | one, or a few: up to vocab / 6000 | [`sample`](crate::sample), [`sample_many`](crate::sample_many): no table | 22 us, then 0.2 us each |
 /// | fewer than 64 + vocab / 12 + 4/3 m | [`Cdf`]: quick to build, four searches per draw | 37 us, then 10 ns each (35 ns one by one) |
 /// | more | [`AliasTable`]: slow to build, one look per draw | 0.20 ms, then 2 ns each |
-/// | vocab or more, each to be the token that `sample` gives | [`Cdf`] with [`Cdf::add_guide`] | 0.25 ms, then 6 ns each |
+/// | vocab / 2 or more, each to be the token that `sample` gives | [`Cdf`] with [`Cdf::add_guide`] | 0.25 ms, then 6 ns each |
 /// | distinct tokens | [`sample_without_replacement`](crate::sample_without_replacement) | 31 us for 64 |
 /// | counts alone | [`draw_counts`](crate::draw_counts), which picks a guide itself | as the Cdf |
 ///
 /// m is the number of tokens that are more probable than 1 / vocab, for which the alias table takes its time:
-/// 5 % of Gaussian logits of deviation 3 at T = 0.8, 23 % at T = 2. Where the number of draws leaves the
-/// choice open, `auto` counts them, which takes one more pass over the row.
+/// 5 % of Gaussian logits of deviation 3 at T = 0.8, 23 % at T = 2. Only where the number of draws leaves the
+/// choice open does `auto` count those tokens, in one more pass over the row.
 ///
 /// Measured on a core of a Zen 4 (AVX-512) with such logits, T = 0.8, and another row for each table. (The
 /// 0.2 us, and up to where they pay against the unfinished tables of `sample_many`: on an Intel Granite
 /// Rapids.) From 100 to 128,256 tokens, at T = 0.3 to 5, the alias table overtakes the Cdf at 0.8 to 1.2 times
 /// the number of draws said above. A guide never overtakes the alias table: it is for those who need the map
 /// of `sample`.
-///
-/// The two tables map words to tokens differently. So the tokens that a key draws depend on the number of
-/// draws that the table was made for, where the row leaves the choice open. If they must not, use [`Cdf`] or
-/// [`AliasTable`] itself.
 ///
 /// ```
 /// use kelvin::{Draws, Key, Rows, Temperature};

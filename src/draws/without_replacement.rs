@@ -26,7 +26,8 @@ use crate::{Error, FailedRows, Level, Logit, RowError, Rows, Temperature};
 ///
 /// Returns the rows that could not be served, in order; their tokens are `u32::MAX`. Beside those that
 /// `sample` refuses, these are the rows with fewer than k tokens that are not masked (at T = 0, all rows if k
-/// is above 1). No token is too improbable to count. For k = 0 no row is looked at.
+/// is above 1). No token is too improbable to count. For k = 0 no row is looked at. (For what tokens there are,
+/// call again for that row, with the number that its error names.)
 ///
 /// # Errors
 /// [`Error::Length`] if the number of temperatures, uniforms, keys or tokens does not fit;

@@ -34,7 +34,7 @@ use pairs::Bench;
 
 const VOCAB: usize = 128_256;
 const USUAL: f32 = 0.8;
-const TEMPERATURES: [f32; 11] = [f32::INFINITY, 1e38, 1e10, 2.0, 0.5, 0.2, 0.1, 0.05, 0.01, 1e-3, 1e-10];
+const TEMPERATURES: [f32; 11] = [f32::INFINITY, 1e38, 1e20, 2.0, 0.5, 0.2, 0.1, 0.05, 0.01, 1e-3, 1e-10];
 
 fn main() -> Result<(), Box<dyn Error>> {
     let Some(Options { effort, csv }) = Options::from_args()? else { return Ok(()) };

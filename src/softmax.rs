@@ -3,7 +3,7 @@
 //! ```text
 //! for each block:  its weights, written down, and their sum        (weights.rs)
 //! S = the sum of all blocks, in f64, in index order                (summary.rs)
-//! for each block:  its weights, times the block's scale / S        (share.rs)
+//! for each block:  its weights, times the block's scale / S        (normalize.rs)
 //! ```
 //!
 //! The temperature is inside the exponential: it costs no pass.
@@ -13,8 +13,8 @@
 //! the caches.
 
 mod in_place;
-mod share;
-mod weighed;
+mod normalize;
+mod pending;
 
 use core::cell::Cell;
 
@@ -31,7 +31,7 @@ use crate::weights::{Factor, Peak, weigh_block};
 use crate::{Error, FailedRows, Level, Logit, Rows, RowsMut, Temperature};
 
 pub use in_place::softmax_in_place;
-use share::for_each_share;
+use normalize::for_each_scale;
 
 /// The probabilities of each row: e^(x/T), divided by their sum.
 ///
@@ -131,20 +131,20 @@ fn softmax_row<S: Simd, L: Logit>(
         return greedy_row(simd, row, out, 1.0, 0.0);
     };
     weigh_row::<_, _, false>(simd, row, factor, out, pass);
-    share_out(simd, factor, out, &mut pass.summaries)
+    normalize(simd, factor, out, &mut pass.summaries)
 }
 
 /// Weights to probabilities. False if all weigh nothing.
 #[inline(always)]
-fn share_out<S: Simd>(simd: S, factor: &Factor, weights: &mut [f32], summaries: &mut [Summary]) -> bool {
+fn normalize<S: Simd>(simd: S, factor: &Factor, weights: &mut [f32], summaries: &mut [Summary]) -> bool {
     let len = weights.len();
-    for_each_share(
+    for_each_scale(
         summaries,
         factor,
         len,
         #[inline(always)]
-        |range, share| {
-            share.of_all(simd, &mut weights[range]);
+        |range, scale| {
+            scale.apply_to_all(simd, &mut weights[range]);
         },
     )
 }
@@ -163,12 +163,12 @@ fn softmax_row_streaming<S: Simd, L: Logit>(
         return greedy_row(simd, row, out, 1.0, 0.0);
     };
     weigh_row::<_, _, true>(simd, row, factor, weights, pass);
-    for_each_share(
+    for_each_scale(
         &mut pass.summaries,
         factor,
         out.len(),
         #[inline(always)]
-        |range, share| {
+        |range, scale| {
             map_vectors(
                 simd,
                 &weights[range.clone()],
@@ -178,7 +178,7 @@ fn softmax_row_streaming<S: Simd, L: Logit>(
                 |index, w| {
                     prefetch_in_second_pass(simd, row, range.start + index);
                     // (It waits for the memory, not for a multiplication by 1.)
-                    share.of::<_, true>(simd, simd.load(w))
+                    scale.apply::<_, true>(simd, simd.load(w))
                 },
             );
         },
@@ -196,7 +196,7 @@ fn weigh_row<S: Simd, L: Logit, const TWICE: bool>(
 ) {
     let (blocks, tail) = row.as_chunks();
     let (mut outs, out_tail) = weights.as_chunks_mut();
-    let mut peak = Peak::of_shares();
+    let mut peak = Peak::of_probs();
     for (index, block) in blocks.iter().enumerate() {
         let [out, ahead @ ..] = outs else { break };
         pass.summaries.push(weigh_block(

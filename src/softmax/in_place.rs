@@ -11,8 +11,8 @@ use crate::simd::{AHEAD, Simd, dispatch};
 use crate::weights::{Factor, Peak, weigh_block};
 use crate::{Error, FailedRows, Level, RowsMut, Temperature};
 
+use super::pending::Pending;
 use super::weigh_tail;
-use super::weighed::Weighed;
 
 /// [`softmax`](crate::softmax) where the logits lie: the same bits.
 ///
@@ -51,11 +51,11 @@ impl Level {
         Ok(for_each_row(
             rows,
             weighing(rows.vocab()),
-            || Weighed::none(self, from_memory),
-            |weighed, index, row| {
+            || Pending::new(self, from_memory),
+            |pending, index, row| {
                 let temperature = temperatures.at(index);
                 with_pass(
-                    |pass| dispatch!(self, simd => softmax_row_in_place(simd, row, temperature, pass, weighed)),
+                    |pass| dispatch!(self, simd => softmax_row_in_place(simd, row, temperature, pass, pending)),
                 )
                 .map_err(|row| (diagnose(index, row), row))
             },
@@ -63,7 +63,7 @@ impl Level {
     }
 }
 
-/// Leaves the row with `weighed`. Gives it back if it cannot be served; the logits that are at fault are then
+/// Leaves the row with `pending`. Gives it back if it cannot be served; the logits that are at fault are then
 /// still there.
 #[inline(always)]
 fn softmax_row_in_place<'a, S: Simd>(
@@ -71,7 +71,7 @@ fn softmax_row_in_place<'a, S: Simd>(
     row: &'a mut [f32],
     temperature: &Temperature,
     pass: &mut Pass,
-    weighed: &mut Weighed<'a>,
+    pending: &mut Pending<'a>,
 ) -> Result<(), &'a mut [f32]> {
     let Some(factor) = temperature.factor() else {
         let Some((token, _)) = greatest::<false, _, _>(simd, row) else { return Err(row) };
@@ -84,9 +84,9 @@ fn softmax_row_in_place<'a, S: Simd>(
         factor,
         pass,
         #[inline(always)]
-        || weighed.share_group(simd),
+        || pending.normalize_group(simd),
     );
-    if served { weighed.follow(simd, row, factor, &mut pass.summaries) } else { Err(row) }
+    if served { pending.replace_with(simd, row, factor, &mut pass.summaries) } else { Err(row) }
 }
 
 /// The weights of a row over its logits, and a summary for each block. `meanwhile` is called after each group.
@@ -104,7 +104,7 @@ fn weigh_row_in_place<S: Simd>(
 ) -> bool {
     let (mut blocks, tail) = row.as_chunks_mut::<BLOCK>();
     let [mut this, mut next, ..] = pass.weights.each_mut();
-    let mut peak = Peak::of_shares();
+    let mut peak = Peak::of_probs();
     if let Some(first) = blocks.first() {
         **this = *first;
     }

@@ -19,8 +19,8 @@ impl Peak {
         Self::with_margin(66.0)
     }
 
-    /// For a row of which probabilities are wanted: those below 2^-125 count as 0 (softmax/share.rs).
-    pub(crate) const fn of_shares() -> Self {
+    /// For a row of which probabilities are wanted: those below 2^-125 count as 0 (softmax/normalize.rs).
+    pub(crate) const fn of_probs() -> Self {
         Self::with_margin(127.0)
     }
 

@@ -8,74 +8,74 @@ use crate::summary::{Summary, Total};
 use crate::weights::Factor;
 
 /// Probabilities below this count as 0, so that none is subnormal: a multiplication that gives such a number
-/// takes 130 times as long on an Intel Granite Rapids. (`softmax` of Gaussian logits of deviation 3 so takes
-/// 0.064 x the time at T = 0.2. In the caches the comparison costs up to 1.04 x.)
+/// takes 130 times as long on an Intel Granite Rapids. (`softmax` of Gaussian logits of deviation 3 then takes
+/// 16 times as long at T = 0.2. In the caches the comparison costs up to 1.04 x.)
 const LEAST: f64 = 2.0 * (f32::MIN_POSITIVE as f64);
 
 /// What weights must be multiplied by to be probabilities: in two steps where that is below the normal
 /// numbers, as the weights may be large.
 #[derive(Clone, Copy)]
-pub(super) struct Share {
-    share: f32,
+pub(super) struct Scale {
+    factor: f32,
     step: f32,
     /// Weights up to this are probabilities below [`LEAST`], but for a rounding.
     least: f32,
 }
 
-impl Share {
-    fn new(share: f64) -> Self {
+impl Scale {
+    fn new(scale: f64) -> Self {
         const UP: f64 = (1_u128 << 120) as f64;
-        let up = if share < f64::from(f32::MIN_POSITIVE) { UP } else { 1.0 };
-        Self { share: (share * up) as f32, step: (1.0 / up) as f32, least: (LEAST / share) as f32 }
+        let up = if scale < f64::from(f32::MIN_POSITIVE) { UP } else { 1.0 };
+        Self { factor: (scale * up) as f32, step: (1.0 / up) as f32, least: (LEAST / scale) as f32 }
     }
 
     /// `STEP` may be false where the step is 1.
     #[inline(always)]
-    pub(super) fn of<S: Simd, const STEP: bool>(self, simd: S, w: S::V) -> S::V {
+    pub(super) fn apply<S: Simd, const STEP: bool>(self, simd: S, w: S::V) -> S::V {
         let w = simd.select_lt(simd.splat(self.least), w, w, simd.splat(0.0));
-        let p = simd.mul(w, simd.splat(self.share));
+        let p = simd.mul(w, simd.splat(self.factor));
         if STEP { simd.mul(p, simd.splat(self.step)) } else { p }
     }
 
     #[inline(always)]
-    pub(super) fn of_all<S: Simd>(self, simd: S, weights: &mut [f32]) {
+    pub(super) fn apply_to_all<S: Simd>(self, simd: S, weights: &mut [f32]) {
         if self.step == 1.0 {
-            self.of_each::<_, false>(simd, weights);
+            self.apply_to_each::<_, false>(simd, weights);
         } else {
-            self.of_each::<_, true>(simd, weights);
+            self.apply_to_each::<_, true>(simd, weights);
         }
     }
 
     /// (In whole cache lines, so that no vector straddles two: on a Zen 4, `softmax` of a row in L2 takes
     /// 0.93 x the time where the heap begins a large output, 16 bytes after a line.)
     #[inline(always)]
-    fn of_each<S: Simd, const STEP: bool>(self, simd: S, weights: &mut [f32]) {
+    fn apply_to_each<S: Simd, const STEP: bool>(self, simd: S, weights: &mut [f32]) {
         let (head, lines, tail) = bytemuck::pod_align_to_mut::<_, Line>(weights);
         for line in lines {
-            simd.store(self.of::<_, STEP>(simd, simd.load(line.as_array())), line.as_mut_array());
+            simd.store(self.apply::<_, STEP>(simd, simd.load(line.as_array())), line.as_mut_array());
         }
         for w in head.iter_mut().chain(tail) {
             let counted = if self.least < *w { *w } else { 0.0 };
-            *w = counted * self.share * self.step;
+            *w = counted * self.factor * self.step;
         }
     }
 }
 
-/// Calls `scale` with each stretch of a row of `len` weights that has the same share of the whole. False if
-/// there is nothing to share.
+/// Calls `normalize` with each stretch of a row of `len` weights that has the same scale. False if all weigh
+/// nothing, or if one is not finite.
 #[inline(always)]
-pub(super) fn for_each_share(
+pub(super) fn for_each_scale(
     summaries: &mut [Summary],
     factor: &Factor,
     len: usize,
-    mut scale: impl FnMut(Range<usize>, Share),
+    mut normalize: impl FnMut(Range<usize>, Scale),
 ) -> bool {
     let Some(total) = Total::of(summaries, factor) else { return false };
-    let share = |block: &Summary| total.reference.scale_of(block, factor) * (1.0 / total.sum);
+    let scale = |block: &Summary| total.reference.scale_of(block, factor) * (1.0 / total.sum);
     let mut start = 0;
-    for blocks in summaries.chunk_by(|a, b| share(a) == share(b)) {
+    for blocks in summaries.chunk_by(|a, b| scale(a) == scale(b)) {
         let end = len.min(start + blocks.len() * BLOCK);
-        scale(start..end, Share::new(share(&blocks[0])));
+        normalize(start..end, Scale::new(scale(&blocks[0])));
         start = end;
     }
     true

@@ -191,5 +191,5 @@ fn log_sum_exp_row<S: Simd, L: Logit>(
     };
     pass.summarize::<false, _, _>(simd, Softmax(factor), row);
     let total = Total::of(&mut pass.summaries, factor)?;
-    Some(-total.reference.height(0.0, factor) * LN_2 + ln(total.sum))
+    Some(-total.reference.log2_weight(0.0, factor) * LN_2 + ln(total.sum))
 }

@@ -11,20 +11,20 @@ pub(crate) struct Reference {
 }
 
 impl Reference {
-    /// Of a logit, its power of two above this reference.
-    pub(crate) fn height(self, x: f64, factor: &Factor) -> f64 {
+    /// log2 of the weight of a logit, relative to this reference.
+    pub(crate) fn log2_weight(self, x: f64, factor: &Factor) -> f64 {
         (x - f64::from(self.offset)) * factor.exact - f64::from(self.exponent)
     }
 
-    /// The highest of those that weigh something; `None` if nothing does. (The higher a reference, the lower
-    /// a logit of 0 stands above it.)
+    /// The highest of those that weigh something; `None` if nothing does. (The higher a reference, the less a
+    /// logit of 0 weighs.)
     pub(crate) fn highest(blocks: &[Summary], factor: &Factor) -> Option<Self> {
         let mut highest = blocks.iter().find(|block| block.sum != 0.0)?.reference;
         for block in blocks {
             let other = block.reference;
             if other.difference(highest) != 0
                 && block.sum != 0.0
-                && other.height(0.0, factor) < highest.height(0.0, factor)
+                && other.log2_weight(0.0, factor) < highest.log2_weight(0.0, factor)
             {
                 highest = other;
             }
@@ -57,9 +57,6 @@ impl Reference {
 
     /// What a weight relative to `self` must be multiplied by to be relative to `other`.
     fn relative_to(self, other: Self, factor: &Factor) -> f64 {
-        if self == other {
-            return 1.0;
-        }
         let powers = f64::from(self.exponent) - f64::from(other.exponent);
         if self.offset.to_bits() == other.offset.to_bits() {
             return power_of_two(powers);

@@ -25,26 +25,26 @@ impl<'a> Temperatures<'a> {
     }
 }
 
-/// What it costs to weigh a row of so many logits, in logits, of which one takes 0.2 ns or more. (Of 16
-/// tokens, it takes 150 ns or more, on a Zen 4. All costs are rather too low than too high, since a thread
-/// that is woken for too little costs time.)
+/// The cost of weighing a row, in logits, of which one takes 0.2 ns or more. The 256 stand for what a row costs
+/// by itself. (One of 16 tokens takes 150 ns or more, on a Zen 4. All costs are rather too low than too high,
+/// since a thread that is woken for too little costs time.)
 pub(crate) const fn weighing(vocab: usize) -> usize {
     vocab.saturating_add(256)
 }
 
-/// What it costs to scale it. (On two threads of a Zen 4, 4 x 128256 take 1.4 x the time of one, 8 x 128256
+/// The cost of scaling a row. (On two threads of a Zen 4, 4 x 128256 take 1.4 x the time of one, 8 x 128256
 /// 0.8 to 1.2 x.)
 pub(crate) const fn scaling(vocab: usize) -> usize {
     weighing(vocab) / 2
 }
 
-/// What it costs to look through it. (On two threads of a Zen 4, 4 x 128256 take twice the time of one, 16 x
+/// The cost of searching a row. (On two threads of a Zen 4, 4 x 128256 take twice the time of one, 16 x
 /// 128256 1.3 x, 32 x 128256 as long.)
 pub(crate) const fn searching(vocab: usize) -> usize {
     weighing(vocab) / 8
 }
 
-/// Writes one outcome per row; each row costs so much.
+/// Writes one outcome per row. `cost` is that of a row, here and below.
 pub(crate) fn fill_outcomes<L: Logit, T: Send>(
     rows: Rows<'_, L>,
     of: &'static str,
@@ -57,8 +57,8 @@ pub(crate) fn fill_outcomes<L: Logit, T: Send>(
     Ok(())
 }
 
-/// Writes a row for each row, which costs so much. The kernel is told whether to write past the caches; where
-/// the kernel answers false, the row is filled with NaN and reported.
+/// Writes a row for each row. The kernel is told whether to write past the caches; where it answers false, the
+/// row is filled with NaN and reported.
 pub(crate) fn map_rows<L: Logit>(
     logits: Rows<'_, L>,
     temperatures: &[Temperature],
@@ -82,27 +82,27 @@ pub(crate) fn map_rows<L: Logit>(
     ))
 }
 
-/// Changes each row, which costs so much. A row that fails is given back, with the reason, and filled with
-/// NaN; the failures are returned in order. What is handed from row to row: see [`for_each_chunk`].
+/// Changes each row. A row that fails is given back, with the reason, and filled with NaN; the failures are
+/// returned in order. For `init` and the state it makes, see [`for_each_chunk`].
 pub(crate) fn for_each_row<'a, H: Send>(
     rows: &'a mut RowsMut<'_>,
     cost: usize,
-    first: impl Fn() -> H + Sync,
+    init: impl Fn() -> H + Sync,
     kernel: impl Fn(&mut H, usize, &'a mut [f32]) -> Result<(), Failure<'a, f32>> + Sync,
 ) -> FailedRows {
     let shape = (rows.stride(), rows.vocab());
-    for_each_part(rows.data_mut(), shape, cost, f32::NAN, first, kernel)
+    for_each_part(rows.data_mut(), shape, cost, f32::NAN, init, kernel)
 }
 
-/// Writes so many tokens for each row, which costs what weighing it and each draw does. A row that fails has
-/// `u32::MAX` instead; the failures are returned in order.
+/// Writes the tokens of `draws` draws from each row. A row that fails has `u32::MAX` instead; the failures are
+/// returned in order.
 pub(crate) fn fill_tokens(
     tokens: &mut [u32],
     draws: usize,
-    (vocab, cost_of_a_draw): (usize, usize),
+    (vocab, cost_of_draw): (usize, usize),
     kernel: impl Fn(usize, &mut [u32]) -> Result<(), RowError> + Sync,
 ) -> FailedRows {
-    let cost = weighing(vocab).saturating_add(draws.saturating_mul(cost_of_a_draw));
+    let cost = weighing(vocab).saturating_add(draws.saturating_mul(cost_of_draw));
     for_each_part(
         tokens,
         (draws, draws),
@@ -123,12 +123,12 @@ fn for_each_part<'a, T: Copy + Send + Sync, H: Send>(
     (stride, len): (usize, usize),
     cost: usize,
     failure: T,
-    first: impl Fn() -> H + Sync,
+    init: impl Fn() -> H + Sync,
     kernel: impl Fn(&mut H, usize, &'a mut [T]) -> Result<(), Failure<'a, T>> + Sync,
 ) -> FailedRows {
     let failed = Mutex::new(Vec::new());
-    for_each_chunk(data, stride.max(1), cost, first, |handed, row, data: &'a mut [T]| {
-        if let Err((error, out)) = kernel(handed, row, &mut data[..len]) {
+    for_each_chunk(data, stride.max(1), cost, init, |state, row, data: &'a mut [T]| {
+        if let Err((error, out)) = kernel(state, row, &mut data[..len]) {
             out.fill(failure);
             failed.lock().unwrap_or_else(PoisonError::into_inner).push(error);
         }
@@ -144,34 +144,33 @@ fn for_each_part<'a, T: Copy + Send + Sync, H: Send>(
 const WORTH_SHARING: usize = 500_000;
 
 /// Calls `kernel` with each chunk of `chunk` items and its number: with rayon in the caller's pool, if all
-/// chunks together, of that cost each, are worth it. From each chunk to the next it hands something, which
-/// `first` begins with, and which is dropped in the end: in the pool, along each run of chunks that a thread
-/// does.
+/// chunks together, of that cost each, are worth it. The kernel also gets a state that `init` makes: it goes
+/// with a thread through the chunks that this does one after the other, and is dropped after the last.
 #[cfg_attr(
     not(all(feature = "rayon", not(target_family = "wasm"))),
-    expect(unused_variables, reason = "what is on one thread in any case may cost anything")
+    expect(unused_variables, reason = "on one thread, the cost decides nothing")
 )]
 fn for_each_chunk<'a, T: Send, H: Send>(
     data: &'a mut [T],
     chunk: usize,
     cost: usize,
-    first: impl Fn() -> H + Sync,
+    init: impl Fn() -> H + Sync,
     kernel: impl Fn(&mut H, usize, &'a mut [T]) + Sync,
 ) {
-    let next = |mut handed, (i, data)| {
-        kernel(&mut handed, i, data);
-        handed
+    let next = |mut state, (i, data)| {
+        kernel(&mut state, i, data);
+        state
     };
     #[cfg(all(feature = "rayon", not(target_family = "wasm")))]
     {
         use rayon::prelude::*;
         let chunks = data.len().div_ceil(chunk);
         if chunks > 1 && chunks.saturating_mul(cost) >= WORTH_SHARING && rayon::current_num_threads() != 1 {
-            data.par_chunks_mut(chunk).enumerate().fold(&first, next).for_each(drop);
+            data.par_chunks_mut(chunk).enumerate().fold(&init, next).for_each(drop);
             return;
         }
     }
-    data.chunks_mut(chunk).enumerate().fold(first(), next);
+    data.chunks_mut(chunk).enumerate().fold(init(), next);
 }
 
 #[cfg(all(test, feature = "rayon", not(target_family = "wasm")))]

@@ -22,7 +22,6 @@ mod urn;
 pub(crate) mod without_replacement;
 
 use crate::check::{check_length, check_uniforms, draws_per_row};
-use crate::key::to_uniform;
 use crate::{Error, Key};
 
 /// Where the uniforms of a batch come from, for any number of draws per row.
@@ -35,7 +34,7 @@ pub enum Uniforms<'a> {
 }
 
 impl<'a> Uniforms<'a> {
-    /// The draws per row, if there are uniforms for so many.
+    /// The draws per row, if there are uniforms for all of them.
     fn draws(self, rows: usize, tokens: usize) -> Result<usize, Error> {
         let draws = draws_per_row(rows, tokens)?;
         match self {
@@ -51,6 +50,6 @@ impl<'a> Uniforms<'a> {
             Self::Given(uniforms) => (&uniforms[row * draws..][..draws], None),
             Self::Keys(keys) => (&[][..], Some(keys[row])),
         };
-        given.iter().copied().chain(key.into_iter().flat_map(Key::words).map(to_uniform))
+        given.iter().copied().chain(key.into_iter().flat_map(Key::uniforms))
     }
 }

@@ -50,7 +50,7 @@ impl Key {
 
     /// As many uniforms as the slice holds, the first being [`Key::uniform`].
     pub fn fill(self, uniforms: &mut [f64]) {
-        uniforms.iter_mut().zip(self.words()).for_each(|(uniform, word)| *uniform = to_uniform(word));
+        uniforms.iter_mut().zip(self.uniforms()).for_each(|(out, uniform)| *out = uniform);
     }
 
     /// As many 64-bit words as the slice holds: the uniforms of [`Key::fill`] are their upper 53 bits.
@@ -62,6 +62,11 @@ impl Key {
     pub(crate) fn words(self) -> impl Iterator<Item = u64> {
         let mut generator = self.generator();
         core::iter::repeat_with(move || generator.next_u64())
+    }
+
+    /// The uniforms of [`Key::fill`], without end.
+    pub(crate) fn uniforms(self) -> impl Iterator<Item = f64> {
+        self.words().map(to_uniform)
     }
 
     fn generator(self) -> Xoshiro256PlusPlus {

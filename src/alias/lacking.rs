@@ -11,13 +11,13 @@ use crate::blocks::BLOCK;
 use crate::simd::{Simd, VECTORS};
 
 /// Lanes of a block: eights of eight.
-pub(super) const LANES: usize = VECTORS * VECTORS;
+pub(super) const COLUMNS: usize = VECTORS * VECTORS;
 
 /// Tokens of a lane.
-pub(super) const ROWS: usize = BLOCK / LANES;
+pub(super) const ROWS: usize = BLOCK / COLUMNS;
 
 /// A block, row by row.
-pub(super) type Grid<T> = [[T; LANES]; ROWS];
+pub(super) type Grid<T> = [[T; COLUMNS]; ROWS];
 
 pub(super) struct Lacking {
     /// What the tokens of each lane lack, through each row of the block.
@@ -37,14 +37,14 @@ pub(super) struct Place {
 
 impl Lacking {
     pub(super) const NOTHING: Self =
-        Self { through: [[0.0; LANES]; ROWS], lanes: [[0.0; VECTORS]; VECTORS], eights: [0.0; VECTORS] };
+        Self { through: [[0.0; COLUMNS]; ROWS], lanes: [[0.0; VECTORS]; VECTORS], eights: [0.0; VECTORS] };
 
     /// For a block of weights, before which light tokens lack `before`. Returns what they lack through it.
     #[inline(always)]
     pub(super) fn sum(&mut self, block: &[f32; BLOCK], measure: Measure, before: f64) -> f64 {
-        let (mut above, raised_capacity) = (&[0.0; LANES], measure.capacity + TO_INTEGER);
-        for (through, weights) in self.through.iter_mut().zip(block.as_chunks::<LANES>().0) {
-            for lane in 0..LANES {
+        let (mut above, raised_capacity) = (&[0.0; COLUMNS], measure.capacity + TO_INTEGER);
+        for (through, weights) in self.through.iter_mut().zip(block.as_chunks::<COLUMNS>().0) {
+            for lane in 0..COLUMNS {
                 through[lane] = above[lane] + (raised_capacity - measure.raised_mass(weights[lane])).max(0.0);
             }
             above = through;

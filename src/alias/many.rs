@@ -18,7 +18,7 @@ pub enum Words<'a> {
 }
 
 impl Words<'_> {
-    /// The draws per row, if there are words for so many.
+    /// The draws per row, if there are words for all of them.
     fn draws(self, rows: usize, tokens: usize) -> Result<usize, Error> {
         let draws = draws_per_row(rows, tokens)?;
         match self {
@@ -128,8 +128,8 @@ impl Level {
     }
 }
 
-/// A draw takes 2 ns, and counts for so many logits.
-const DRAW: usize = 8;
+/// The cost of a draw, 2 ns, in logits.
+const COST_OF_DRAW: usize = 8;
 
 fn draw_rows(
     rows: usize,
@@ -142,7 +142,7 @@ fn draw_rows(
         static TABLE: Cell<AliasTable> = Cell::default();
     }
     let draws = words.draws(rows, tokens.len())?;
-    Ok(fill_tokens(tokens, draws, (vocab, DRAW), |row, tokens| {
+    Ok(fill_tokens(tokens, draws, (vocab, COST_OF_DRAW), |row, tokens| {
         with_scratch(&TABLE, |table| {
             rebuild(table, row)?;
             match words {

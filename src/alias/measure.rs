@@ -20,7 +20,7 @@ pub(super) struct Measure {
 }
 
 impl Measure {
-    /// For so many weights of this sum.
+    /// For `len` weights of this sum.
     pub(super) fn new(capacity: f64, weights: usize, sum: f64) -> Self {
         Self { capacity, factor: capacity * (weights as f64 / sum) }
     }

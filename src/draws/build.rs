@@ -34,7 +34,7 @@ impl Cdf {
         let (mut lane_sums, mut peak) = (LaneSums::default(), Peak::of_sums());
         for_each_block(
             row,
-            source.nothing(),
+            source.padding(),
             #[inline(always)]
             |start, block| {
                 self.summaries.push(source.weigh(

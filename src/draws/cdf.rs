@@ -17,13 +17,12 @@ use super::prefixes::Prefixes;
 use crate::blocks::GROUPS;
 use crate::check::{check_length, check_range};
 use crate::inversion::{Groups, Vectors};
-use crate::key::to_uniform;
 use crate::simd::Line;
 use crate::summary::Summary;
 use crate::{Error, Key, Level, Logit, RowError, Rows, Temperature};
 
 /// Uniforms made at a time. (With a guide, of which they leave some open, 32 take 1.4 x the time of 128.)
-const TOGETHER: usize = 128;
+const BATCH: usize = 128;
 
 /// A row made ready for many draws: the cumulative distribution at a temperature.
 ///
@@ -179,10 +178,10 @@ impl fmt::Debug for Cdf {
 
 /// Calls `search` with the uniforms of a key, a few at a time, and the tokens they are for.
 pub(super) fn for_uniforms(key: Key, tokens: &mut [u32], mut search: impl FnMut(&[f64], &mut [u32])) {
-    let (mut words, mut uniforms) = (key.words(), [0.0; TOGETHER]);
-    for tokens in tokens.chunks_mut(TOGETHER) {
+    let (mut all, mut uniforms) = (key.uniforms(), [0.0; BATCH]);
+    for tokens in tokens.chunks_mut(BATCH) {
         let uniforms = &mut uniforms[..tokens.len()];
-        uniforms.iter_mut().zip(&mut words).for_each(|(u, word)| *u = to_uniform(word));
+        uniforms.iter_mut().zip(&mut all).for_each(|(out, uniform)| *out = uniform);
         search(uniforms, tokens);
     }
 }

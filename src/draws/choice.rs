@@ -25,8 +25,7 @@ use crate::{AliasTable, Error, Key, Level, Logit, RowError, Rows, Temperature, l
 /// choice open does `auto` count those tokens, in one more pass over the row.
 ///
 /// Measured on a core of a Zen 4 (AVX-512) with such logits, T = 0.8, and another row for each table. (The
-/// 0.2 us, and up to where they pay against the unfinished tables of `sample_many`: on an Intel Granite
-/// Rapids.) From 100 to 128,256 tokens, at T = 0.3 to 5, the alias table overtakes the Cdf at 0.8 to 1.2 times
+/// 0.2 us, and up to where they pay, on an Intel Granite Rapids.) From 100 to 128,256 tokens, at T = 0.3 to 5, the alias table overtakes the Cdf at 0.8 to 1.2 times
 /// the number of draws said above. A guide never overtakes the alias table: it is for those who need the map
 /// of `sample`.
 ///
@@ -50,7 +49,7 @@ pub enum Draws {
 }
 
 impl Draws {
-    /// The table that takes least time for so many draws from row `row`, its making included.
+    /// The table that takes least time for this number of draws from row `row`, its making included.
     ///
     /// # Errors
     /// A [`RowError`] if the row has a NaN or +inf, or nothing but -inf (or is not there).
@@ -60,7 +59,7 @@ impl Draws {
         temperature: Temperature,
         draws: usize,
     ) -> Result<Self, RowError> {
-        if few(draws, logits.vocab(), || more_probable_than_mean(logits.row(row), temperature)) {
+        if cdf_is_faster(draws, logits.vocab(), || more_probable_than_mean(logits.row(row), temperature)) {
             Cdf::new(logits, row, temperature).map(Self::Cdf)
         } else {
             AliasTable::new(logits, row, temperature).map(Self::Alias)
@@ -72,7 +71,7 @@ impl Draws {
     /// # Errors
     /// A [`RowError`] if one is negative, NaN or infinite, or if all are 0 (or the row is not there).
     pub fn auto_from_probs<L: Logit>(probs: Rows<'_, L>, row: usize, draws: usize) -> Result<Self, RowError> {
-        if few(draws, probs.vocab(), || heavier_than_mean(probs.row(row))) {
+        if cdf_is_faster(draws, probs.vocab(), || heavier_than_mean(probs.row(row))) {
             Cdf::from_probs(probs, row).map(Self::Cdf)
         } else {
             AliasTable::from_probs(probs, row).map(Self::Alias)
@@ -111,8 +110,8 @@ impl Draws {
     }
 }
 
-/// Whether a `Cdf` takes less time for so many draws, given how many tokens are above the mean.
-fn few(draws: usize, vocab: usize, above_mean: impl FnOnce() -> usize) -> bool {
+/// Whether a `Cdf` takes less time for the draws, given how many tokens are above the mean.
+fn cdf_is_faster(draws: usize, vocab: usize, above_mean: impl FnOnce() -> usize) -> bool {
     let more = draws.checked_sub(64 + vocab / 12);
     // (There are fewer than `vocab` above it, so more than that need no count.)
     more.is_none_or(|more| more / 4 * 3 < vocab && more / 4 * 3 < above_mean())

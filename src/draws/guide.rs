@@ -14,7 +14,7 @@ use crate::simd::LANES;
 /// 16 or 32, it serves less.)
 const TOKENS: usize = 8;
 
-/// A guide is kept if at least one cell in so many leads to a single token. (That saves a search of 10 ns.
+/// A guide is kept if at least one cell in three leads to a single token. (That saves a search of 10 ns.
 /// For each uniform, looking up takes 2 to 3 ns.)
 const USEFUL: usize = 3;
 
@@ -52,8 +52,8 @@ impl Guide {
     /// The tokens of the uniforms. Those that the guide leaves open are searched for together.
     pub(super) fn search(&self, cdf: &Cdf, uniforms: &[f64], tokens: &mut [u32]) {
         let cells = (self.0.len() - 1) as f64;
-        for (uniforms, tokens) in uniforms.chunks(TOGETHER).zip(tokens.chunks_mut(TOGETHER)) {
-            let (mut open, mut count) = ([0; TOGETHER], 0);
+        for (uniforms, tokens) in uniforms.chunks(BATCH).zip(tokens.chunks_mut(BATCH)) {
+            let (mut open, mut count) = ([0; BATCH], 0);
             for (i, (&uniform, token)) in (0..=u8::MAX).zip(uniforms.iter().zip(&mut *tokens)) {
                 let cell = (uniform * cells) as usize;
                 *token = self.0[cell];
@@ -71,7 +71,7 @@ impl Guide {
 }
 
 /// Uniforms that are looked up before those left open are searched for: as many as a byte counts.
-const TOGETHER: usize = 256;
+const BATCH: usize = 256;
 
 impl Cdf {
     /// Adds a guide table: draws get faster, and stay the same. It pays from about half as many draws as

@@ -6,7 +6,6 @@ use super::Uniforms;
 use super::cdf::{Cdf, for_uniforms};
 use crate::batch::{Temperatures, fill_tokens};
 use crate::blocks::GROUP;
-use crate::key::to_uniform;
 use crate::sample::Sampled;
 use crate::scratch::with_scratch;
 use crate::source::{Softmax, Weights};
@@ -82,7 +81,7 @@ pub fn sample_many_from_probs<L: Logit>(
     Level::best().sample_many_from_probs(probs, uniforms, tokens)
 }
 
-/// How often each token is drawn, in so many draws with a key: the tokens that were, in order of their
+/// How often each token is drawn, in this number of draws with a key: the tokens that were, in order of their
 /// number, each with its count.
 ///
 /// - The draws are those of [`sample_many`] with this key; they are not stored. For uniforms of yours there
@@ -117,7 +116,7 @@ pub fn draw_counts<L: Logit>(
 }
 
 impl Cdf {
-    /// How often each token is drawn, in so many draws with a key: those of [`Cdf::draw_keyed`]. The tokens
+    /// How often each token is drawn, in this number of draws with a key: those of [`Cdf::draw_keyed`]. The tokens
     /// that were drawn, in order of their number.
     ///
     /// # Errors
@@ -128,11 +127,11 @@ impl Cdf {
     }
 
     fn count_words(&self, key: Key, draws: u64) -> Vec<(u32, u64)> {
-        let (mut words, mut left) = (key.words(), draws);
-        let next = |uniforms: &mut [f64; COUNTED]| {
-            let len = usize::try_from(left).map_or(COUNTED, |left| left.min(COUNTED));
+        let (mut all, mut left) = (key.uniforms(), draws);
+        let next = |uniforms: &mut [f64; BATCH]| {
+            let len = usize::try_from(left).map_or(BATCH, |left| left.min(BATCH));
             left -= len as u64;
-            uniforms[..len].iter_mut().zip(&mut words).for_each(|(u, word)| *u = to_uniform(word));
+            uniforms[..len].iter_mut().zip(&mut all).for_each(|(out, uniform)| *out = uniform);
             len
         };
         self.count(next)
@@ -153,7 +152,7 @@ impl Cdf {
     /// ```
     pub fn count_many(&self, uniforms: &[f64]) -> Result<Vec<(u32, u64)>, Error> {
         self.check(uniforms)?;
-        let mut chunks = uniforms.chunks(COUNTED);
+        let mut chunks = uniforms.chunks(BATCH);
         Ok(self.count(|uniforms| {
             let chunk = chunks.next().unwrap_or_default();
             uniforms[..chunk.len()].copy_from_slice(chunk);
@@ -162,9 +161,9 @@ impl Cdf {
     }
 
     /// Counts the tokens of uniforms, until there are none.
-    fn count(&self, mut next: impl FnMut(&mut [f64; COUNTED]) -> usize) -> Vec<(u32, u64)> {
+    fn count(&self, mut next: impl FnMut(&mut [f64; BATCH]) -> usize) -> Vec<(u32, u64)> {
         let mut counts = vec![0_u64; self.vocab()];
-        let (mut uniforms, mut tokens) = ([0.0; COUNTED], [0; COUNTED]);
+        let (mut uniforms, mut tokens) = ([0.0; BATCH], [0; BATCH]);
         loop {
             let len = next(&mut uniforms);
             if len == 0 {
@@ -177,7 +176,7 @@ impl Cdf {
 }
 
 /// Draws counted at a time.
-const COUNTED: usize = 256;
+const BATCH: usize = 256;
 
 impl Level {
     /// [`sample_many`](crate::sample_many), on this level.
@@ -238,7 +237,7 @@ impl Level {
         tokens: &mut [u32],
     ) -> Result<FailedRows, Error> {
         let draws = uniforms.draws(rows.rows(), tokens.len())?;
-        Ok(fill_tokens(tokens, draws, (rows.vocab(), DRAW), |index, tokens| {
+        Ok(fill_tokens(tokens, draws, (rows.vocab(), COST_OF_DRAW), |index, tokens| {
             let row = rows.row(index);
             let Some(source) = source(index) else {
                 tokens.fill(self.greedy_token(rows, index)?);
@@ -289,5 +288,5 @@ const LOGITS_PER_DRAW: usize = 6000;
 /// 0.95 x, with four 0.99-1.02 x.
 const LAZY: usize = 3;
 
-/// From a table, a draw takes 10 ns, and counts for so many logits.
-const DRAW: usize = 32;
+/// The cost of a draw from a table, 10 ns, in logits.
+const COST_OF_DRAW: usize = 32;

@@ -7,7 +7,7 @@ use crate::blocks::{GROUPS, padded};
 use crate::inversion::find_lanes;
 use crate::simd::{LANES, Simd, VECTORS, dispatch};
 
-/// Up to so many uniforms take less time one by one than sixteen at once. (35 ns each, or
+/// Up to this many uniforms take less time one by one than sixteen at once. (35 ns each, or
 /// 160 ns for all sixteen, on a Zen 4.)
 const FEW: usize = 4;
 

@@ -92,7 +92,7 @@ impl Urn {
         let mut scratch = AlignedBlock::EMPTY;
         for_each_block(
             row,
-            source.nothing(),
+            source.padding(),
             #[inline(always)]
             |start, block| {
                 self.summaries.push(source.summarize(
@@ -132,7 +132,7 @@ impl Urn {
         if !replace(&mut self.touched[index], true) {
             block.group_sums = with_block(
                 part,
-                source.nothing(),
+                source.padding(),
                 #[inline(always)]
                 |logits| source.sums(simd, logits, &self.lane_sums[index]),
             );
@@ -146,7 +146,7 @@ impl Urn {
         if !replace(&mut block.weighed[group.index], true) {
             with_block(
                 part,
-                source.nothing(),
+                source.padding(),
                 #[inline(always)]
                 |logits| {
                     source.weigh_group(simd, &groups(logits)[group.index], summary.reference, weights);
@@ -175,7 +175,7 @@ impl Urn {
         summary.sum = lane.others + others;
         let token = group.index * GROUP + vector.index * LANES + quad.index * 4 + lane.index;
         block.taken[token / 64] |= 1 << (token % 64);
-        if summary.sum < source.low() {
+        if summary.sum < source.reweigh_below() {
             *summary = block.weigh(simd, source, part);
         }
         Some(start + token)
@@ -195,11 +195,11 @@ impl Block {
     /// too long, LLVM leaves its operations as calls.)
     #[inline(never)]
     fn weigh<S: Simd, L: Logit>(&mut self, simd: S, source: impl Source<L>, part: &[L]) -> Summary {
-        let mut rest: [L; BLOCK] = padded(part, source.nothing());
+        let mut rest: [L; BLOCK] = padded(part, source.padding());
         for (bits, tokens) in self.taken.iter().zip(rest.as_chunks_mut::<64>().0) {
             for (bit, token) in tokens.iter_mut().enumerate() {
                 if bits >> bit & 1 == 1 {
-                    *token = source.nothing();
+                    *token = source.padding();
                 }
             }
         }
@@ -220,5 +220,5 @@ impl Block {
     }
 }
 
-/// Below this sum a row gets a new reference. (Masses 2^-522 of that are still exact.)
+/// Below this sum a row gets a new reference, or has nothing left. (Masses 2^-522 of that are still exact.)
 const EXHAUSTED: f64 = f64::from_bits((1023 - 500) << 52);

@@ -126,7 +126,7 @@ impl Level {
         tokens: &mut [u32],
     ) -> Result<FailedRows, Error> {
         let draws = uniforms.draws(rows.rows(), tokens.len())?;
-        Ok(fill_tokens(tokens, draws, (rows.vocab(), DRAW), |index, tokens| {
+        Ok(fill_tokens(tokens, draws, (rows.vocab(), COST_OF_DRAW), |index, tokens| {
             let row = rows.row(index);
             let Some(source) = source(index) else {
                 return single(index, self.greedy_token(rows, index)?, tokens);
@@ -142,9 +142,9 @@ impl Level {
     }
 }
 
-/// A draw takes 120 to 150 ns, and counts for so many logits. (64 rows of 1000 tokens, 100 draws each, so
+/// The cost of a draw, 120 to 150 ns, in logits. (64 rows of 1000 tokens, 100 draws each, so
 /// take 0.58 x the time on two threads.)
-const DRAW: usize = 384;
+const COST_OF_DRAW: usize = 384;
 
 /// The greedy token is alone. (Where none is wanted, no row is looked at.)
 fn single(row: usize, token: u32, tokens: &mut [u32]) -> Result<(), RowError> {

@@ -12,9 +12,28 @@
 //! No target lies in a part in which the sum does not grow, and the last in which it does has no end. So a
 //! token of weight 0 is never drawn, and the token never goes down when the target goes up.
 
-use crate::blocks::{GROUPS, Group};
+use crate::blocks::{GROUP, GROUPS, Group};
 use crate::simd::{LANES, Simd, VECTORS};
+use crate::summary::Found;
 use crate::sums::sum_vectors;
+
+/// The token of a target that lies in a block, given the sums of its groups, and the weights of one by its
+/// number.
+#[inline(always)]
+pub(crate) fn find_in_block<'a, S: Simd>(
+    simd: S,
+    sums: &[f64; GROUPS],
+    block: &Found,
+    target: f64,
+    weights: impl FnOnce(usize) -> &'a Group<f32>,
+) -> usize {
+    let intervals = Groups::new(sums, block.before, block.mass);
+    let (group, within) = intervals.find(target);
+    let weights = weights(group);
+    let (vector, within) = Vectors::new(simd, weights, intervals.mass(group)).find(simd, within);
+    let [lane] = find_lanes(simd, [&weights[vector]], &[within]);
+    group * GROUP + vector * LANES + lane as usize
+}
 
 /// The groups of a block, as intervals of the row's sum.
 #[derive(Clone, Copy, Debug, Default)]

@@ -15,12 +15,12 @@ use core::f64::consts::LN_2;
 use core::slice::from_mut;
 
 use crate::batch::{Temperatures, fill_outcomes, weighing};
-use crate::blocks::{BLOCK, GROUP, GROUPS, Group, as_wide, groups, groups_mut, with_block};
+use crate::blocks::{BLOCK, as_wide, groups, groups_mut, with_block};
 use crate::check::check_uniforms;
-use crate::inversion::{Groups, Vectors, find_lanes};
+use crate::inversion::find_in_block;
 use crate::math::ln;
 use crate::pass::{Pass, with_pass};
-use crate::simd::{LANES, Simd, dispatch};
+use crate::simd::{Simd, dispatch};
 use crate::source::{Softmax, Source, Weights};
 use crate::summary::{Found, Total};
 use crate::sums::{keep, sum_groups, sum_lanes};
@@ -34,7 +34,7 @@ pub struct Draw {
     pub token: u32,
     /// The natural logarithm of its probability, at the row's temperature: never above 0, and 0 at T = 0.
     /// Within 2^-22 (relative) + 2^-21 of the exact one, as that of [`log_softmax`](crate::log_softmax),
-    /// whose bits it need not have.
+    /// whose bits it need not have. (From given weights, ln(weight / sum), rounded once to f32.)
     pub logprob: f32,
 }
 
@@ -54,7 +54,7 @@ impl Default for Draw {
 ///   variation) of its distribution from the exact softmax is below 1e-7 for realistic rows, and below 1.9e-7
 ///   for any of up to a million tokens. A masked token (-inf) is never drawn.
 /// - Cost: every logit is read from memory once, and in rows of more than 2048 one block of 512 again from
-///   the cache (every block, at extreme temperatures). Probabilities are not stored.
+///   the cache (below about T = 0.17, others as well). Probabilities are not stored.
 ///
 /// A row with a NaN or +inf, or all -inf, has a [`RowError`] as its outcome; all others are drawn as if it
 /// were not there.
@@ -236,7 +236,7 @@ impl<L: Logit> Sampled<L> for Softmax<'_> {
         if !Pass::is_short(row) {
             with_block(
                 &row[found.index * BLOCK..],
-                self.nothing(),
+                self.padding(),
                 #[inline(always)]
                 |block| self.weigh(simd, block, &mut Peak::none(), weights, |_| (), keep(simd, lane_sums)),
             );
@@ -255,7 +255,7 @@ impl<L: Logit> Sampled<L> for Softmax<'_> {
     /// (Rounding may carry that of a token alone in its row above 0.)
     #[inline(always)]
     fn logprob(self, token: L, total: &Total) -> f32 {
-        let height = total.reference.height(f64::from(token.to_f32()), self.0);
+        let height = total.reference.log2_weight(f64::from(token.to_f32()), self.0);
         let logprob = (height * LN_2 - ln(total.sum)) as f32;
         if 0.0 < logprob { 0.0 } else { logprob }
     }
@@ -271,7 +271,7 @@ impl<L: Logit> Sampled<L> for Weights {
     fn find<S: Simd>(self, simd: S, row: &[L], found: &Found, target: f64, pass: &mut Pass) -> usize {
         with_block(
             &row[found.index * BLOCK..],
-            self.nothing(),
+            self.padding(),
             #[inline(always)]
             |block| {
                 let sums = sum_groups(simd, block);
@@ -292,22 +292,4 @@ impl<L: Logit> Sampled<L> for Weights {
     fn logprob(self, token: L, total: &Total) -> f32 {
         ln(f64::from(token.to_f32()) / total.sum) as f32
     }
-}
-
-/// The token of a target that lies in a block, given the sums of its groups, and the weights of one by its
-/// number.
-#[inline(always)]
-fn find_in_block<'a, S: Simd>(
-    simd: S,
-    sums: &[f64; GROUPS],
-    block: &Found,
-    target: f64,
-    weights: impl FnOnce(usize) -> &'a Group<f32>,
-) -> usize {
-    let intervals = Groups::new(sums, block.before, block.mass);
-    let (group, within) = intervals.find(target);
-    let weights = weights(group);
-    let (vector, within) = Vectors::new(simd, weights, intervals.mass(group)).find(simd, within);
-    let [lane] = find_lanes(simd, [&weights[vector]], &[within]);
-    group * GROUP + vector * LANES + lane as usize
 }

@@ -3,6 +3,9 @@
 //! Every level does the same operations on the same sixteen virtual lanes (one AVX-512 register, two
 //! of AVX2, four of NEON or SSE2), and every operation here is defined to the bit. So every level
 //! gives the same bits, and a kernel is written once.
+//!
+//! Kernels and their closures are `#[inline(always)]`: what is compiled as a function of its own does not have
+//! the instructions of the level that calls it, and each of its vector operations becomes a call.
 
 #[cfg(target_arch = "x86_64")]
 #[macro_use]
@@ -59,20 +62,20 @@ pub trait Simd: Copy + Send + Sync {
     /// the time of [`Simd::prefetch`].)
     fn prefetch_output(self, out: &[f32], index: usize);
 
-    /// How far ahead, in logits, a pass that stores no weights asks for what it reads: 0 where
-    /// [`Simd::reads_ahead`].
-    #[inline(always)]
-    fn ahead(self) -> usize {
-        AHEAD
-    }
-
     /// Whether the CPU reads ahead best by itself, unless weights are stored meanwhile.
     #[inline(always)]
     fn reads_ahead(self) -> bool {
-        self.ahead() == 0
+        false
     }
 
-    /// The p of [`Simd::exp2i`] that stands for 1.
+    /// How far ahead, in logits, a pass that stores no weights prefetches what it reads. (At 0, it asks for
+    /// what it has just loaded, which costs nothing.)
+    #[inline(always)]
+    fn ahead(self) -> usize {
+        if self.reads_ahead() { 0 } else { AHEAD }
+    }
+
+    /// What [`Simd::exp2i`] divides p by.
     const UNIT: f32 = 2.0;
 
     /// Whether the registers hold a group of vectors, and what is computed of it.
@@ -100,8 +103,8 @@ pub trait Simd: Copy + Send + Sync {
         meanwhile();
     }
 
-    /// The same vectors, all computed before anything that needs one of them, and before what is asked for
-    /// ahead from here on.
+    /// A barrier for the compiler: all of the vectors are computed before anything that needs one of them, and
+    /// before what is prefetched from here on.
     #[inline(always)]
     fn stage<const N: usize>(self, v: [Self::V; N]) -> [Self::V; N] {
         v

@@ -181,8 +181,8 @@ fn exp2i(p: __m256, k: __m256, e: __m256) -> __m256 {
     _mm256_mul_ps(p, _mm256_castsi256_ps(_mm256_slli_epi32::<23>(_mm256_castps_si256(k))))
 }
 
-/// Asks for the cache line of `data[index]`, in the way of the hint: for AVX-512, too. (It wants no more than
-/// SSE.)
+/// Prefetches the cache line of `data[index]`, with this hint. (It needs no more than SSE: AVX-512 uses it,
+/// too.)
 #[inline(always)]
 pub(super) fn prefetch<const HINT: i32, T>(data: &[T], index: usize) {
     let line = data.as_ptr().wrapping_add(index).cast::<i8>();

@@ -2,13 +2,13 @@
 
 use super::avx2::{prefetch, reduce_add_four};
 use super::exp2::LOWEST;
-use super::{AHEAD, LANES, Line, Simd, VECTORS};
+use super::{LANES, Line, Simd, VECTORS};
 use core::arch::x86_64::*;
 
 /// Proof that this CPU has AVX-512: only [`Avx512::detect`] makes one.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Avx512 {
-    ahead: usize,
+    is_zen4: bool,
 }
 
 impl Avx512 {
@@ -21,7 +21,7 @@ impl Avx512 {
             && is_x86_feature_detected!("fma")
             && is_x86_feature_detected!("f16c")
             && is_x86_feature_detected!("popcnt"))
-        .then(|| Self { ahead: if is_zen4() { 0 } else { AHEAD } })
+        .then(|| Self { is_zen4: is_zen4() })
     }
 }
 
@@ -45,8 +45,8 @@ impl Simd for Avx512 {
     /// `log_softmax` take 0.82 x the time, `sample_from_probs` 0.85 x, `scale` 0.67 x, `softmax` 0.83-0.95 x,
     /// in place 0.92-0.99 x. 256 ahead is as good as 0; 512 takes 1.8 x the time, 1024 and more 1.2 x.)
     #[inline(always)]
-    fn ahead(self) -> usize {
-        self.ahead
+    fn reads_ahead(self) -> bool {
+        self.is_zen4
     }
 
     #[inline(always)]

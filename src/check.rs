@@ -10,11 +10,11 @@ pub(crate) fn check_length(of: &'static str, expected: usize, found: usize) -> R
 /// How many tokens each row has room for, if all have the same.
 pub(crate) fn draws_per_row(rows: usize, tokens: usize) -> Result<usize, Error> {
     let expected = if rows == 0 { 0 } else { tokens.next_multiple_of(rows) };
-    check_length("tokens (as many for each row)", expected, tokens)?;
+    check_length("tokens (the same number for each row)", expected, tokens)?;
     Ok(expected.checked_div(rows).unwrap_or(0))
 }
 
-/// Whether there are so many uniforms, all in range.
+/// Whether there are `len` uniforms, all in range.
 pub(crate) fn check_uniforms(expected: usize, uniforms: &[f64]) -> Result<(), Error> {
     check_length("uniforms", expected, uniforms.len())?;
     check_range(uniforms)

@@ -221,7 +221,7 @@ impl FailedRows {
     /// The first of them as an error, where a single failed row is one too many.
     ///
     /// # Errors
-    /// The first of them.
+    /// That of the first row that failed, if any.
     pub fn into_result(self) -> Result<(), RowError> {
         self.0.first().map_or(Ok(()), |first| Err(*first))
     }

@@ -12,7 +12,7 @@ use crate::summary::Summary;
 use crate::sums::{LaneSums, keep};
 use crate::weights::Peak;
 
-/// Rows of up to so many blocks are short.
+/// A row of at most this many blocks is short: its weights are kept.
 const SHORT: usize = 4;
 
 /// What a pass leaves, and room for it.
@@ -57,7 +57,7 @@ impl Pass {
         let mut peak = Peak::of_sums();
         for_each_block(
             row,
-            source.nothing(),
+            source.padding(),
             #[inline(always)]
             |start, block| {
                 let each = at_groups::<TWICE, _, _>(simd, row, start, simd.ahead());
@@ -73,7 +73,7 @@ impl Pass {
         let mut peak = Peak::of_sums();
         for_each_block(
             row,
-            source.nothing(),
+            source.padding(),
             #[inline(always)]
             |start, block| {
                 let (weights, sums) = (&mut self.weights[start / BLOCK], &mut self.lane_sums[start / BLOCK]);

@@ -16,7 +16,7 @@ const fn line_of<T>() -> usize {
     size_of::<Line>() / size_of::<T>()
 }
 
-/// Asks for the cache lines of so many numbers.
+/// Prefetches the cache lines of `LEN` numbers.
 #[inline(always)]
 fn prefetch_lines<const LEN: usize, S: Simd, T>(simd: S, data: &[T], start: usize) {
     for line in (0..LEN).step_by(line_of::<T>()) {

@@ -8,8 +8,8 @@ use crate::simd::{LANES, Simd};
 
 /// What a row of logits is made of: `f32`, and with the feature `half` also `half::f16` and
 /// `half::bf16`, which are widened in registers. Raw `u16` bits become either with
-/// `half::slice::HalfBitsSliceExt::reinterpret_cast`, or `bytemuck::cast_slice`. (Sealed: no other types can
-/// be.)
+/// `half::slice::HalfBitsSliceExt::reinterpret_cast`, or `bytemuck::cast_slice`. This trait is
+/// sealed.
 ///
 /// ```
 /// # #[cfg(feature = "half")]
@@ -161,7 +161,7 @@ impl Shape {
     }
 }
 
-/// A batch of so many bytes is more than it can hope to find in the caches.
+/// From this size in bytes on, a batch is taken not to fit the caches.
 const LARGE: usize = 32 << 20;
 
 macro_rules! shape_accessors {

@@ -26,7 +26,7 @@ pub(crate) fn with_scratch<T: Default, R>(
     result
 }
 
-/// Room for so many, with whatever the last borrower left in it: it only ever grows.
+/// Room for `len`, with whatever the last borrower left in it: it only ever grows.
 pub(crate) fn room<T: Clone>(kept: &mut Vec<T>, len: usize, filler: T) -> &mut [T] {
     kept.resize(kept.len().max(len), filler);
     &mut kept[..len]

@@ -10,14 +10,14 @@ use crate::{Logit, RowError};
 
 /// Where the weights of a row of `L` come from.
 pub(crate) trait Source<L: Logit>: Copy {
-    /// What stands in a row for a token that weighs nothing.
-    fn nothing(self) -> L;
+    /// What stands for a token that weighs nothing: where a row is filled up, or a token was taken.
+    fn padding(self) -> L;
     /// Why a row could not be served.
     fn diagnose(self, index: usize, row: &[L]) -> RowError;
-    /// By which the references of blocks compare.
+    /// What the references of blocks are compared by.
     fn factor(&self) -> &Factor;
-    /// A block of which less is left may get a better reference by being weighed again.
-    fn low(self) -> f64;
+    /// A block of which less than this is left may get a better reference by being weighed again.
+    fn reweigh_below(self) -> f64;
     /// The weights of a block, and its summary. `each` is called with the number of each group, `keep` with
     /// that and what [`Source::sums`] will want to know, as in `weights.rs`. `peak` goes from block to block.
     fn weigh<S: Simd>(
@@ -50,7 +50,7 @@ pub(crate) trait Source<L: Logit>: Copy {
 pub(crate) struct Softmax<'a>(pub(crate) &'a Factor);
 
 impl<L: Logit> Source<L> for Softmax<'_> {
-    fn nothing(self) -> L {
+    fn padding(self) -> L {
         L::NEG_INFINITY
     }
 
@@ -64,7 +64,7 @@ impl<L: Logit> Source<L> for Softmax<'_> {
 
     /// (What counts as 0, of 512 weights each below 2^-125.5, is at most 2^-52.5 of this: as much as a rounding
     /// or two in f64.)
-    fn low(self) -> f64 {
+    fn reweigh_below(self) -> f64 {
         1.0 / (1_u128 << 64) as f64
     }
 
@@ -110,7 +110,7 @@ impl<L: Logit> Source<L> for Softmax<'_> {
 pub(crate) struct Weights;
 
 impl<L: Logit> Source<L> for Weights {
-    fn nothing(self) -> L {
+    fn padding(self) -> L {
         L::ZERO
     }
 
@@ -124,7 +124,7 @@ impl<L: Logit> Source<L> for Weights {
     }
 
     /// Given weights have no reference that could be better.
-    fn low(self) -> f64 {
+    fn reweigh_below(self) -> f64 {
         0.0
     }
 

@@ -113,7 +113,7 @@ impl TryFrom<f32> for Temperature {
 
 /// Divides each row by its temperature: stage 1 alone, for callers that go on with code of their own.
 ///
-/// [`crate::softmax`] and [`crate::sample`] need it not: they divide on their way, more exactly and at no
+/// [`crate::softmax`] and [`crate::sample`] do not need it: they divide as they go, more exactly and at no
 /// cost.
 ///
 /// - `logits`: rows x vocab. `temperatures`: one for all rows, or one per row. `scaled`: of the shape of

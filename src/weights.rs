@@ -43,13 +43,14 @@ pub(crate) use peak::Peak;
 /// none has overflowed.
 const TRUSTED: Range<f64> = 1.0 / (1_u128 << 24) as f64..(1_u128 << 120) as f64;
 
-/// How weights are computed: relative to 1, at a [`Factor::shrink`] of 1.
+/// The forms that weights are computed in. Each does a step more than the one before, and all that that does:
+/// relative to 1;
 const PLAIN: u8 = 0;
-/// How weights are computed: relative to a power of two, at a shrink of 1.
+/// relative to a power of two;
 const SHIFTED: u8 = 1;
-/// How weights are computed: for any reference, at a shrink of 1.
+/// relative to an offset;
 const OFFSET: u8 = 2;
-/// How weights are computed: for any reference, of logits that are shrunk, but for the negligible ones.
+/// of logits that are shrunk ([`Factor::shrink`]), but for the negligible ones.
 const SHRUNK: u8 = 3;
 
 /// The weights of one block, and its summary. `each` is called with the number of each group that is weighed,
@@ -237,8 +238,8 @@ fn weigh_group_apart<S: Simd, L: Logit>(
     );
 }
 
-/// The weights of a group, for a reference of that form or one before; and `meanwhile`, while they are
-/// computed.
+/// The weights of a group, in a form that does all that the reference needs. `meanwhile` is called once they are
+/// under way.
 #[inline(always)]
 fn weigh_in_form<S: Simd, L: Logit, const FORM: u8>(
     simd: S,

@@ -80,7 +80,7 @@ fn calls_that_do_not_fit() {
     let length = Error::Length { of: "keys", expected: 1, found: 0 };
     assert_eq!(sample_many(logits, &t, Uniforms::Keys(&[]), &mut tokens), Err(length));
     let two = Rows::new(&[1.0, 2.0], 1).expect("rows");
-    let length = Error::Length { of: "tokens (as many for each row)", expected: 4, found: 3 };
+    let length = Error::Length { of: "tokens (the same number for each row)", expected: 4, found: 3 };
     assert_eq!(sample_many(two, &t, Uniforms::Keys(&[KEY, KEY]), &mut tokens), Err(length));
     assert_eq!(tokens, [7; 3]);
     let cdf = Cdf::new(logits, 0, t[0]).expect("servable");

@@ -169,7 +169,7 @@ fn rows_that_cannot_be_served() {
 
 /// Each row has its own outcome; keys and words, batches and single tables give the same tokens, in any pool.
 #[test]
-fn batches() {
+fn a_batch_draws_what_tables_of_its_rows_draw() {
     let (rows, vocab, draws) = (9, 70_000, 37);
     let (data, t, keys, errors) = nine_rows(vocab);
     let logits = Rows::new(&data, vocab).expect("rows");

@@ -15,14 +15,14 @@ fn row() -> (Vec<f32>, Temperature) {
 }
 
 #[test]
-fn words() {
+fn frozen_words() {
     let mut words = [0; 3];
     KEY.fill_words(&mut words);
     assert_eq!(words, [7482691945776605471, 11881708254137065303, 16115482931505986265]);
 }
 
 #[test]
-fn tables() {
+fn frozen_tables() {
     let (row, t) = row();
     let row = Rows::new(&row, row.len()).expect("one row");
     for level in levels() {

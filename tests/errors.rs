@@ -15,7 +15,7 @@ const INF: f32 = f32::INFINITY;
 const ONE: [Temperature; 1] = [Temperature::ONE];
 
 #[test]
-fn temperatures() {
+fn temperatures_below_0_and_nan_are_refused() {
     for value in [-1.0, -f32::MIN_POSITIVE, f32::NEG_INFINITY, -1e-45] {
         assert_eq!(Temperature::new(value), Err(Error::Temperature { value }));
         assert_eq!(Temperature::try_from(value), Err(Error::Temperature { value }));
@@ -33,7 +33,7 @@ fn temperatures() {
 }
 
 #[test]
-fn shapes() {
+fn shapes_that_do_not_fit_are_refused() {
     let data = [0.0_f32; 10];
     let text = |error: Error| error.to_string();
     assert_eq!(
@@ -67,7 +67,7 @@ fn shapes() {
 
 /// Whole-call errors come before anything is written.
 #[test]
-fn calls() {
+fn a_refused_call_writes_nothing() {
     let data = [0.0_f32; 12];
     let rows = Rows::new(&data, 4).expect("three rows");
     let untouched = Ok(Draw { token: 77, logprob: 77.0 });
@@ -127,7 +127,7 @@ fn no_rows_are_fine() {
 
 /// Rows 1, 3, 5 and 6 are bad, each in its way; the even ones before 6 are served as if alone.
 #[test]
-fn bad_rows() {
+fn a_bad_row_fails_alone() {
     const VOCAB: usize = 1200;
     let mut data: Vec<f32> = (0..7 * VOCAB).map(|i| (i % 13) as f32).collect();
     let bad = |row: usize, index: usize, value: f32| (RowError::Logit { row, index, value }, value);
@@ -200,7 +200,7 @@ fn rows_of_nothing_but_nan() {
 }
 
 #[test]
-fn bad_weights() {
+fn a_bad_weight_fails_its_row_alone() {
     let data =
         [[1.0, 2.0, 3.0], [1.0, -1.0, NAN], [0.0, INF, 1.0], [0.0, -0.0, 0.0], [NAN, 1.0, 1.0]].concat();
     let rows = Rows::new(&data, 3).expect("five rows");
@@ -268,7 +268,7 @@ fn a_bad_uniform_is_reported_with_its_index() {
 }
 
 #[test]
-fn many_words() {
+fn words_and_tokens_of_an_alias_table_must_fit() {
     let row = Rows::new(&[0.5, 1.5, 1.0, -2.0], 4).expect("one row");
     let table = AliasTable::new(row, 0, Temperature::ONE).expect("servable");
     let (words, mut tokens) = ([0, 1 << 40, 1 << 62, u64::MAX], [77; 4]);

@@ -86,21 +86,26 @@ fn results<L: Logit>(
     (bits, draws.to_vec(), sum[0].expect("servable").to_bits())
 }
 
-/// Refused and padded rows are as in f32.
+/// A row that cannot be served has the error of the widened row.
 #[test]
-fn bad_rows() {
-    let mut row = vec![bf16::ONE; 1000];
-    row[600] = bf16::NAN;
-    for level in levels() {
-        let mut draws = [Ok(Draw::default())];
-        let rows = Rows::new(&row, row.len()).expect("a row");
-        level.sample(rows, &[Temperature::ONE], &[0.5], &mut draws).expect("shapes fit");
-        assert!(matches!(draws[0], Err(RowError::Logit { row: 0, index: 600, .. })));
-        let masked = vec![f16::NEG_INFINITY; 777];
-        let rows = Rows::new(&masked, 777).expect("a row");
-        level.sample(rows, &[Temperature::ONE], &[0.5], &mut draws).expect("shapes fit");
-        assert_eq!(draws[0], Err(RowError::NothingToDraw { row: 0 }));
-        assert!(check::draw(level, &[0.0], Temperature::ONE, 0.5).is_ok());
+fn bad_rows_fail_as_in_f32() {
+    bad_rows(f16::from_f32_const, f16::to_f32_const);
+    bad_rows(bf16::from_f32_const, bf16::to_f32_const);
+}
+
+fn bad_rows<L: Logit>(narrow: fn(f32) -> L, widen: fn(L) -> f32) {
+    let at_600 = |x| (0..1000).map(|i| if i == 600 { x } else { 1.0 }).collect::<Vec<_>>();
+    for row in [at_600(f32::NAN), at_600(f32::INFINITY), vec![f32::NEG_INFINITY; 777]] {
+        let narrow: Vec<L> = row.iter().map(|&x| narrow(x)).collect();
+        let wide: Vec<f32> = narrow.iter().map(|&x| widen(x)).collect();
+        for (level, t) in
+            levels().into_iter().flat_map(|level| [0.0, 1e-3, 1.0, f32::INFINITY].map(|t| (level, t)))
+        {
+            let t = Temperature::new(t).expect("a temperature");
+            let error = Err(check::row_error(&wide));
+            let drawn = [check::draw(level, &wide, t, 0.5), check::draw(level, &narrow, t, 0.5)];
+            assert_eq!(drawn, [error; 2], "{level}, {t}");
+        }
     }
 }
 

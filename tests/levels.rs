@@ -298,7 +298,7 @@ fn the_environment_lowers_the_level() {
     let best = |wanted: &str| {
         let mut child = std::process::Command::new(std::env::current_exe().expect("this program"));
         child
-            .args(["--exact", "--ignored", "--nocapture", "print_the_best_level"])
+            .args(["--exact", "--ignored", "--nocapture", "child_prints_the_best_level"])
             .env("KELVIN_LEVEL", wanted);
         let printed = String::from_utf8(child.output().expect("a child").stdout).expect("text");
         printed.lines().find_map(|line| line.split("best: ").nth(1)).expect("a level").to_owned()
@@ -311,6 +311,6 @@ fn the_environment_lowers_the_level() {
 
 #[test]
 #[ignore = "a part of the test above"]
-fn print_the_best_level() {
+fn child_prints_the_best_level() {
     println!("best: {}", kelvin::Level::default());
 }

@@ -22,13 +22,13 @@ fn one(row: &[f32]) -> Rows<'_> {
 /// pool, on every level; with so few draws that there is no table, with fewer than groups in a row, and with
 /// more than three for each.
 #[test]
-fn batches() {
+fn a_batch_draws_what_tables_of_its_rows_draw() {
     for draws in [11, 37, 1700] {
-        batches_of(draws);
+        check_batch(draws);
     }
 }
 
-fn batches_of(draws: usize) {
+fn check_batch(draws: usize) {
     let (rows, vocab) = (9, 70_000);
     let (data, t, keys, errors) = nine_rows(vocab);
     let logits = Rows::new(&data, vocab).expect("rows");

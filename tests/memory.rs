@@ -68,13 +68,13 @@ impl Guarded {
 }
 
 #[test]
-fn f32_rows() {
+fn rows_of_f32_at_every_edge_of_a_page() {
     row_kernels_at_every_edge(|x| x);
 }
 
 #[cfg(feature = "half")]
 #[test]
-fn half_rows() {
+fn half_rows_at_every_edge_of_a_page() {
     row_kernels_at_every_edge(half::f16::from_f32);
     row_kernels_at_every_edge(half::bf16::from_f32);
 }
@@ -146,7 +146,7 @@ fn check_outcomes<L: Logit>(level: Level, rows: Rows<'_, L>, wide: &[f32], t: f3
 }
 
 #[test]
-fn weights() {
+fn weights_at_every_edge_of_a_page() {
     let levels = levels();
     let normal: Vec<f32> = gaussian(2 * 2561, 3.0, 2).into_iter().map(f32::exp2).collect();
     for len in thinned(lengths(), 5) {

@@ -13,7 +13,7 @@ fn digest(values: &[f32]) -> u64 {
 }
 
 #[test]
-fn keys() {
+fn frozen_keys() {
     let uniform = |seed, position| Key { seed, position }.uniform();
     assert_eq!(
         [uniform(0, 0), uniform(42, 7), uniform(7, 42), uniform(u64::MAX, u64::MAX)],
@@ -103,7 +103,7 @@ const DIGESTS: [(f32, [u64; 6]); 6] = [
 ];
 
 #[test]
-fn rows_of_results() {
+fn frozen_rows() {
     for level in levels() {
         for (t, expected) in DIGESTS {
             let temperature = [Temperature::new(t).expect("a temperature")];
@@ -132,7 +132,7 @@ const DRAWS: [(f32, f64, [TokenAndBits; 2]); 8] = [
 ];
 
 #[test]
-fn draws() {
+fn frozen_draws() {
     for level in levels() {
         for (t, u, expected) in DRAWS {
             let temperature = Temperature::new(t).expect("a temperature");
@@ -146,7 +146,7 @@ fn draws() {
 }
 
 #[test]
-fn draws_from_weights() {
+fn frozen_draws_from_weights() {
     let weights: Vec<f32> = rows()[1].iter().map(|x| x.max(0.0)).collect();
     for level in levels() {
         let drawn = [0.0, 0.2, 0.8, 0.999_999].map(|u| {
@@ -164,7 +164,7 @@ fn draws_from_weights() {
 }
 
 #[test]
-fn sums() {
+fn frozen_sums() {
     let [words, long] = rows();
     for level in levels() {
         let sum = |row: &[f32], t: f32| {

@@ -207,7 +207,7 @@ fn first_tokens_do_not_depend_on_the_number() {
 
 /// The same tokens and errors on every level, in any pool, from keys as from their uniforms.
 #[test]
-fn batches() {
+fn a_batch_is_the_same_on_every_level_and_in_any_pool() {
     let (rows, vocab, k) = (8, 70_000, 9);
     let mut data = gaussian(rows * vocab, 3.0, 1);
     data[2 * vocab + 8] = f32::INFINITY;

@@ -1,7 +1,7 @@
 //! One row through every kernel on every level, against both references.
 
 use kelvin::reference::{contract, oracle};
-use kelvin::{Draw, FailedRows, Level, RowError, Rows, RowsMut, Temperature};
+use kelvin::{Draw, FailedRows, Level, Logit, RowError, Rows, RowsMut, Temperature};
 
 /// What lies between rows, and in outputs before they are written: reading or leaving it shows.
 const GAP: f32 = f32::NAN;
@@ -67,7 +67,12 @@ pub fn weights_bits(levels: &[Level], weights: &[f32], uniforms: &[f64]) {
 }
 
 /// The token and its log-probability.
-pub fn draw(level: Level, row: &[f32], temperature: Temperature, uniform: f64) -> Result<Draw, RowError> {
+pub fn draw<L: Logit>(
+    level: Level,
+    row: &[L],
+    temperature: Temperature,
+    uniform: f64,
+) -> Result<Draw, RowError> {
     let mut draws = [Ok(Draw::default())];
     let rows = Rows::new(row, row.len()).expect("one row");
     level.sample(rows, &[temperature], &[uniform], &mut draws).expect("shapes fit");

@@ -21,7 +21,8 @@ struct Request {
     allowed: Option<Vec<u32>>,
 }
 
-/// A token, and the logarithms of its probability: at the temperature it was drawn at, and at 1.
+/// A token, with the logarithm of its probability; and of that in the model's own distribution: at T = 1, and
+/// with nothing masked.
 struct Answer {
     draw: Draw,
     raw_logprob: f64,
@@ -40,7 +41,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     for (request, answer) in requests.iter().zip(step(&mut logits, &requests)?) {
         match answer {
             Ok(Answer { draw: Draw { token, logprob }, raw_logprob }) => println!(
-                "seed {}, T = {}: token {token}, ln p = {logprob:.3}, at T = 1 {raw_logprob:.3}",
+                "seed {}, T = {}: token {token}, ln p = {logprob:.3}, of the raw logits {raw_logprob:.3}",
                 request.seed, request.temperature
             ),
             Err(error) => println!("seed {}: this request ends here. ({error})", request.seed),
@@ -51,6 +52,9 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 /// Rows of padded logits in, an answer per request out.
 fn step(logits: &mut [f32], requests: &[Request]) -> Result<Vec<Result<Answer, RowError>>, kelvin::Error> {
+    let mut sums = vec![Ok(0.0); requests.len()];
+    log_sum_exp(Rows::with_stride(logits, requests.len(), VOCAB, PADDED)?, &[Temperature::ONE], &mut sums)?;
+
     for (row, request) in logits.chunks_mut(PADDED).zip(requests) {
         if let Some(allowed) = &request.allowed {
             mask(&mut row[..VOCAB], allowed);
@@ -63,8 +67,6 @@ fn step(logits: &mut [f32], requests: &[Request]) -> Result<Vec<Result<Answer, R
     let mut draws = vec![Ok(Draw::default()); requests.len()];
     sample(rows, &temperatures, &uniforms, &mut draws)?;
 
-    let mut sums = vec![Ok(0.0); requests.len()];
-    log_sum_exp(rows, &[Temperature::ONE], &mut sums)?;
     let answer = |(row, (draw, sum)): (usize, (Result<Draw, _>, Result<f64, _>))| {
         let draw = draw?;
         Ok(Answer { draw, raw_logprob: f64::from(rows.row(row)[draw.token as usize]) - sum? })

@@ -26,6 +26,9 @@ use rand_xoshiro::{SplitMix64, Xoshiro256PlusPlus};
 /// let mut uniforms = [0.0; 4];
 /// key.fill(&mut uniforms);
 /// assert_eq!(uniforms[0], key.uniform());
+/// let mut words = [0; 4];
+/// key.fill_words(&mut words);
+/// assert_eq!(words[0], key.word());
 ///
 /// let mut seeds = [0; 3];
 /// Key { seed: 42, position: u64::MAX }.fill_words(&mut seeds);
@@ -45,7 +48,13 @@ impl Key {
     /// The first uniform, in [0, 1).
     #[must_use]
     pub fn uniform(self) -> f64 {
-        to_uniform(self.generator().next_u64())
+        to_uniform(self.word())
+    }
+
+    /// The first word of [`Key::fill_words`].
+    #[must_use]
+    pub fn word(self) -> u64 {
+        self.generator().next_u64()
     }
 
     /// As many uniforms as the slice holds, the first being [`Key::uniform`].

@@ -31,14 +31,23 @@
 //! one), and [`draw_counts`]; a row that fails is their [`RowError`].
 //!
 //! - **What goes in**: [`Rows`], at any stride, of `f32` or (with the feature `half`) `f16` and `bf16`; a
-//!   [`Temperature`] from 0 to infinity; uniforms in [0, 1), of your own or from a [`Key`]. A logit of -inf
-//!   masks its token.
+//!   [`Temperature`] from 0 to infinity; uniforms in [0, 1), of your own or from a [`Key`].
 //! - **What comes out** is a pure function of a row's logits, temperature and uniform, to the bit: not of the
 //!   batch, the number of threads, the [`Level`] (the instruction set, chosen at run time), the build or the
 //!   platform.
 //! - **What can fail**: a call whose lengths do not fit, with an [`Error`], before anything is written; or a
 //!   single row (NaN, +inf, or nothing but -inf), with a [`RowError`], while all others are served. No data
 //!   makes it panic.
+//!
+//! | input | meaning |
+//! |---|---|
+//! | T = 0, or 0 < T < 2^-126 | greedy: the largest logit, the lowest index on ties (-0.0 equals 0.0) |
+//! | T = +inf | uniform over the tokens that are not masked |
+//! | any other T > 0 | exact, never clamped, from 2^-126 to `f32::MAX`, for every finite `f32` logit |
+//! | T < 0 or NaN | refused when the [`Temperature`] is made |
+//! | logit -inf | masked: weight exactly 0 |
+//! | logit NaN or +inf | that row fails, with an error that names the row, the index and the value |
+//! | every logit of a row -inf | that row fails: nothing to draw |
 //!
 //! **Threads.** With the feature `rayon`, rows are shared among the threads of the pool that the call is made
 //! in (elsewhere, of rayon's global pool), if there are two or more and rows x (vocab + 256) is at least 500,000
@@ -47,7 +56,7 @@
 //! with `use_current_thread`. Each thread keeps the memory that its longest row needed, for the next call: 10
 //! KB, and less than a byte per token, where a function does not say more.
 //!
-//! The README says more of the limits of these promises, and when not to use this crate; its
+//! The README, in this package, says more of the limits of these promises, and when not to use this crate; its
 //! `docs/numerics.md`, how exact the results are, and why.
 //!
 //! | feature | default | what it adds |

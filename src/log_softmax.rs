@@ -19,15 +19,19 @@ use crate::{Error, FailedRows, Level, Logit, RowError, Rows, RowsMut, Temperatur
 
 /// The natural logarithms of the probabilities of each row: x/T - ln(sum of e^(x/T)).
 ///
-/// - Shapes, failures and errors as [`crate::softmax`]. A masked token has -inf. At T = 0 the greedy token
-///   has 0 and all others -inf.
+/// - `logits`: rows x vocab. `temperatures`: one for all rows, or one per row. `logprobs`: of the shape of
+///   `logits`.
+/// - A masked token has -inf. At T = 0 the greedy token has 0 and all others -inf.
 /// - Within 2^-22 (relative) + 2^-21 of the exact value, however small the probability is. (Where that lies
 ///   below `f32::MIN`, or within 2^-22 of it above, it may be -inf.)
 /// - Cost: one pass that reads, one that reads (from cache) and writes: by stores that bypass the caches,
 ///   where `logprobs` takes 32 MiB or more in rows of 1024 or more.
 ///
+/// Returns the rows that could not be served (a NaN or +inf, or all -inf), in order; they are filled with
+/// NaN.
+///
 /// # Errors
-/// As [`crate::softmax`].
+/// [`Error::Length`] if the number of temperatures or the shape of `logprobs` does not fit.
 ///
 /// ```
 /// use kelvin::{Rows, RowsMut, Temperature, log_softmax};

@@ -9,7 +9,7 @@
 //! The temperature is inside the exponential: it costs no pass.
 //!
 //! The weights wait for S where they do the least harm: in the output, if that stays in the caches; else in a
-//! scratch row that does. A large batch so touches the memory twice, once to read and once to write around
+//! scratch row that does. A large batch then touches the memory twice, once to read and once to write around
 //! the caches.
 
 mod in_place;

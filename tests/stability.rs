@@ -1,4 +1,4 @@
-//! Frozen results, the same on every platform. A change here is "value-breaking" and belongs into
+//! Frozen results, the same on every platform. A change here is "value-breaking" and belongs in
 //! CHANGELOG.md under that name.
 
 mod common;

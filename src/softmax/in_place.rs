@@ -16,10 +16,12 @@ use super::weigh_tail;
 
 /// [`softmax`](crate::softmax) where the logits lie: the same bits.
 ///
+/// - `rows`: logits, which become probabilities. `temperatures`: one for all rows, or one per row.
 /// - Cost: one pass that reads the logits and writes weights over them, one that scales these in cache; in a
 ///   batch of 32 MiB or more, in rows of 1024 or more, while the next row is read.
 ///
-/// Returns the rows that could not be served, as there; they are filled with NaN.
+/// Returns the rows that could not be served (a NaN or +inf, or all -inf), in order; they are filled with
+/// NaN.
 ///
 /// # Errors
 /// [`Error::Length`] if the number of temperatures does not fit.

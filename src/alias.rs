@@ -14,8 +14,8 @@
 //! for each heavy token by itself, in sums of what the light ones lack: so the CPU need not guess which
 //! cursor moves next.
 //!
-//! (Walker, "An efficient method for generating discrete random variables with general distributions",
-//! 1977; the sweep: Hübschle-Schneider and Sanders, "Parallel weighted random sampling", 2019.)
+//! Walker, "An efficient method for generating discrete random variables with general distributions",
+//! 1977; the sweep: Hübschle-Schneider and Sanders, "Parallel weighted random sampling", 2019.
 
 mod build;
 mod lacking;

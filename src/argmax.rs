@@ -61,11 +61,11 @@ impl Level {
 /// A NaN gets lost in a maximum, so the logits are added up as well: the sum keeps it. (It may also overflow;
 /// then the row is looked through.)
 ///
-/// (One line per block is asked for ahead, so that its page is known when the row gets there: within a page
+/// One line per block is asked for ahead, so that its page is known when the row gets there: within a page
 /// the CPU's own prefetchers mostly keep up, since so little is computed. On an Intel Granite Rapids, asking
 /// for none takes 1.27 x the time from memory; on a Zen 4, one per block makes no difference. Of a batch
 /// `FROM_MEMORY`, every line is: there, 256 rows take 0.87 x the time, but one in L2 1.43 x. Not where the CPU
-/// reads ahead best by itself: on a Zen 4, asking took 1.45 x the time. Nor where rows are written as well.)
+/// reads ahead best by itself: on a Zen 4, asking took 1.45 x the time. Nor where rows are written as well.
 #[inline(always)]
 pub(crate) fn greatest<const FROM_MEMORY: bool, S: Simd, L: Logit>(
     simd: S,
@@ -95,7 +95,7 @@ pub(crate) fn greatest<const FROM_MEMORY: bool, S: Simd, L: Logit>(
     );
     let servable = lanes.sum(simd) < f64::INFINITY || row.iter().all(|x| x.to_f32() < f32::INFINITY);
     let (max, block) = lanes.first_greatest(simd);
-    // (No lane equals a maximum of NaN: there is no such block then.)
+    // No lane equals a maximum of NaN: there is no such block then.
     let start = block.checked_mul(BLOCK)?;
     let within = first_not_below(simd, row.get(start..)?, max)?;
     (servable && max > f32::NEG_INFINITY).then_some((start + within, max))
@@ -141,7 +141,7 @@ const SUMS: usize = 2;
 /// Of each lane, the maximum, the first block that reached it, and the sum in a few parts.
 struct Lanes<S: Simd> {
     max: S::V,
-    /// (f32 counts blocks exactly: there are at most 2^23.)
+    /// f32 counts blocks exactly: there are at most 2^23.
     block: S::V,
     sums: [S::V; SUMS],
 }

@@ -110,7 +110,7 @@ fn prefixes<const N: usize>(parts: &[f64; N]) -> ([f64; N], f64) {
         before[i] = total;
         total += parts[i];
     }
-    // (They never fall: mostly one comparison says that none is the sum of all.)
+    // They never fall: mostly one comparison says that none is the sum of all.
     if before[N - 1] == total {
         end(&mut before, total);
     }

@@ -168,7 +168,7 @@ fn log_softmax_row<S: Simd, L: Logit, const PAST_CACHES: bool>(
             }
             let d = simd.mul_sub(L::load(simd, x), half, offset);
             let y = simd.add(simd.mul_sub(d, slope, log_sum), simd.mul_sub(d, slope_lo, log_sum_lo));
-            // (NaN, of -inf or where x/T is below the f32 there are, is -inf.)
+            // NaN, of -inf or where x/T is below the f32 there are, is -inf.
             let y = simd.max(y, lowest);
             simd.select_lt(zero, y, zero, y)
         },

@@ -1,7 +1,7 @@
 //! exp2 and ln in f64: the same bits wherever multiplication, addition and division are IEEE's.
 //!
-//! (Those of std are the platform's, those of other crates may change from version to version; and what is
-//! computed here decides which token is drawn, and what its log-probability is.)
+//! Those of std are the platform's, those of other crates may change from version to version; and what is
+//! computed here decides which token is drawn, and what its log-probability is.
 
 use core::f64::consts::LN_2;
 
@@ -49,7 +49,7 @@ pub(crate) fn exp2(x: f64) -> f64 {
     let n = x.round_ties_even();
     let y = (x - n) * LN_2;
     let power = TERMS.iter().rev().fold(0.0, |power, term| power * y + term);
-    // (In two steps, as 2^n may be subnormal or 0 where the result is not.)
+    // In two steps, as 2^n may be subnormal or 0 where the result is not.
     let normal = n.max(-1000.0);
     power * power_of_two(normal) * power_of_two(n - normal)
 }

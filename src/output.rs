@@ -48,7 +48,7 @@ pub(crate) fn map_vectors<S: Simd, L: Logit>(
             out.copy_from_slice(&result[..out.len()]);
         }
     }
-    // (Before the ends of the row, it would hold them up: `scale` of 8192 rows of 2048 takes 1.1 x.)
+    // Before the ends of the row, it would hold them up: `scale` of 8192 rows of 2048 takes 1.1 x.
     if past_caches {
         simd.settle();
     }

@@ -36,8 +36,8 @@ pub(crate) fn prefetch_lines_and_page<const LEN: usize, S: Simd, T>(simd: S, dat
 /// next row, and the first pass for the rest of its own. (Not where [`Simd::reads_ahead`]: there the second
 /// pass asks for nothing.)
 ///
-/// (256 rows of 131072, on an Intel Emerald Rapids: `softmax` takes 0.91 x the time of asking for all of the
-/// next row in the second pass, `log_softmax` 0.89 x. An eighth or a half serves as well.)
+/// 256 rows of 131072, on an Intel Emerald Rapids: `softmax` takes 0.91 x the time of asking for all of the
+/// next row in the second pass, `log_softmax` 0.89 x. An eighth or a half serves as well.
 ///
 /// Near is [`AHEAD`](crate::simd::AHEAD), or [`Simd::ahead`] in a pass that stores no weights. (Where that is
 /// 0, this asks for what was just loaded, which costs nothing; a branch per group in its place takes 1.01 x

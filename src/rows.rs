@@ -191,7 +191,7 @@ macro_rules! shape_accessors {
     };
 }
 
-/// (The shape alone: a batch may have millions of logits.)
+/// The shape alone: a batch may have millions of logits.
 impl<L> fmt::Debug for Rows<'_, L> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Rows").field(&self.shape).finish()

@@ -174,8 +174,8 @@ impl Level {
     }
 }
 
-/// (The log-probability is computed here, not by the caller: 64 rows of 16 then take 0.89 x the time, of 512
-/// 0.93 x.)
+/// The log-probability is computed here, not by the caller: 64 rows of 16 then take 0.89 x the time, of 512
+/// 0.93 x.
 #[inline(always)]
 fn sample_row<S: Simd, L: Logit>(
     simd: S,
@@ -228,7 +228,7 @@ impl<L: Logit> Sampled<L> for Softmax<'_> {
         }
     }
 
-    /// (The weights of a short row are kept; of a longer one, those of the block are computed again.)
+    /// The weights of a short row are kept; of a longer one, those of the block are computed again.
     #[inline(always)]
     fn find<S: Simd>(self, simd: S, row: &[L], found: &Found, target: f64, pass: &mut Pass) -> usize {
         let place = if Pass::is_short(row) { found.index } else { 0 };
@@ -252,7 +252,7 @@ impl<L: Logit> Sampled<L> for Softmax<'_> {
         )
     }
 
-    /// (Rounding may carry that of a token alone in its row above 0.)
+    /// Rounding may carry that of a token alone in its row above 0.
     #[inline(always)]
     fn logprob(self, token: L, total: &Total) -> f32 {
         let height = total.reference.log2_weight(f64::from(token.to_f32()), self.0);

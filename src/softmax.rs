@@ -177,7 +177,7 @@ fn softmax_row_streaming<S: Simd, L: Logit>(
                 #[inline(always)]
                 |index, w| {
                     prefetch_in_second_pass(simd, row, range.start + index);
-                    // (It waits for the memory, not for a multiplication by 1.)
+                    // It waits for the memory, not for a multiplication by 1.
                     scale.apply::<_, true>(simd, simd.load(w))
                 },
             );

@@ -62,8 +62,8 @@ impl<L: Logit> Source<L> for Softmax<'_> {
         self.0
     }
 
-    /// (What counts as 0, of 512 weights each below 2^-125.5, is at most 2^-52.5 of this: as much as a rounding
-    /// or two in f64.)
+    /// What counts as 0, of 512 weights each below 2^-125.5, is at most 2^-52.5 of this: as much as a rounding
+    /// or two in f64.
     fn reweigh_below(self) -> f64 {
         1.0 / (1_u128 << 64) as f64
     }
@@ -118,7 +118,7 @@ impl<L: Logit> Source<L> for Weights {
         diagnose_weights(index, row)
     }
 
-    /// (All blocks have the same reference, whatever the factor.)
+    /// All blocks have the same reference, whatever the factor.
     fn factor(&self) -> &Factor {
         const { &Factor::new(1.0) }
     }

@@ -95,7 +95,7 @@ impl Total {
     /// +inf, or all are -inf, or if a weight is negative or not finite, or all are 0.
     pub(crate) fn of(blocks: &mut [Summary], factor: &Factor) -> Option<Self> {
         let mut total = Self { sum: 0.0, reference: blocks.first()?.reference };
-        // (Mostly all have the same reference: then this is the sum.)
+        // Mostly all have the same reference: then this is the sum.
         let mut differences = 0;
         for block in &mut *blocks {
             differences |= block.reference.difference(total.reference);

@@ -45,7 +45,7 @@ pub(crate) fn sum_block<S: Simd, L: Logit>(simd: S, block: &[L; BLOCK], mut each
     for (number, group) in groups(block).iter().enumerate() {
         for vector in group {
             let w = L::load(simd, vector);
-            // (In this order, a NaN leaves `least`: the sum keeps it.)
+            // In this order, a NaN leaves `least`: the sum keeps it.
             least = simd.min(w, least);
             sum = simd.add_wide(sum, simd.widen(w));
         }

@@ -75,7 +75,7 @@ impl Temperature {
     }
 }
 
-/// (It is never NaN.)
+/// It is never NaN.
 impl Eq for Temperature {}
 
 impl Hash for Temperature {
@@ -191,7 +191,7 @@ fn scale_row<S: Simd, L: Logit>(
         #[inline(always)]
         |index, x| {
             if past_caches {
-                // (On Intel's CPUs, this takes 0.8 x the time.)
+                // On Intel's CPUs, this takes 0.8 x the time.
                 simd.prefetch(row, index + simd.ahead());
             }
             let x = L::load(simd, x);

@@ -166,8 +166,8 @@ fn weigh_apart<S: Simd, L: Logit, const FORM: u8, const STORE: bool>(
 /// The weights of one block, for a reference, and their sum: eight vectors pairwise in f32, so that no weight
 /// takes part in more than three rounded additions; from there in f64. `keep` gets these vectors.
 ///
-/// (Where a group does not fit the registers, the sum is taken from memory when the block is done: group by
-/// group, each would wait for its own stores. Measured on AVX2: 32 against 38 us for a row of 131072.)
+/// Where a group does not fit the registers, the sum is taken from memory when the block is done: group by
+/// group, each would wait for its own stores. Measured on AVX2: 32 against 38 us for a row of 131072.
 #[inline(always)]
 fn weigh<S: Simd, L: Logit, const FORM: u8, const STORE: bool>(
     simd: S,
@@ -223,7 +223,7 @@ pub(crate) fn weigh_group<S: Simd, L: Logit>(
     }
 }
 
-/// (Out of line, as [`weigh_apart`].)
+/// Out of line, as [`weigh_apart`].
 #[inline(never)]
 fn weigh_group_apart<S: Simd, L: Logit>(
     simd: S,

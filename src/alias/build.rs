@@ -74,15 +74,15 @@ impl Pour<'_> {
     fn sweep<S: Simd>(mut self, simd: S, weights: &[f32], columns: &mut [u64]) {
         let (mut lacking, mut used) = (Lacking::NOTHING, 0.0);
         for (weights, columns) in weights.chunks(BLOCK).zip(columns.chunks_mut(BLOCK)) {
-            // (What fills up the last block is too heavy to lack anything.)
+            // What fills up the last block is too heavy to lack anything.
             used = with_block(
                 weights,
                 f32::INFINITY,
                 #[inline(always)]
                 |block| lacking.sum(block, self.measure, used),
             );
-            // (Those of heavy ones hold nonsense until they are overwritten in the end. Masses are computed
-            // again: kept, they take 1.1 to 1.3 x as long where they lie 4096 bytes from the columns.)
+            // Those of heavy ones hold nonsense until they are overwritten in the end. Masses are computed
+            // again: kept, they take 1.1 to 1.3 x as long where they lie 4096 bytes from the columns.
             let aliases = self.aliases(simd, &lacking, used);
             for ((column, &weight), &alias) in columns.iter_mut().zip(weights).zip(aliases.as_flattened()) {
                 *column = self.scale.column(self.measure.raised_mass(weight), alias);
@@ -107,14 +107,14 @@ impl Pour<'_> {
         }
         let (mut aliases, mut last) = ([[NONE; COLUMNS]; ROWS], [NONE; COLUMNS]);
         while used > self.given {
-            // (The last one takes what the others left: rounding.)
+            // The last one takes what the others left: rounding.
             let [this, next, ..] = &mut self.heavy[self.at..] else { break };
             // The heavy one at hand becomes light itself, and the next fills it up, and what follows.
             let Place { row, lane, excess } = lacking.find(simd, self.given);
             this.mass = self.measure.capacity - excess;
             self.given += next.mass - self.measure.capacity;
             self.at += 1;
-            // (What follows in its lane: after the last row, that is nothing, and row 0 is overwritten below.)
+            // What follows in its lane: after the last row, that is nothing, and row 0 is overwritten below.
             aliases[(row + 1) % ROWS][lane] = next.token;
             last[lane] = next.token;
         }

@@ -40,7 +40,7 @@ const BATCH: usize = 128;
 /// The empty table (`Cdf::default()`, or after a rebuild that failed) has a vocabulary of 0 and refuses
 /// to draw.
 ///
-/// (Inversion of the cumulative distribution: Devroye, "Non-Uniform Random Variate Generation", 1986, III.2.)
+/// Inversion of the cumulative distribution: Devroye, "Non-Uniform Random Variate Generation", 1986, III.2.
 ///
 /// ```
 /// use kelvin::{Cdf, Key, Rows, Temperature};

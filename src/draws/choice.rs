@@ -113,7 +113,7 @@ impl Draws {
 /// Whether a `Cdf` takes less time for the draws, given how many tokens are above the mean.
 fn cdf_is_faster(draws: usize, vocab: usize, above_mean: impl FnOnce() -> usize) -> bool {
     let more = draws.checked_sub(64 + vocab / 12);
-    // (There are fewer than `vocab` above it, so more than that need no count.)
+    // There are fewer than `vocab` above it, so more than that need no count.
     more.is_none_or(|more| more / 4 * 3 < vocab && more / 4 * 3 < above_mean())
 }
 

@@ -222,7 +222,7 @@ impl Level {
     ) -> Result<Vec<(u32, u64)>, RowError> {
         let mut cdf = Cdf::default();
         self.rebuild_cdf(&mut cdf, logits, row, temperature)?;
-        // (From half as many on, it depends on the row whether a guide pays; here it mostly does.)
+        // From half as many on, it depends on the row whether a guide pays; here it mostly does.
         if draws >= logits.vocab() as u64 {
             cdf.add_guide();
         }

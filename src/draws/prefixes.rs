@@ -5,7 +5,7 @@ const CELLS: usize = 4;
 
 /// Prefixes, with a guide to them: where in them to begin, for each small interval of the uniforms.
 ///
-/// (Chen and Asau, "On generating random variates from an empirical distribution", 1974.)
+/// Chen and Asau, "On generating random variates from an empirical distribution", 1974.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Prefixes {
     /// Before each part; one more, above every target, ends them.

@@ -98,7 +98,7 @@ impl Urn {
                 self.summaries.push(source.summarize(
                     simd,
                     block,
-                    // (What is nothing beside other blocks may be all that is left in the end.)
+                    // What is nothing beside other blocks may be all that is left in the end.
                     &mut Peak::none(),
                     &mut scratch,
                     at_groups::<false, _, _>(simd, row, start, AHEAD),
@@ -155,18 +155,18 @@ impl Urn {
             *vector_sums = sum_vectors(simd, weights);
         }
         let vector = find(vector_sums, |sum| fraction * sum);
-        // (In two steps of four: fewer additions wait for one another than in one of sixteen.)
+        // In two steps of four: fewer additions wait for one another than in one of sixteen.
         let quads: &mut [[f32; 4]; LANES / 4] = bytemuck::must_cast_mut(&mut weights[vector.index]);
         let wide = quads.map(|quad| quad.map(f64::from));
         let quad = find(&wide.map(|[a, b, c, d]| (a + b) + (c + d)), |_| vector.within);
         let lane = find(&wide[quad.index], |_| quad.within);
         let weight = &mut quads[quad.index][lane.index];
         if *weight == 0.0 {
-            // (Not reached: where a sum is above 0, so is a weight.)
+            // Not reached: where a sum is above 0, so is a weight.
             return None;
         }
         *weight = 0.0;
-        // (All that lies around is added up before what is left of the four lanes, which comes last.)
+        // All that lies around is added up before what is left of the four lanes, which comes last.
         let others = quad.others;
         vector_sums[vector.index] = lane.others + others;
         let others = others + vector.others;

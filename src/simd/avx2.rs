@@ -36,7 +36,7 @@ impl Simd for Avx2 {
 
     operations! { "avx2,fma,f16c"
         fn bound(x: V, zero: V, infinite: V) -> V {
-            // (Each operation answers with its second operand where that is NaN.)
+            // Each operation answers with its second operand where that is NaN.
             [
                 _mm256_min_ps(infinite[0], _mm256_max_ps(zero[0], x[0])),
                 _mm256_min_ps(infinite[1], _mm256_max_ps(zero[1], x[1])),
@@ -54,8 +54,8 @@ impl Simd for Avx2 {
                 NONE, NONE, 0, 1, NONE, NONE, 2, 3, NONE, NONE, 4, 5, NONE, NONE, 6, 7, //
                 NONE, NONE, 8, 9, NONE, NONE, 10, 11, NONE, NONE, 12, 13, NONE, NONE, 14, 15,
             );
-            // (Both halves of a register get the same eight numbers, so one permutation widens them: 0.94 x
-            // the time of a conversion and a shift, for `sample` of a row in L2.)
+            // Both halves of a register get the same eight numbers, so one permutation widens them: 0.94 x
+            // the time of a conversion and a shift, for `sample` of a row in L2.
             let [low, high]: [__m128i; 2] = bytemuck::must_cast(*x);
             [
                 _mm256_castsi256_ps(_mm256_shuffle_epi8(_mm256_broadcastsi128_si256(low), index)),
@@ -124,7 +124,7 @@ impl Simd for Avx2 {
         }
         fn reduce_add_four(vectors: &[[f32; LANES]; 4]) -> [f64; 4] { reduce_add_four(vectors) }
         fn count_not_above(sorted: &[f64; VECTORS], x: f64) -> usize {
-            // (What is not above x compares as -1.)
+            // What is not above x compares as -1.
             let (mut counts, x) = (_mm256_setzero_si256(), _mm256_set1_pd(x));
             for four in sorted.as_chunks::<4>().0 {
                 let not_above = _mm256_cmp_pd::<_CMP_LE_OQ>(bytemuck::must_cast(*four), x);

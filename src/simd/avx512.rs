@@ -41,9 +41,9 @@ impl Simd for Avx512 {
         prefetch::<_MM_HINT_T1, T>(row, index);
     }
 
-    /// (256 rows of 128256, on a Zen 4, as against asking as elsewhere: `sample`, `log_sum_exp` and
+    /// 256 rows of 128256, on a Zen 4, as against asking as elsewhere: `sample`, `log_sum_exp` and
     /// `log_softmax` take 0.82 x the time, `sample_from_probs` 0.85 x, `scale` 0.67 x, `softmax` 0.83-0.95 x,
-    /// in place 0.92-0.99 x. 256 ahead is as good as 0; 512 takes 1.8 x the time, 1024 and more 1.2 x.)
+    /// in place 0.92-0.99 x. 256 ahead is as good as 0; 512 takes 1.8 x the time, 1024 and more 1.2 x.
     #[inline(always)]
     fn reads_ahead(self) -> bool {
         self.is_zen4
@@ -54,15 +54,15 @@ impl Simd for Avx512 {
         prefetch::<_MM_HINT_T0, f32>(out, index);
     }
 
-    /// (Its k is an exponent, not a power of two.)
+    /// Its k is an exponent, not a power of two.
     const UNIT: f32 = 1.0;
 
     /// There are 32 registers.
     const HOLDS_GROUP: bool = true;
 
-    /// (Not `pure`: what is asked for ahead between two stages stays there. LLVM moved it behind the last one,
+    /// Not `pure`: what is asked for ahead between two stages stays there. LLVM moved it behind the last one,
     /// where the next group's loads wait for it. 256 rows on an Intel Granite Rapids, as against that: `sample`
-    /// and `log_sum_exp` take 0.89 x the time, `softmax_in_place` 0.95 x.)
+    /// and `log_sum_exp` take 0.89 x the time, `softmax_in_place` 0.95 x.
     #[inline(always)]
     fn stage<const N: usize>(self, v: [__m512; N]) -> [__m512; N] {
         #[inline]
@@ -160,8 +160,8 @@ impl Simd for Avx512 {
             let pair = _mm_add_pd(quarters[0], quarters[1]);
             _mm_cvtsd_f64(_mm_add_sd(pair, _mm_unpackhi_pd(pair, pair)))
         }
-        // (Half as wide as it could be: on a Zen 4, widening sixteen lanes by two instructions takes longer
-        // than by four. Measured, for eight vectors: 8.7 against 12.9 ns.)
+        // Half as wide as it could be: on a Zen 4, widening sixteen lanes by two instructions takes longer
+        // than by four. Measured, for eight vectors: 8.7 against 12.9 ns.
         fn reduce_add_four(vectors: &[[f32; LANES]; 4]) -> [f64; 4] { reduce_add_four(vectors) }
         fn count_not_above(sorted: &[f64; VECTORS], x: f64) -> usize {
             _mm512_cmp_pd_mask::<_CMP_LE_OQ>(bytemuck::must_cast(*sorted), _mm512_set1_pd(x)).count_ones() as usize

@@ -35,7 +35,7 @@ pub struct Product {
 
 /// out = 2^(x (hi + lo) - e) for N vectors x, stage by stage; and `meanwhile`, after they have been loaded.
 ///
-/// (Loops, since LLVM leaves `map` over an array of vectors as a call.)
+/// Loops, since LLVM leaves `map` over an array of vectors as a call.
 #[inline(always)]
 pub(super) fn exp2_of_product<S: Simd, T, const N: usize>(
     simd: S,
@@ -46,7 +46,7 @@ pub(super) fn exp2_of_product<S: Simd, T, const N: usize>(
     meanwhile: impl FnOnce(),
 ) {
     let Product { hi, lo, exponent } = product;
-    // (Both are rounded, but not by half a power of two.)
+    // Both are rounded, but not by half a power of two.
     let bound = |k: f32| simd.splat((k + exponent.unwrap_or(0.0)) / hi);
     let (zero, infinite) = (bound(-126.0), bound(129.0));
     let (hi, lo, round) = (simd.splat(hi), simd.splat(lo), simd.splat(ROUND));

@@ -122,7 +122,7 @@ fn weigh_row_in_place<S: Simd>(
                 if let Some(ahead) = ahead.first() {
                     copy_group(simd, ahead, next, group);
                 }
-                // (Loads wait behind prefetches, so these come after the copy.)
+                // Loads wait behind prefetches, so these come after the copy.
                 let start = group * GROUP + AHEAD - BLOCK;
                 prefetch_lines_and_page::<GROUP, _, _>(simd, ahead.as_flattened(), start);
             },

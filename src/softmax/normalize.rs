@@ -46,8 +46,8 @@ impl Scale {
         }
     }
 
-    /// (In whole cache lines, so that no vector straddles two: on a Zen 4, `softmax` of a row in L2 takes
-    /// 0.93 x the time where the heap begins a large output, 16 bytes after a line.)
+    /// In whole cache lines, so that no vector straddles two: on a Zen 4, `softmax` of a row in L2 takes
+    /// 0.93 x the time where the heap begins a large output, 16 bytes after a line.
     #[inline(always)]
     fn apply_to_each<S: Simd, const STEP: bool>(self, simd: S, weights: &mut [f32]) {
         let (head, lines, tail) = bytemuck::pod_align_to_mut::<_, Line>(weights);

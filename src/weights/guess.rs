@@ -54,8 +54,8 @@ pub(super) fn may_serve<S: Simd, L: Logit>(
 /// What suits the largest logit of a block. `None` if the block need not be weighed: if it counts for nothing
 /// below the peak, or if all are -inf.
 ///
-/// (Out of line: at ordinary temperatures it is rare. A maximum that is not finite, which nothing dwarfs,
-/// becomes an offset: every weight, and so the sum, is then NaN.)
+/// Out of line: at ordinary temperatures it is rare. A maximum that is not finite, which nothing dwarfs,
+/// becomes an offset: every weight, and so the sum, is then NaN.
 #[inline(never)]
 pub(super) fn of_maximum<S: Simd, L: Logit>(
     simd: S,
@@ -78,7 +78,7 @@ pub(super) fn of_maximum<S: Simd, L: Logit>(
     )
 }
 
-/// (A NaN may get lost: the sum of the weights will keep it.)
+/// A NaN may get lost: the sum of the weights will keep it.
 #[inline(always)]
 fn maximum<S: Simd, L: Logit>(simd: S, block: &[L; BLOCK]) -> f32 {
     let largest = simd.splat(f32::NEG_INFINITY);

@@ -29,7 +29,7 @@ impl Peak {
         Self::with_margin(0.0)
     }
 
-    /// (It begins far below every finite logit: a block of masked tokens is nothing beside it.)
+    /// It begins far below every finite logit: a block of masked tokens is nothing beside it.
     const fn with_margin(margin: f64) -> Self {
         Self { power: f64::MIN, margin }
     }

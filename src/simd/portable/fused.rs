@@ -120,7 +120,7 @@ const fn power(e: i32) -> f64 {
     f64::from_bits(((e + 1023) as u64) << 52)
 }
 
-/// (Out of line, but in loops that become vectors: logits of few bits come here often.)
+/// Out of line, but in loops that become vectors: logits of few bits come here often.
 #[inline(never)]
 fn exactly(a: f32x16, b: f32x16, c: f32x16) -> f32x16 {
     let (a, b, c) = (a.to_array(), b.to_array(), c.to_array());

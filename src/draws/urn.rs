@@ -12,7 +12,7 @@
 
 use core::mem::replace;
 
-use super::part::find;
+use super::part::{Part, find};
 use super::tree::Tree;
 use crate::Logit;
 use crate::blocks::{
@@ -130,30 +130,76 @@ impl Urn {
         let start = index * BLOCK;
         let part = &row[start..row.len().min(start + BLOCK)];
         if !replace(&mut self.touched[index], true) {
-            block.group_sums = with_block(
-                part,
-                source.padding(),
-                #[inline(always)]
-                |logits| source.sums(simd, logits, &self.lane_sums[index]),
-            );
-            block.weighed.fill(false);
-            block.taken.fill(0);
+            block.begin(simd, source, part, &self.lane_sums[index]);
         }
         let group = find(&block.group_sums, |sum| fraction * sum);
-        let fraction = group.within / block.group_sums[group.index];
-        let weights = &mut groups_mut(&mut block.weights)[group.index];
-        let vector_sums = &mut block.vector_sums[group.index];
         if !replace(&mut block.weighed[group.index], true) {
-            with_block(
-                part,
-                source.padding(),
-                #[inline(always)]
-                |logits| {
-                    source.weigh_group(simd, &groups(logits)[group.index], summary.reference, weights);
-                },
-            );
-            *vector_sums = sum_vectors(simd, weights);
+            block.weigh_group(simd, source, part, group.index, summary.reference);
         }
+        let (token, left) = block.take(group)?;
+        summary.sum = left;
+        if left < source.reweigh_below() {
+            *summary = block.weigh(simd, source, part);
+        }
+        Some(start + token)
+    }
+}
+
+impl Block {
+    const EMPTY: Self = Self {
+        group_sums: [0.0; GROUPS],
+        vector_sums: [[0.0; VECTORS]; GROUPS],
+        weights: AlignedBlock::EMPTY,
+        weighed: [false; GROUPS],
+        taken: [0; BLOCK / 64],
+    };
+
+    /// Before anything is taken.
+    #[inline(always)]
+    fn begin<S: Simd, L: Logit>(
+        &mut self,
+        simd: S,
+        source: impl Source<L>,
+        part: &[L],
+        lane_sums: &LaneSums,
+    ) {
+        self.group_sums = with_block(
+            part,
+            source.padding(),
+            #[inline(always)]
+            |logits| source.sums(simd, logits, lane_sums),
+        );
+        self.weighed.fill(false);
+        self.taken.fill(0);
+    }
+
+    /// Before anything is taken from that group.
+    #[inline(always)]
+    fn weigh_group<S: Simd, L: Logit>(
+        &mut self,
+        simd: S,
+        source: impl Source<L>,
+        part: &[L],
+        group: usize,
+        reference: Reference,
+    ) {
+        let weights = &mut groups_mut(&mut self.weights)[group];
+        with_block(
+            part,
+            source.padding(),
+            #[inline(always)]
+            |logits| source.weigh_group(simd, &groups(logits)[group], reference, weights),
+        );
+        self.vector_sums[group] = sum_vectors(simd, weights);
+    }
+
+    /// Takes the token of a target out of a group that is weighed. Returns it, and the sum of what is
+    /// left of the block.
+    #[inline(always)]
+    fn take(&mut self, group: Part) -> Option<(usize, f64)> {
+        let fraction = group.within / self.group_sums[group.index];
+        let weights = &mut groups_mut(&mut self.weights)[group.index];
+        let vector_sums = &mut self.vector_sums[group.index];
         let vector = find(vector_sums, |sum| fraction * sum);
         // In two steps of four: fewer additions wait for one another than in one of sixteen.
         let quads: &mut [[f32; 4]; LANES / 4] = bytemuck::must_cast_mut(&mut weights[vector.index]);
@@ -170,26 +216,12 @@ impl Urn {
         let others = quad.others;
         vector_sums[vector.index] = lane.others + others;
         let others = others + vector.others;
-        block.group_sums[group.index] = lane.others + others;
+        self.group_sums[group.index] = lane.others + others;
         let others = others + group.others;
-        summary.sum = lane.others + others;
         let token = group.index * GROUP + vector.index * LANES + quad.index * 4 + lane.index;
-        block.taken[token / 64] |= 1 << (token % 64);
-        if summary.sum < source.reweigh_below() {
-            *summary = block.weigh(simd, source, part);
-        }
-        Some(start + token)
+        self.taken[token / 64] |= 1 << (token % 64);
+        Some((token, lane.others + others))
     }
-}
-
-impl Block {
-    const EMPTY: Self = Self {
-        group_sums: [0.0; GROUPS],
-        vector_sums: [[0.0; VECTORS]; GROUPS],
-        weights: AlignedBlock::EMPTY,
-        weighed: [false; GROUPS],
-        taken: [0; BLOCK / 64],
-    };
 
     /// What is left of a block, with a reference that suits it. (A function of its own: where a kernel gets
     /// too long, LLVM leaves its operations as calls.)

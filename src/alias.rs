@@ -190,8 +190,8 @@ impl Scale {
         (1_u64 << (51 - self.bits)) as f64
     }
 
-    /// The column of a token: its mass, which is below the capacity, with [`TO_INTEGER`] added; and what fills
-    /// it up.
+    /// The column of a token: its mass, which is below the capacity, with [`TO_INTEGER`] added; and what
+    /// fills it up.
     #[inline(always)]
     fn column(self, raised_mass: f64, alias: u32) -> u64 {
         raised_mass.to_bits() << (13 + self.bits) | u64::from(alias)

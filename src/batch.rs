@@ -25,9 +25,9 @@ impl<'a> Temperatures<'a> {
     }
 }
 
-/// The cost of weighing a row, in logits, of which one takes 0.2 ns or more. The 256 stand for what a row costs
-/// by itself. (One of 16 tokens takes 150 ns or more, on a Zen 4. All costs are rather too low than too high,
-/// since a thread that is woken for too little costs time.)
+/// The cost of weighing a row, in logits, of which one takes 0.2 ns or more. The 256 stand for what a row
+/// costs by itself. (One of 16 tokens takes 150 ns or more, on a Zen 4. All costs are rather too low than too
+/// high, since a thread that is woken for too little costs time.)
 pub(crate) const fn weighing(vocab: usize) -> usize {
     vocab.saturating_add(256)
 }
@@ -57,8 +57,8 @@ pub(crate) fn fill_outcomes<L: Logit, T: Send>(
     Ok(())
 }
 
-/// Writes a row for each row. The kernel is told whether to write past the caches; where it answers false, the
-/// row is filled with NaN and reported.
+/// Writes a row for each row. The kernel is told whether to write past the caches; where it answers false,
+/// the row is filled with NaN and reported.
 pub(crate) fn map_rows<L: Logit>(
     logits: Rows<'_, L>,
     temperatures: &[Temperature],
@@ -94,8 +94,8 @@ pub(crate) fn for_each_row<'a, H: Send>(
     for_each_part(rows.data_mut(), shape, cost, f32::NAN, init, kernel)
 }
 
-/// Writes the tokens of `draws` draws from each row. A row that fails has `u32::MAX` instead; the failures are
-/// returned in order.
+/// Writes the tokens of `draws` draws from each row. A row that fails has `u32::MAX` instead; the failures
+/// are returned in order.
 pub(crate) fn fill_tokens(
     tokens: &mut [u32],
     draws: usize,

@@ -60,8 +60,8 @@ impl Pass {
             source.padding(),
             #[inline(always)]
             |start, block| {
-                let each = at_groups::<TWICE, _, _>(simd, row, start, simd.ahead());
-                summaries.push(source.summarize(simd, block, &mut peak, scratch, each, |_, _| ()));
+                let loaded = at_groups::<TWICE, _, _>(simd, row, start, simd.ahead());
+                summaries.push(source.summarize(simd, block, &mut peak, scratch, loaded, |_, _| ()));
             },
         );
     }
@@ -77,8 +77,8 @@ impl Pass {
             #[inline(always)]
             |start, block| {
                 let (weights, sums) = (&mut self.weights[start / BLOCK], &mut self.lane_sums[start / BLOCK]);
-                let each = at_groups::<false, _, _>(simd, row, start, simd.ahead());
-                self.summaries.push(source.weigh(simd, block, &mut peak, weights, each, keep(simd, sums)));
+                let loaded = at_groups::<false, _, _>(simd, row, start, simd.ahead());
+                self.summaries.push(source.weigh(simd, block, &mut peak, weights, loaded, keep(simd, sums)));
             },
         );
     }

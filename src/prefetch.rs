@@ -1,4 +1,4 @@
-//! What a pass over a row asks for ahead.
+//! What a pass over a row prefetches.
 
 use crate::blocks::GROUP;
 use crate::simd::{LANES, Line, Simd, VECTORS};
@@ -6,7 +6,7 @@ use crate::simd::{LANES, Line, Simd, VECTORS};
 /// The bytes of a page.
 pub(crate) const PAGE: usize = 4096;
 
-/// Where in a group the cache line lies that is asked for a page early, so that the page table has been read
+/// Where in a group the cache line lies that is prefetched a page early, so that the page table has been read
 /// when the others are. (On an Intel Granite Rapids, `sample` of 256 rows then takes 0.88 x the time. On a
 /// Zen 3, 1.03 x; it would be 1.13 x for the first line of each group.)
 const EARLY: usize = GROUP / 8 * 5;
@@ -31,18 +31,18 @@ pub(crate) fn prefetch_lines_and_page<const LEN: usize, S: Simd, T>(simd: S, dat
     simd.prefetch(data, start + EARLY + PAGE / size_of::<T>());
 }
 
-/// Asks for what a pass will read, at a group: near ahead; or, where a row is `TWICE` passed over and comes
-/// from memory, at an even pace: the second pass, which has its row in the caches, asks for a quarter of the
-/// next row, and the first pass for the rest of its own. (Not where [`Simd::reads_ahead`]: there the second
-/// pass asks for nothing.)
+/// Prefetches for one group. A single pass: the lines a fixed distance ahead. Where a row comes from memory
+/// and is passed over `TWICE`, each pass asks for its share, so that the memory is read at an even pace: the
+/// second, which has its row in the caches, for a quarter of the next row, the first for the rest of its own.
+/// (Not where [`Simd::reads_ahead`]: there the second pass asks for nothing.)
 ///
 /// 256 rows of 131072, on an Intel Emerald Rapids: `softmax` takes 0.91 x the time of asking for all of the
 /// next row in the second pass, `log_softmax` 0.89 x. An eighth or a half serves as well.
 ///
-/// Near is [`AHEAD`](crate::simd::AHEAD), or [`Simd::ahead`] in a pass that stores no weights. (Where that is
-/// 0, this asks for what was just loaded, which costs nothing; a branch per group in its place takes 1.01 x
-/// the time in L2.) One of the lines is asked for still a page further, and not again: in L2, one more takes
-/// 1.02 x the time.
+/// The distance is [`AHEAD`](crate::simd::AHEAD), or [`Simd::ahead`] in a pass that stores no weights. (Where
+/// that is 0, this asks for what was just loaded, which costs nothing; a branch per group in its place takes
+/// 1.01 x the time in L2.) One of the lines is prefetched a page further, and not again: in L2, one more
+/// takes 1.02 x the time.
 #[inline(always)]
 pub(crate) fn prefetch_group<const TWICE: bool, S: Simd, T>(simd: S, row: &[T], start: usize, ahead: usize) {
     if TWICE && !simd.reads_ahead() {
@@ -66,8 +66,8 @@ pub(crate) fn at_groups<const TWICE: bool, S: Simd, T>(
     move |group| prefetch_group::<TWICE, _, _>(simd, row, start + group * GROUP, ahead)
 }
 
-/// [`prefetch_group`] in the second of two passes, at a vector: once per group. (If rows do not lie side by
-/// side, for nothing.)
+/// [`prefetch_group`] in the second of two passes, at a vector: once per group. (In vain, if rows do not lie
+/// side by side.)
 #[inline(always)]
 pub(crate) fn prefetch_in_second_pass<S: Simd, T>(simd: S, row: &[T], index: usize) {
     if (index / LANES).is_multiple_of(VECTORS) && !simd.reads_ahead() {

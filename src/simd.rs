@@ -4,8 +4,8 @@
 //! of AVX2, four of NEON or SSE2), and every operation here is defined to the bit. So every level
 //! gives the same bits, and a kernel is written once.
 //!
-//! Kernels and their closures are `#[inline(always)]`: what is compiled as a function of its own does not have
-//! the instructions of the level that calls it, and each of its vector operations becomes a call.
+//! Kernels and their closures are `#[inline(always)]`: what is compiled as a function of its own does not
+//! have the instructions of the level that calls it, and each of its vector operations becomes a call.
 
 #[cfg(target_arch = "x86_64")]
 #[macro_use]
@@ -35,8 +35,8 @@ pub(crate) const LANES: usize = 16;
 /// Measured on Zen 5, 131072 logits in L2: 4 vectors 11.6 us, 8 vectors 10.8 us, 16 vectors spill.
 pub(crate) const VECTORS: usize = 8;
 
-/// Logits ahead of the one at hand whose cache line is asked for. Measured on rows from memory: 4096 to 32768
-/// do not differ beyond the noise.
+/// How far ahead a pass prefetches, in logits. Measured on rows from memory: 4096 to 32768 do not differ
+/// beyond the noise.
 pub(crate) const AHEAD: usize = 4096;
 
 /// Sixteen f32 at a multiple of 64 bytes, a cache line of their own.
@@ -53,13 +53,12 @@ pub trait Simd: Copy + Send + Sync {
 
     /// Runs a kernel with this level's instructions.
     fn vectorize<R>(self, kernel: impl FnOnce() -> R) -> R;
-    /// Asks for the cache line of `row[index]`, which may lie beyond the row, to come to the second-level
-    /// cache: from there the CPU's own prefetcher takes it, and the first level is left to what is at work. A
-    /// hint.
+    /// Prefetches the cache line of `row[index]`, which may lie beyond the row, into the second-level cache:
+    /// from there the CPU's own prefetcher takes it, and the first level is left to what is at work.
     fn prefetch<T>(self, row: &[T], index: usize);
-    /// Asks for the cache line of `out[index]`, soon to be written, to come to the first-level cache: what is
-    /// only written, no prefetcher brings there. A hint. (`softmax` in L2, on an Intel Granite Rapids: 0.93 x
-    /// the time of [`Simd::prefetch`].)
+    /// Prefetches the cache line of `out[index]`, soon to be written, into the first-level cache: what is
+    /// only written, no prefetcher of the CPU brings there. (`softmax` in L2, on an Intel Granite Rapids:
+    /// 0.93 x the time of [`Simd::prefetch`].)
     fn prefetch_output(self, out: &[f32], index: usize);
 
     /// Whether the CPU reads ahead best by itself, unless weights are stored meanwhile.
@@ -82,7 +81,7 @@ pub trait Simd: Copy + Send + Sync {
     const HOLDS_GROUP: bool = false;
 
     /// out = 2^(x (hi + lo) - e), for the vectors x of a group: all at once, or one after the other.
-    /// `meanwhile`, which may ask for what is needed next, is called once, after the group has been loaded:
+    /// `loaded`, which may ask for what is needed next, is called once, after the group has been loaded:
     /// loads wait behind prefetches. (256 rows on an Intel Granite Rapids, as against asking first: AVX2
     /// `sample` and `log_sum_exp` take 0.97 x the time.)
     #[inline(always)]
@@ -92,19 +91,19 @@ pub trait Simd: Copy + Send + Sync {
         x: impl Fn(&T) -> Self::V,
         product: Product,
         out: &mut [[f32; LANES]; VECTORS],
-        meanwhile: impl FnOnce(),
+        loaded: impl FnOnce(),
     ) {
         if Self::HOLDS_GROUP {
-            return exp2_of_product(self, group, x, product, out, meanwhile);
+            return exp2_of_product(self, group, x, product, out, loaded);
         }
         for (vector, out) in group.iter().zip(out) {
             exp2_of_product(self, from_ref(vector), &x, product, from_mut(out), || ());
         }
-        meanwhile();
+        loaded();
     }
 
-    /// A barrier for the compiler: all of the vectors are computed before anything that needs one of them, and
-    /// before what is prefetched from here on.
+    /// A barrier for the compiler: all of the vectors are computed before anything that needs one of them,
+    /// and before what is prefetched from here on.
     #[inline(always)]
     fn stage<const N: usize>(self, v: [Self::V; N]) -> [Self::V; N] {
         v

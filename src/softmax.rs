@@ -37,9 +37,9 @@ use normalize::for_each_scale;
 ///
 /// - `logits`: rows x vocab. `temperatures`: one for all rows, or one per row. `probs`: of the shape of
 ///   `logits`.
-/// - Every probability above 2^-100 is within 6 x 2^-23 (relative) of the exact one. A smaller one is as exact,
-///   or 0; below 2^-125 (but for a rounding) it is 0, so none is subnormal. A masked token (-inf) has exactly
-///   0. At T = 0 the greedy token has 1 and all others 0.
+/// - Every probability above 2^-100 is within 6 x 2^-23 (relative) of the exact one. A smaller one is as
+///   exact, or 0; below 2^-125 (but for a rounding) it is 0, so none is subnormal. A masked token (-inf) has
+///   exactly 0. At T = 0 the greedy token has 1 and all others 0.
 /// - Cost: one pass that reads the logits and writes weights, one that scales these in cache. Where `probs`
 ///   takes 32 MiB or more in rows of 1024 or more, the weights are kept in a row of memory per thread, and
 ///   `probs` is written once, by stores that bypass the caches.

@@ -18,16 +18,17 @@ pub(crate) trait Source<L: Logit>: Copy {
     fn factor(&self) -> &Factor;
     /// A block of which less than this is left may get a better reference by being weighed again.
     fn reweigh_below(self) -> f64;
-    /// The weights of a block, and its summary. `each` is called with the number of each group, `keep` with
-    /// that and what [`Source::sums`] will want to know, as in `weights.rs`. `peak` goes from block to block.
+    /// The weights of a block, and its summary. `loaded` is called with the number of each group, `summed`
+    /// with that and what [`Source::sums`] will want to know, as in `weights.rs`. `peak` goes from block to
+    /// block.
     fn weigh<S: Simd>(
         self,
         simd: S,
         block: &[L; BLOCK],
         peak: &mut Peak,
         weights: &mut [f32; BLOCK],
-        each: impl FnMut(usize),
-        keep: impl FnMut(usize, S::V),
+        loaded: impl FnMut(usize),
+        summed: impl FnMut(usize, S::V),
     ) -> Summary;
     /// [`Source::weigh`], for the summary and what is kept alone. `scratch` is left with anything.
     fn summarize<S: Simd>(
@@ -36,8 +37,8 @@ pub(crate) trait Source<L: Logit>: Copy {
         block: &[L; BLOCK],
         peak: &mut Peak,
         scratch: &mut [f32; BLOCK],
-        each: impl FnMut(usize),
-        keep: impl FnMut(usize, S::V),
+        loaded: impl FnMut(usize),
+        summed: impl FnMut(usize, S::V),
     ) -> Summary;
     /// The sums of the groups of a block, given what was kept.
     fn sums<S: Simd>(self, simd: S, block: &[L; BLOCK], lane_sums: &LaneSums) -> [f64; GROUPS];
@@ -62,8 +63,8 @@ impl<L: Logit> Source<L> for Softmax<'_> {
         self.0
     }
 
-    /// What counts as 0, of 512 weights each below 2^-125.5, is at most 2^-52.5 of this: as much as a rounding
-    /// or two in f64.
+    /// What counts as 0, of 512 weights each below 2^-125.5, is at most 2^-52.5 of this: as much as a
+    /// rounding or two in f64.
     fn reweigh_below(self) -> f64 {
         1.0 / (1_u128 << 64) as f64
     }
@@ -75,10 +76,10 @@ impl<L: Logit> Source<L> for Softmax<'_> {
         block: &[L; BLOCK],
         peak: &mut Peak,
         weights: &mut [f32; BLOCK],
-        each: impl FnMut(usize),
-        keep: impl FnMut(usize, S::V),
+        loaded: impl FnMut(usize),
+        summed: impl FnMut(usize, S::V),
     ) -> Summary {
-        weigh_block(simd, block, self.0, peak, weights, each, keep)
+        weigh_block(simd, block, self.0, peak, weights, loaded, summed)
     }
 
     #[inline(always)]
@@ -88,10 +89,10 @@ impl<L: Logit> Source<L> for Softmax<'_> {
         block: &[L; BLOCK],
         peak: &mut Peak,
         scratch: &mut [f32; BLOCK],
-        each: impl FnMut(usize),
-        keep: impl FnMut(usize, S::V),
+        loaded: impl FnMut(usize),
+        summed: impl FnMut(usize, S::V),
     ) -> Summary {
-        summarize(simd, block, self.0, peak, scratch, each, keep)
+        summarize(simd, block, self.0, peak, scratch, loaded, summed)
     }
 
     #[inline(always)]
@@ -135,11 +136,11 @@ impl<L: Logit> Source<L> for Weights {
         block: &[L; BLOCK],
         _: &mut Peak,
         weights: &mut [f32; BLOCK],
-        each: impl FnMut(usize),
+        loaded: impl FnMut(usize),
         _: impl FnMut(usize, S::V),
     ) -> Summary {
         widen_block(simd, block, weights);
-        Summary { sum: sum_block(simd, block, each), ..Summary::default() }
+        Summary { sum: sum_block(simd, block, loaded), ..Summary::default() }
     }
 
     #[inline(always)]
@@ -149,10 +150,10 @@ impl<L: Logit> Source<L> for Weights {
         block: &[L; BLOCK],
         _: &mut Peak,
         _: &mut [f32; BLOCK],
-        each: impl FnMut(usize),
+        loaded: impl FnMut(usize),
         _: impl FnMut(usize, S::V),
     ) -> Summary {
-        Summary { sum: sum_block(simd, block, each), ..Summary::default() }
+        Summary { sum: sum_block(simd, block, loaded), ..Summary::default() }
     }
 
     #[inline(always)]

@@ -9,10 +9,10 @@
 //!     summary = sum of w
 //! ```
 //!
-//! The logit itself is multiplied: neither a division by T nor a subtraction of the maximum rounds it
-//! first. That serves where the weights fit f32, as those of most rows do. Elsewhere (guess.rs says where)
-//! the weights are 2^t * 2^(n - E), with a power of two E that suits their largest, and the summary is (sum of
-//! w, E). E is guessed from the first sixteen logits; if the sum then leaves the trusted range, or if a guess
+//! The logit itself is multiplied: neither a division by T nor a subtraction of the maximum rounds it first.
+//! That serves where the weights fit f32, as those of most rows do. Elsewhere (guess.rs says where) the
+//! weights are 2^t * 2^(n - E), with a power of two E that suits their largest, and the summary is (sum of w,
+//! E). E is guessed from the first sixteen logits; if the sum then leaves the trusted range, or if a guess
 //! would not do, it is made of the block's maximum.
 //!
 //! References are powers of two, so the summaries of blocks combine exactly. Where the largest weight of a
@@ -53,9 +53,9 @@ const OFFSET: u8 = 2;
 /// of logits that are shrunk ([`Factor::shrink`]), but for the negligible ones.
 const SHRUNK: u8 = 3;
 
-/// The weights of one block, and its summary. `each` is called with the number of each group that is weighed,
-/// `keep` with that and the sums of its lanes; if the block is done again, they are called again, and the
-/// last ones count.
+/// The weights of one block, and its summary. `loaded` is called with the number of each group, once it is
+/// loaded, `summed` with that and the sums of its lanes; if the block is done again, they are called again,
+/// and the last ones count.
 #[inline(always)]
 pub(crate) fn weigh_block<S: Simd, L: Logit>(
     simd: S,
@@ -63,10 +63,10 @@ pub(crate) fn weigh_block<S: Simd, L: Logit>(
     factor: &Factor,
     peak: &mut Peak,
     weights: &mut [f32; BLOCK],
-    each: impl FnMut(usize),
-    keep: impl FnMut(usize, S::V),
+    loaded: impl FnMut(usize),
+    summed: impl FnMut(usize, S::V),
 ) -> Summary {
-    weigh_and_sum::<S, L, true>(simd, block, factor, peak, weights, each, keep)
+    weigh_and_sum::<S, L, true>(simd, block, factor, peak, weights, loaded, summed)
 }
 
 /// [`weigh_block`], for the summary alone. What is left in `scratch` may be anything: weights that fit the
@@ -78,13 +78,13 @@ pub(crate) fn summarize<S: Simd, L: Logit>(
     factor: &Factor,
     peak: &mut Peak,
     scratch: &mut [f32; BLOCK],
-    each: impl FnMut(usize),
-    keep: impl FnMut(usize, S::V),
+    loaded: impl FnMut(usize),
+    summed: impl FnMut(usize, S::V),
 ) -> Summary {
-    weigh_and_sum::<S, L, false>(simd, block, factor, peak, scratch, each, keep)
+    weigh_and_sum::<S, L, false>(simd, block, factor, peak, scratch, loaded, summed)
 }
 
-#[expect(clippy::redundant_closure, reason = "`&mut each` itself would stay a call")]
+#[expect(clippy::redundant_closure, reason = "`&mut loaded` itself would stay a call")]
 #[inline(always)]
 fn weigh_and_sum<S: Simd, L: Logit, const STORE: bool>(
     simd: S,
@@ -92,8 +92,8 @@ fn weigh_and_sum<S: Simd, L: Logit, const STORE: bool>(
     factor: &Factor,
     peak: &mut Peak,
     weights: &mut [f32; BLOCK],
-    mut each: impl FnMut(usize),
-    mut keep: impl FnMut(usize, S::V),
+    mut loaded: impl FnMut(usize),
+    mut summed: impl FnMut(usize, S::V),
 ) -> Summary {
     // A guess is tried once; what is made of the maximum is final.
     let mut guessed = guess(simd, block, factor)
@@ -103,14 +103,38 @@ fn weigh_and_sum<S: Simd, L: Logit, const STORE: bool>(
             if STORE {
                 *weights = [0.0; BLOCK];
             }
-            return weigh_nothing(simd, each, keep);
+            return weigh_nothing(simd, loaded, summed);
         };
         let sum = if factor.shrink != 1.0 {
-            weigh_apart::<S, L, SHRUNK, STORE>(simd, block, factor, reference, weights, &mut each, &mut keep)
+            weigh_apart::<S, L, SHRUNK, STORE>(
+                simd,
+                block,
+                factor,
+                reference,
+                weights,
+                &mut loaded,
+                &mut summed,
+            )
         } else if reference.offset != 0.0 {
-            weigh_apart::<S, L, OFFSET, STORE>(simd, block, factor, reference, weights, &mut each, &mut keep)
+            weigh_apart::<S, L, OFFSET, STORE>(
+                simd,
+                block,
+                factor,
+                reference,
+                weights,
+                &mut loaded,
+                &mut summed,
+            )
         } else if reference.exponent != 0.0 {
-            weigh_apart::<S, L, SHIFTED, STORE>(simd, block, factor, reference, weights, &mut each, &mut keep)
+            weigh_apart::<S, L, SHIFTED, STORE>(
+                simd,
+                block,
+                factor,
+                reference,
+                weights,
+                &mut loaded,
+                &mut summed,
+            )
         } else {
             weigh::<S, L, PLAIN, STORE>(
                 simd,
@@ -119,9 +143,9 @@ fn weigh_and_sum<S: Simd, L: Logit, const STORE: bool>(
                 reference,
                 weights,
                 #[inline(always)]
-                |group| each(group),
+                |group| loaded(group),
                 #[inline(always)]
-                |group, lanes| keep(group, lanes),
+                |group, lanes| summed(group, lanes),
             )
         };
         if guessed.take().is_none() || TRUSTED.contains(&sum) {
@@ -134,12 +158,12 @@ fn weigh_and_sum<S: Simd, L: Logit, const STORE: bool>(
 #[inline(always)]
 fn weigh_nothing<S: Simd>(
     simd: S,
-    mut each: impl FnMut(usize),
-    mut keep: impl FnMut(usize, S::V),
+    mut loaded: impl FnMut(usize),
+    mut summed: impl FnMut(usize, S::V),
 ) -> Summary {
     for group in 0..GROUPS {
-        each(group);
-        keep(group, simd.splat(0.0));
+        loaded(group);
+        summed(group, simd.splat(0.0));
     }
     Summary::default()
 }
@@ -154,17 +178,17 @@ fn weigh_apart<S: Simd, L: Logit, const FORM: u8, const STORE: bool>(
     factor: &Factor,
     reference: Reference,
     weights: &mut [f32; BLOCK],
-    each: impl FnMut(usize),
-    keep: impl FnMut(usize, S::V),
+    loaded: impl FnMut(usize),
+    summed: impl FnMut(usize, S::V),
 ) -> f64 {
     simd.vectorize(
         #[inline(always)]
-        || weigh::<S, L, FORM, STORE>(simd, block, factor, reference, weights, each, keep),
+        || weigh::<S, L, FORM, STORE>(simd, block, factor, reference, weights, loaded, summed),
     )
 }
 
 /// The weights of one block, for a reference, and their sum: eight vectors pairwise in f32, so that no weight
-/// takes part in more than three rounded additions; from there in f64. `keep` gets these vectors.
+/// takes part in more than three rounded additions; from there in f64. `summed` gets these vectors.
 ///
 /// Where a group does not fit the registers, the sum is taken from memory when the block is done: group by
 /// group, each would wait for its own stores. Measured on AVX2: 32 against 38 us for a row of 131072.
@@ -175,8 +199,8 @@ fn weigh<S: Simd, L: Logit, const FORM: u8, const STORE: bool>(
     factor: &Factor,
     reference: Reference,
     weights: &mut [f32; BLOCK],
-    mut each: impl FnMut(usize),
-    mut keep: impl FnMut(usize, S::V),
+    mut loaded: impl FnMut(usize),
+    mut summed: impl FnMut(usize, S::V),
 ) -> f64 {
     let mut sum = simd.widen(simd.splat(0.0));
     for (number, (group, weights)) in groups(block).iter().zip(groups_mut(weights)).enumerate() {
@@ -189,18 +213,18 @@ fn weigh<S: Simd, L: Logit, const FORM: u8, const STORE: bool>(
             reference,
             weights,
             #[inline(always)]
-            || each(number),
+            || loaded(number),
         );
         if S::HOLDS_GROUP {
             let lanes = add_up(simd, weights);
-            keep(number, lanes);
+            summed(number, lanes);
             sum = simd.add_wide(sum, simd.widen(lanes));
         }
     }
     if !S::HOLDS_GROUP {
         for (number, weights) in groups(weights).iter().enumerate() {
             let lanes = add_up(simd, weights);
-            keep(number, lanes);
+            summed(number, lanes);
             sum = simd.add_wide(sum, simd.widen(lanes));
         }
     }
@@ -238,7 +262,7 @@ fn weigh_group_apart<S: Simd, L: Logit>(
     );
 }
 
-/// The weights of a group, in a form that does all that the reference needs. `meanwhile` is called once they are
+/// The weights of a group, in a form that does all that the reference needs. `loaded` is called once they are
 /// under way.
 #[inline(always)]
 fn weigh_in_form<S: Simd, L: Logit, const FORM: u8>(
@@ -247,7 +271,7 @@ fn weigh_in_form<S: Simd, L: Logit, const FORM: u8>(
     factor: &Factor,
     reference: Reference,
     weights: &mut Group<f32>,
-    meanwhile: impl FnOnce(),
+    loaded: impl FnOnce(),
 ) {
     let (shrink, offset) = (simd.splat(factor.shrink), simd.splat(reference.offset * factor.shrink));
     let (negligible, zero) = (simd.splat(factor.negligible), simd.splat(0.0));
@@ -266,7 +290,7 @@ fn weigh_in_form<S: Simd, L: Logit, const FORM: u8>(
         },
         product,
         weights,
-        meanwhile,
+        loaded,
     );
 }
 

@@ -1,7 +1,7 @@
 //! What the light tokens of a block lack, and where in it a sum of that is reached.
 //!
-//! A block is swept lane by lane, lane i being its tokens i, i + 64, i + 128, ..: so sums run from row to row, in
-//! all lanes at once. (All are sums of integers, and exact: any order serves.)
+//! A block is swept lane by lane, lane i being its tokens i, i + 64, i + 128, ..: so sums run from row to
+//! row, in all lanes at once. (All are sums of integers, and exact: any order serves.)
 
 use core::hint::select_unpredictable;
 

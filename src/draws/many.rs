@@ -116,8 +116,8 @@ pub fn draw_counts<L: Logit>(
 }
 
 impl Cdf {
-    /// How often each token is drawn, in this number of draws with a key: those of [`Cdf::draw_keyed`]. The tokens
-    /// that were drawn, in order of their number.
+    /// How often each token is drawn, in this number of draws with a key: those of [`Cdf::draw_keyed`]. The
+    /// tokens that were drawn, in order of their number.
     ///
     /// # Errors
     /// [`Error::EmptyTable`] if the table is empty.

@@ -16,7 +16,8 @@ pub(super) struct Part {
 ///
 /// No branch depends on the target. And what lies after a part is summed while the target is searched for: so
 /// the whole without it is known at once. No sum waits for more than log2 N additions after one another
-/// (Sklansky, "Conditional-sum addition logic", 1960), and those of more parts are never below those of fewer.
+/// (Sklansky, "Conditional-sum addition logic", 1960), and those of more parts are never below those of
+/// fewer.
 #[inline(always)]
 pub(super) fn find<const N: usize>(parts: &[f64; N], target: impl FnOnce(f64) -> f64) -> Part {
     let (mut through, mut from) = (*parts, *parts);

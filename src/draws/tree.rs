@@ -74,8 +74,8 @@ impl Tree {
         (place, target / mass)
     }
 
-    /// A new mass for the leaf that was found last, and for all that it is a part of. (Sums of the others do not
-    /// wait for it.)
+    /// A new mass for the leaf that was found last, and for all that it is a part of. (Sums of the others do
+    /// not wait for it.)
     #[inline(always)]
     pub(super) fn change(&mut self, mut place: usize, mass: f64) {
         let mut others = 0.0;

@@ -20,14 +20,14 @@ use crate::{Error, FailedRows, Level, Logit, RowError, Rows, Temperature};
 /// - At T = 0 there is one token to draw.
 /// - Cost: one pass over the row, then per draw a group of 128 logits, the first time it is drawn from, and a
 ///   walk down and up a tree of the blocks of 512: 64 tokens of 128,256 take 1.5 times the time of one
-///   `sample`, on an Intel Granite Rapids. Where what is left falls below 2^-500 of what there was (at very low
-///   temperatures), the tree is built anew.
+///   `sample`, on an Intel Granite Rapids. Where what is left falls below 2^-500 of what there was (at very
+///   low temperatures), the tree is built anew.
 /// - Memory: each thread keeps 5.3 bytes per token of its longest row for the next call.
 ///
 /// Returns the rows that could not be served, in order; their tokens are `u32::MAX`. Beside those that
 /// `sample` refuses, these are the rows with fewer than k tokens that are not masked (at T = 0, all rows if k
-/// is above 1). No token is too improbable to count. For k = 0 no row is looked at. (For what tokens there are,
-/// call again for that row, with the number that its error names.)
+/// is above 1). No token is too improbable to count. For k = 0 no row is looked at. (For what tokens there
+/// are, call again for that row, with the number that its error names.)
 ///
 /// # Errors
 /// [`Error::Length`] if the number of temperatures, uniforms, keys or tokens does not fit;

@@ -162,8 +162,8 @@ impl Simd for Avx2 {
     }
 }
 
-/// Eight lanes of [`Simd::select_lt`], bit by bit: of a blend with zeros LLVM makes a second comparison, since
-/// it does not know that the first leaves all bits of a lane alike.
+/// Eight lanes of [`Simd::select_lt`], bit by bit: of a blend with zeros LLVM makes a second comparison,
+/// since it does not know that the first leaves all bits of a lane alike.
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
 fn select_lt(a: __m256, b: __m256, yes: __m256, no: __m256) -> __m256 {
@@ -171,9 +171,9 @@ fn select_lt(a: __m256, b: __m256, yes: __m256, no: __m256) -> __m256 {
     _mm256_or_ps(_mm256_and_ps(less, yes), _mm256_andnot_ps(less, no))
 }
 
-/// Eight lanes of [`Simd::exp2i`]: the lowest bits of k - e + [`ROUND`], shifted into the exponent, are 2^(k -
-/// e - 1), or 0 at `bound`'s lower end, or infinite at its upper one. (Where e is [`ROUND`], a constant, k
-/// stays as it is.)
+/// Eight lanes of [`Simd::exp2i`]: the lowest bits of k - e + [`ROUND`], shifted into the exponent, are
+/// 2^(k - e - 1), or 0 at `bound`'s lower end, or infinite at its upper one. (Where e is [`ROUND`], a
+/// constant, k stays as it is.)
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
 fn exp2i(p: __m256, k: __m256, e: __m256) -> __m256 {

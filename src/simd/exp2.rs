@@ -6,8 +6,8 @@ use super::{LANES, Simd};
 /// 126, the exponent of 2^(k - 1), in the lowest bits of the sum. (1.5 x 2^23 + 126)
 pub(super) const ROUND: f32 = 12_583_038.0;
 
-/// [`Simd::exp2i`] answers 0 below this power of two, so that its results are never subnormal: the smallest is
-/// about 2^-125.5.
+/// [`Simd::exp2i`] answers 0 below this power of two, so that its results are never subnormal: the smallest
+/// is about 2^-125.5.
 pub(super) const LOWEST: f32 = -125.0;
 
 /// 2^t = 1 + t (C1 + t (C2 + ..)) on [-1/2, 1/2].
@@ -33,7 +33,7 @@ pub struct Product {
     pub(crate) exponent: Option<f32>,
 }
 
-/// out = 2^(x (hi + lo) - e) for N vectors x, stage by stage; and `meanwhile`, after they have been loaded.
+/// out = 2^(x (hi + lo) - e) for N vectors x, stage by stage; and `loaded`, after they have been loaded.
 ///
 /// Loops, since LLVM leaves `map` over an array of vectors as a call.
 #[inline(always)]
@@ -43,7 +43,7 @@ pub(super) fn exp2_of_product<S: Simd, T, const N: usize>(
     x: impl Fn(&T) -> S::V,
     product: Product,
     out: &mut [[f32; LANES]; N],
-    meanwhile: impl FnOnce(),
+    loaded: impl FnOnce(),
 ) {
     let Product { hi, lo, exponent } = product;
     // Both are rounded, but not by half a power of two.
@@ -56,7 +56,7 @@ pub(super) fn exp2_of_product<S: Simd, T, const N: usize>(
         k[i] = simd.mul_add(d[i], hi, round);
     }
     k = simd.stage(k);
-    meanwhile();
+    loaded();
     for i in 0..N {
         t[i] = simd.mul_sub(d[i], hi, simd.sub(k[i], round));
     }

@@ -42,9 +42,9 @@ impl Simd for Portable {
 
     #[inline(always)]
     fn load_f16(self, x: &[u16; LANES]) -> f32x16 {
-        // Shifted into place, the exponent is 112 too small. A subnormal number is m 2^-14: (1 + m) 2^-14 is a
-        // normal one, and less 2^-14 it is exact. (A multiplication would mend both, but on an Intel Granite
-        // Rapids those of subnormal numbers, as most f16 probabilities are, take 28 x the time.)
+        // Shifted into place, the exponent is 112 too small. A subnormal number is m 2^-14: (1 + m) 2^-14 is
+        // a normal one, and less 2^-14 it is exact. (A multiplication would mend both, but on an Intel
+        // Granite Rapids those of subnormal numbers, as most f16 probabilities are, take 28 x the time.)
         const LEAST: f32 = 1.0 / (1 << 14) as f32; // of the normal numbers
         let bits = u32x16::new(x.map(u32::from));
         let sign = (bits & u32x16::splat(0x8000)) << 16_u32;
@@ -137,17 +137,17 @@ impl Simd for Portable {
         x: impl Fn(&T) -> f32x16,
         product: super::Product,
         out: &mut [[f32; LANES]; super::VECTORS],
-        meanwhile: impl FnOnce(),
+        loaded: impl FnOnce(),
     ) {
         for (vector, out) in group.iter().zip(out) {
             let (p, k) = fused::exp2_of_product(x(vector), product.hi, product.lo);
             self.store(self.exp2i(p, k, f32x16::splat(product.exponent.unwrap_or(0.0) + ROUND)), out);
         }
-        meanwhile();
+        loaded();
     }
 
-    /// The lowest bits of k - e + [`ROUND`], shifted into the exponent, are 2^(k - e - 1). k - e = 129 becomes
-    /// infinity.
+    /// The lowest bits of k - e + [`ROUND`], shifted into the exponent, are 2^(k - e - 1). k - e = 129
+    /// becomes infinity.
     #[inline(always)]
     fn exp2i(self, p: f32x16, k: f32x16, e: f32x16) -> f32x16 {
         let k = k - (e - f32x16::splat(ROUND));

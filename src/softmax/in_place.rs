@@ -91,7 +91,8 @@ fn softmax_row_in_place<'a, S: Simd>(
     if served { pending.replace_with(simd, row, factor, &mut pass.summaries) } else { Err(row) }
 }
 
-/// The weights of a row over its logits, and a summary for each block. `meanwhile` is called after each group.
+/// The weights of a row over its logits, and a summary for each block. `meanwhile` is called after each
+/// group.
 ///
 /// A block may have to be weighed twice, so its logits are copied: while the block before it is weighed,
 /// which hides it. False if a logit is NaN or +inf: its block is then as it was, and what was written before

@@ -41,8 +41,8 @@ impl<'a> Pending<'a> {
         Self { row: &mut [], done: 0, scales: borrow(&SCALES), waits, level }
     }
 
-    /// Finishes this row and takes the next one, which is finished as well if rows do not wait. Gives it back if
-    /// it cannot be normalized.
+    /// Finishes this row and takes the next one, which is finished as well if rows do not wait. Gives it back
+    /// if it cannot be normalized.
     #[inline(always)]
     pub(super) fn replace_with<S: Simd>(
         &mut self,

@@ -16,9 +16,9 @@ const FITTING: Range<f64> = -24.0..110.0;
 const STEP: f64 = 32.0;
 
 /// If the largest of the first sixteen weights lies in this range, that of the block is likely to suit the
-/// same reference. (At low temperatures, where the first lies high, the largest may lie far above it. Gaussian
-/// logits of deviation 3, in L2, on an Intel Granite Rapids: `sample` takes 1.0 x the time of T = 0.8 down to
-/// T = 0.17, 1.5 x at T = 0.1, 0.9 x at T = 0.05; `softmax` up to 1.5 x.)
+/// same reference. (At low temperatures, where the first lies high, the largest may lie far above it.
+/// Gaussian logits of deviation 3, in L2, on an Intel Granite Rapids: `sample` takes 1.0 x the time of T =
+/// 0.8 down to T = 0.17, 1.5 x at T = 0.1, 0.9 x at T = 0.05; `softmax` up to 1.5 x.)
 const NEAR: Range<f64> = -512.0..64.0;
 
 /// Below this power of two, x * lo leaves t within 2^-10 of [-1/2, 1/2].

@@ -12,9 +12,9 @@ pub(crate) struct Peak {
 }
 
 impl Peak {
-    /// For a row of which the sum is wanted, and that through each block. 512 weights, each below 2^-66 of one
-    /// before them, are less than 2^-57 of the sum so far: less than 2^-55 where their mass is subnormal, and
-    /// rounded up twice. Half the last bit of that sum is 2^-54 of it, or more.
+    /// For a row of which the sum is wanted, and that through each block. 512 weights, each below 2^-66 of
+    /// one before them, are less than 2^-57 of the sum so far: less than 2^-55 where their mass is subnormal,
+    /// and rounded up twice. Half the last bit of that sum is 2^-54 of it, or more.
     pub(crate) const fn of_sums() -> Self {
         Self::with_margin(66.0)
     }
@@ -40,7 +40,8 @@ impl Peak {
     }
 
     /// Whether so many guesses would fail in a row like this that a block's maximum is asked for first.
-    /// (Weights that high overflow where they are relative to 1. From 120 on, T = 0.13 takes 1.06 x the time.)
+    /// (Weights that high overflow where they are relative to 1. From 120 on, T = 0.13 takes 1.06 x the
+    /// time.)
     pub(super) fn is_high(&self) -> bool {
         160.0 < self.power
     }

@@ -140,8 +140,8 @@ fn same_bits(values: &[f32], expected: &[f32], context: &str) {
 
 /// The probabilities, their logarithms and the logarithm of the sum are near the truth.
 ///
-/// The bounds are derived in `docs/numerics.md`: 6 x 2^-23 relative, where a probability of 2^-100 or less may
-/// be 0 instead, and one below 2^-125 is (but for a rounding).
+/// The bounds are derived in `docs/numerics.md`: 6 x 2^-23 relative, where a probability of 2^-100 or less
+/// may be 0 instead, and one below 2^-125 is (but for a rounding).
 pub fn values(level: Level, row: &[f32], temperature: f32) {
     let t = [Temperature::new(temperature).expect("a temperature")];
     let Some(truth) = oracle::softmax(row, temperature) else {

@@ -105,37 +105,7 @@ fn weigh_and_sum<S: Simd, L: Logit, const STORE: bool>(
             }
             return weigh_nothing(simd, loaded, summed);
         };
-        let sum = if factor.shrink != 1.0 {
-            weigh_apart::<S, L, SHRUNK, STORE>(
-                simd,
-                block,
-                factor,
-                reference,
-                weights,
-                &mut loaded,
-                &mut summed,
-            )
-        } else if reference.offset != 0.0 {
-            weigh_apart::<S, L, OFFSET, STORE>(
-                simd,
-                block,
-                factor,
-                reference,
-                weights,
-                &mut loaded,
-                &mut summed,
-            )
-        } else if reference.exponent != 0.0 {
-            weigh_apart::<S, L, SHIFTED, STORE>(
-                simd,
-                block,
-                factor,
-                reference,
-                weights,
-                &mut loaded,
-                &mut summed,
-            )
-        } else {
+        let sum = if factor.shrink == 1.0 && reference == Reference::default() {
             weigh::<S, L, PLAIN, STORE>(
                 simd,
                 block,
@@ -147,6 +117,8 @@ fn weigh_and_sum<S: Simd, L: Logit, const STORE: bool>(
                 #[inline(always)]
                 |group, lanes| summed(group, lanes),
             )
+        } else {
+            weigh_apart::<S, L, STORE>(simd, block, factor, reference, weights, &mut loaded, &mut summed)
         };
         if guessed.take().is_none() || TRUSTED.contains(&sum) {
             return Summary::new(sum, reference);
@@ -168,11 +140,11 @@ fn weigh_nothing<S: Simd>(
     Summary::default()
 }
 
-/// [`weigh`], as a function of its own: what is rare at ordinary temperatures stays out of the way. (Not
-/// `#[cold]`: LLVM would leave the vector operations as calls. It does not return a summary, so none is put
-/// together in memory.)
+/// [`weigh`] in all other forms, as a function of its own: what is rare at ordinary temperatures stays out of
+/// the way. (Not `#[cold]`: LLVM would leave the vector operations as calls. It does not return a summary, so
+/// none is put together in memory.)
 #[inline(never)]
-fn weigh_apart<S: Simd, L: Logit, const FORM: u8, const STORE: bool>(
+fn weigh_apart<S: Simd, L: Logit, const STORE: bool>(
     simd: S,
     block: &[L; BLOCK],
     factor: &Factor,
@@ -183,7 +155,15 @@ fn weigh_apart<S: Simd, L: Logit, const FORM: u8, const STORE: bool>(
 ) -> f64 {
     simd.vectorize(
         #[inline(always)]
-        || weigh::<S, L, FORM, STORE>(simd, block, factor, reference, weights, loaded, summed),
+        || {
+            if factor.shrink != 1.0 {
+                weigh::<_, _, SHRUNK, STORE>(simd, block, factor, reference, weights, loaded, summed)
+            } else if reference.offset != 0.0 {
+                weigh::<_, _, OFFSET, STORE>(simd, block, factor, reference, weights, loaded, summed)
+            } else {
+                weigh::<_, _, SHIFTED, STORE>(simd, block, factor, reference, weights, loaded, summed)
+            }
+        },
     )
 }
 

@@ -101,8 +101,8 @@ pub(crate) fn greatest<const FROM_MEMORY: bool, S: Simd, L: Logit>(
     (servable && max > f32::NEG_INFINITY).then_some((start + within, max))
 }
 
-/// What becomes of a row at T = 0: `chosen` for the greedy token, `others` for the others. False if the row
-/// cannot be served.
+/// What becomes of a row at T = 0: `chosen` for the greedy token, `others` for the others. `None` if the
+/// row cannot be served.
 #[inline(always)]
 pub(crate) fn greedy_row<S: Simd, L: Logit>(
     simd: S,
@@ -110,8 +110,8 @@ pub(crate) fn greedy_row<S: Simd, L: Logit>(
     out: &mut [f32],
     chosen: f32,
     others: f32,
-) -> bool {
-    greatest::<false, _, _>(simd, row).map(|(token, _)| one_hot(out, token, chosen, others)).is_some()
+) -> Option<()> {
+    greatest::<false, _, _>(simd, row).map(|(token, _)| one_hot(out, token, chosen, others))
 }
 
 /// One token chosen of all.

@@ -57,14 +57,14 @@ pub(crate) fn fill_outcomes<L: Logit, T: Send>(
     Ok(())
 }
 
-/// Writes a row for each row. The kernel is told whether to write past the caches; where it answers false,
-/// the row is filled with NaN and reported.
+/// Writes a row for each row. The kernel is told whether to write past the caches; where it answers
+/// `None`, the row is filled with NaN and reported.
 pub(crate) fn map_rows<L: Logit>(
     logits: Rows<'_, L>,
     temperatures: &[Temperature],
     out: &mut RowsMut<'_>,
     cost: usize,
-    kernel: impl Fn(&[L], &Temperature, &mut [f32], bool) -> bool + Sync,
+    kernel: impl Fn(&[L], &Temperature, &mut [f32], bool) -> Option<()> + Sync,
 ) -> Result<FailedRows, Error> {
     let temperatures = Temperatures::new(logits.rows(), temperatures)?;
     check_length("rows of the output", logits.rows(), out.rows())?;
@@ -76,8 +76,7 @@ pub(crate) fn map_rows<L: Logit>(
         || (),
         |(), index, out| {
             let row = logits.row(index);
-            let served = kernel(row, temperatures.at(index), out, past_caches);
-            if served { Ok(()) } else { Err((diagnose(index, row), out)) }
+            kernel(row, temperatures.at(index), out, past_caches).ok_or_else(|| (diagnose(index, row), out))
         },
     ))
 }

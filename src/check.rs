@@ -15,8 +15,8 @@ pub(crate) fn draws_per_row(rows: usize, tokens: usize) -> Result<usize, Error> 
 }
 
 /// Whether there are `len` uniforms, all in range.
-pub(crate) fn check_uniforms(expected: usize, uniforms: &[f64]) -> Result<(), Error> {
-    check_length("uniforms", expected, uniforms.len())?;
+pub(crate) fn check_uniforms(len: usize, uniforms: &[f64]) -> Result<(), Error> {
+    check_length("uniforms", len, uniforms.len())?;
     check_range(uniforms)
 }
 

@@ -132,7 +132,7 @@ impl Level {
     }
 }
 
-/// False if the row cannot be served.
+/// `None` if the row cannot be served.
 ///
 /// x/T - ln(sum) = d (slope + slope_lo) - (log_sum + log_sum_lo), in two fused steps: what the larger parts
 /// leave is rounded once, however close they are. d is half of what it is in `weights.rs`, so that -f32::MAX
@@ -144,12 +144,12 @@ fn log_softmax_row<S: Simd, L: Logit, const PAST_CACHES: bool>(
     temperature: &Temperature,
     out: &mut [f32],
     pass: &mut Pass,
-) -> bool {
+) -> Option<()> {
     let Some(factor) = temperature.factor() else {
         return greedy_row(simd, row, out, 0.0, f32::NEG_INFINITY);
     };
     pass.summarize::<PAST_CACHES, _, _>(simd, Softmax(factor), row);
-    let Some(total) = Total::of(&mut pass.summaries, factor) else { return false };
+    let total = Total::of(&mut pass.summaries, factor)?;
     let half = factor.shrink / 2.0;
     let [slope, slope_lo] = split(factor.exact * LN_2 / f64::from(half)).map(|x| simd.splat(x));
     let log_sum = f64::from(total.reference.exponent) * LN_2 + ln(total.sum);
@@ -173,7 +173,7 @@ fn log_softmax_row<S: Simd, L: Logit, const PAST_CACHES: bool>(
             simd.select_lt(zero, y, zero, y)
         },
     );
-    true
+    Some(())
 }
 
 /// As two f32.

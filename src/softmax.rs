@@ -118,7 +118,7 @@ fn with_weights<R>(out: &mut [f32], kernel: impl FnOnce(&mut [f32], &mut [f32]) 
     })
 }
 
-/// False if the row cannot be served.
+/// `None` if the row cannot be served.
 #[inline(always)]
 fn softmax_row<S: Simd, L: Logit>(
     simd: S,
@@ -126,7 +126,7 @@ fn softmax_row<S: Simd, L: Logit>(
     temperature: &Temperature,
     out: &mut [f32],
     pass: &mut Pass,
-) -> bool {
+) -> Option<()> {
     let Some(factor) = temperature.factor() else {
         return greedy_row(simd, row, out, 1.0, 0.0);
     };
@@ -134,9 +134,14 @@ fn softmax_row<S: Simd, L: Logit>(
     normalize(simd, factor, out, &mut pass.summaries)
 }
 
-/// Weights to probabilities. False if all weigh nothing.
+/// Weights to probabilities. `None` if the row cannot be served.
 #[inline(always)]
-fn normalize<S: Simd>(simd: S, factor: &Factor, weights: &mut [f32], summaries: &mut [Summary]) -> bool {
+fn normalize<S: Simd>(
+    simd: S,
+    factor: &Factor,
+    weights: &mut [f32],
+    summaries: &mut [Summary],
+) -> Option<()> {
     let len = weights.len();
     for_each_scale(
         summaries,
@@ -158,7 +163,7 @@ fn softmax_row_streaming<S: Simd, L: Logit>(
     out: &mut [f32],
     weights: &mut [f32],
     pass: &mut Pass,
-) -> bool {
+) -> Option<()> {
     let Some(factor) = temperature.factor() else {
         return greedy_row(simd, row, out, 1.0, 0.0);
     };

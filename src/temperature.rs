@@ -169,7 +169,7 @@ impl Level {
     }
 }
 
-/// False if the row cannot be served.
+/// `None` if the row cannot be served.
 #[inline(always)]
 fn scale_row<S: Simd, L: Logit>(
     simd: S,
@@ -177,7 +177,7 @@ fn scale_row<S: Simd, L: Logit>(
     temperature: &Temperature,
     out: &mut [f32],
     past_caches: bool,
-) -> bool {
+) -> Option<()> {
     if temperature.is_greedy() {
         return greedy_row(simd, row, out, 0.0, f32::NEG_INFINITY);
     }
@@ -203,5 +203,5 @@ fn scale_row<S: Simd, L: Logit>(
     // Finite logits may overflow the sum: then, as for a NaN or +inf, one by one.
     let sum = simd.reduce_add_wide(simd.widen(sum));
     let finite_or_masked = sum < f64::INFINITY || row.iter().all(|x| x.to_f32() < f32::INFINITY);
-    finite_or_masked && simd.reduce_max(max) > f32::NEG_INFINITY
+    (finite_or_masked && simd.reduce_max(max) > f32::NEG_INFINITY).then_some(())
 }

@@ -22,17 +22,16 @@ use crate::sums::sum_row;
 use crate::{Level, Logit, RowError, Rows, RowsMut, Temperature};
 
 impl AliasTable {
-    /// False, and an empty table, if the weights cannot be drawn from.
-    fn build(&mut self, level: Level, weights: &[f32], heavy: &mut Vec<Heavy>) -> bool {
+    /// `None`, and an empty table, if the weights cannot be drawn from.
+    fn build(&mut self, level: Level, weights: &[f32], heavy: &mut Vec<Heavy>) -> Option<()> {
         let sum = dispatch!(level, simd => sum_row(simd, weights));
-        let served = sum > 0.0 && sum < f64::INFINITY;
-        if served {
-            let heavy = room(heavy, weights.len(), Heavy::default());
-            dispatch!(level, simd => self.fill(simd, weights, sum, heavy));
-        } else {
+        if !(sum > 0.0 && sum < f64::INFINITY) {
             self.columns.clear();
+            return None;
         }
-        served
+        let heavy = room(heavy, weights.len(), Heavy::default());
+        dispatch!(level, simd => self.fill(simd, weights, sum, heavy));
+        Some(())
     }
 
     /// The columns, from weights and their sum. `heavy` has room for all tokens.
@@ -169,7 +168,7 @@ impl Level {
             });
             table.build(self, if failed.is_ok_and(|failed| failed.is_empty()) { probs } else { &[] }, heavy)
         });
-        if served { Ok(()) } else { Err(diagnose(row, logits)) }
+        served.ok_or_else(|| diagnose(row, logits))
     }
 
     /// [`AliasTable::rebuild_from_probs`], on this level.
@@ -191,7 +190,7 @@ impl Level {
             });
             table.build(self, wide, heavy)
         });
-        if served { Ok(()) } else { Err(diagnose_weights(row, probs)) }
+        served.ok_or_else(|| diagnose_weights(row, probs))
     }
 }
 

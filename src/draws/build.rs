@@ -22,13 +22,13 @@ impl Cdf {
     ) -> Result<(), RowError> {
         self.level = level;
         let served = dispatch!(level, simd => self.build_from(simd, source, row));
-        self.vocab = if served { row.len() } else { 0 };
-        if served { Ok(()) } else { Err(source.diagnose(index, row)) }
+        self.vocab = served.map_or(0, |()| row.len());
+        served.ok_or_else(|| source.diagnose(index, row))
     }
 
-    /// False if the row cannot be served.
+    /// `None` if the row cannot be served.
     #[inline(always)]
-    fn build_from<S: Simd, L: Logit>(&mut self, simd: S, source: impl Source<L>, row: &[L]) -> bool {
+    fn build_from<S: Simd, L: Logit>(&mut self, simd: S, source: impl Source<L>, row: &[L]) -> Option<()> {
         self.reset(row.len());
         let blocks = self.weights.as_chunks_mut::<{ BLOCK / LANES }>().0;
         let (mut lane_sums, mut peak) = (LaneSums::default(), Peak::of_sums());
@@ -63,9 +63,9 @@ impl Cdf {
         self.summed.resize(blocks * GROUPS, false);
     }
 
-    /// The prefixes of the blocks, and their groups. False if the row cannot be served.
-    fn accumulate(&mut self, factor: &Factor) -> bool {
-        let Some(total) = Total::of(&mut self.summaries, factor) else { return false };
+    /// The prefixes of the blocks, and their groups. `None` if the row cannot be served.
+    fn accumulate(&mut self, factor: &Factor) -> Option<()> {
+        let total = Total::of(&mut self.summaries, factor)?;
         self.sum = total.sum;
         self.groups.clear();
         let mut before = 0.0;
@@ -74,7 +74,7 @@ impl Cdf {
             before = summary.through;
         }
         self.prefixes.fill(self.groups.iter().map(Groups::start), self.sum);
-        true
+        Some(())
     }
 
     /// Sums the vectors of all groups.

@@ -88,14 +88,14 @@ fn softmax_row_in_place<'a, S: Simd>(
         #[inline(always)]
         || pending.normalize_group(simd),
     );
-    if served { pending.replace_with(simd, row, factor, &mut pass.summaries) } else { Err(row) }
+    if served.is_some() { pending.replace_with(simd, row, factor, &mut pass.summaries) } else { Err(row) }
 }
 
 /// The weights of a row over its logits, and a summary for each block. `meanwhile` is called after each
 /// group.
 ///
 /// A block may have to be weighed twice, so its logits are copied: while the block before it is weighed,
-/// which hides it. False if a logit is NaN or +inf: its block is then as it was, and what was written before
+/// which hides it. `None` if a logit is NaN or +inf: its block is then as it was, and what was written before
 /// is finite.
 #[inline(always)]
 fn weigh_row_in_place<S: Simd>(
@@ -104,7 +104,7 @@ fn weigh_row_in_place<S: Simd>(
     factor: &Factor,
     pass: &mut Pass,
     mut meanwhile: impl FnMut(),
-) -> bool {
+) -> Option<()> {
     let (mut blocks, tail) = row.as_chunks_mut::<BLOCK>();
     let [mut this, mut next, ..] = pass.weights.each_mut();
     let mut peak = Peak::of_probs();
@@ -132,7 +132,7 @@ fn weigh_row_in_place<S: Simd>(
         );
         if summary.sum.is_nan() {
             *block = **this;
-            return false;
+            return None;
         }
         pass.summaries.push(summary);
         core::mem::swap(&mut this, &mut next);
@@ -141,12 +141,12 @@ fn weigh_row_in_place<S: Simd>(
     if !tail.is_empty() {
         let summary = weigh_tail(simd, tail, factor, &mut peak, this);
         if summary.sum.is_nan() {
-            return false;
+            return None;
         }
         pass.summaries.push(summary);
         tail.copy_from_slice(&this[..tail.len()]);
     }
-    true
+    Some(())
 }
 
 #[inline(always)]

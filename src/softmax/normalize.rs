@@ -61,16 +61,16 @@ impl Scale {
     }
 }
 
-/// Calls `normalize` with each stretch of a row of `len` weights that has the same scale. False if all weigh
-/// nothing, or if one is not finite.
+/// Calls `normalize` with each stretch of a row of `len` weights that has the same scale. `None` if all
+/// weigh nothing, or if one is not finite.
 #[inline(always)]
 pub(super) fn for_each_scale(
     summaries: &mut [Summary],
     factor: &Factor,
     len: usize,
     mut normalize: impl FnMut(Range<usize>, Scale),
-) -> bool {
-    let Some(total) = Total::of(summaries, factor) else { return false };
+) -> Option<()> {
+    let total = Total::of(summaries, factor)?;
     let scale = |block: &Summary| total.reference.scale_of(block, factor) * (1.0 / total.sum);
     let mut start = 0;
     for blocks in summaries.chunk_by(|a, b| scale(a) == scale(b)) {
@@ -78,5 +78,5 @@ pub(super) fn for_each_scale(
         normalize(start..end, Scale::new(scale(&blocks[0])));
         start = end;
     }
-    true
+    Some(())
 }

@@ -53,7 +53,9 @@ impl<'a> Pending<'a> {
     ) -> Result<(), &'a mut [f32]> {
         self.finish(simd);
         let scales = &mut self.scales;
-        if !for_each_scale(summaries, factor, row.len(), |range, scale| scales.push((range.end, scale))) {
+        let scaled =
+            for_each_scale(summaries, factor, row.len(), |range, scale| scales.push((range.end, scale)));
+        if scaled.is_none() {
             return Err(row);
         }
         scales.reverse();

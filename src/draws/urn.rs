@@ -40,6 +40,15 @@ pub(super) struct Urn {
     touched: Vec<bool>,
 }
 
+/// Why an urn does not give what is wanted.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Failure {
+    /// The row cannot be served.
+    BadRow,
+    /// It has only this many tokens that weigh something.
+    Exhausted(usize),
+}
+
 /// A block that has been drawn from: what is left of it.
 #[derive(Clone, Debug)]
 struct Block {
@@ -54,8 +63,7 @@ struct Block {
 }
 
 impl Urn {
-    /// Takes as many tokens as the slice holds. `Err(None)` if the row cannot be served, `Err(Some(n))` if it
-    /// has only n tokens that weigh something.
+    /// Takes as many tokens as the slice holds.
     #[inline(always)]
     pub(super) fn draw<S: Simd, L: Logit>(
         &mut self,
@@ -64,16 +72,17 @@ impl Urn {
         row: &[L],
         uniforms: &mut impl Iterator<Item = f64>,
         tokens: &mut [u32],
-    ) -> Result<(), Option<usize>> {
+    ) -> Result<(), Failure> {
         let factor = source.factor();
         self.fill(simd, source, row);
-        let mut top = self.rebuild_tree(factor).ok_or(None)?;
+        let mut top = self.rebuild_tree(factor).ok_or(Failure::BadRow)?;
         for (drawn, (token, uniform)) in tokens.iter_mut().zip(uniforms).enumerate() {
             if self.tree.sum() < EXHAUSTED {
-                top = self.rebuild_tree(factor).ok_or(Some(drawn))?;
+                top = self.rebuild_tree(factor).ok_or(Failure::Exhausted(drawn))?;
             }
             let (block, fraction) = self.tree.find(uniform);
-            *token = self.take(simd, source, row, block, fraction).ok_or(Some(drawn))? as u32;
+            let taken = self.take(simd, source, row, block, fraction);
+            *token = taken.ok_or(Failure::Exhausted(drawn))? as u32;
             self.tree.change(block, top.mass_of(&self.summaries[block], factor));
         }
         Ok(())

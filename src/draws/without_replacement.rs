@@ -3,7 +3,7 @@
 use core::cell::Cell;
 
 use super::Uniforms;
-use super::urn::Urn;
+use super::urn::{Failure, Urn};
 use crate::batch::{Temperatures, fill_tokens};
 use crate::scratch::with_scratch;
 use crate::simd::{Simd, dispatch};
@@ -134,9 +134,11 @@ impl Level {
             with_scratch(&URN, |urn| {
                 dispatch!(self, simd => urn.draw(simd, source, row, &mut uniforms.row(index, draws), tokens))
             })
-            .map_err(|available| match available {
-                Some(available) => RowError::TooFewTokens { row: index, wanted: draws, available },
-                None => source.diagnose(index, row),
+            .map_err(|failure| match failure {
+                Failure::BadRow => source.diagnose(index, row),
+                Failure::Exhausted(available) => {
+                    RowError::TooFewTokens { row: index, wanted: draws, available }
+                }
             })
         }))
     }

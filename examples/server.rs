@@ -21,8 +21,8 @@ struct Request {
     allowed: Option<Vec<u32>>,
 }
 
-/// A token, with the logarithm of its probability; and of that in the model's own distribution: at T = 1, and
-/// with nothing masked.
+/// A token with the logarithm of its probability, and the logarithm of its probability in the model's own
+/// distribution: at T = 1, with nothing masked.
 struct Answer {
     draw: Draw,
     raw_logprob: f64,

@@ -143,8 +143,8 @@ fn for_each_part<'a, T: Copy + Send + Sync, H: Send>(
 const WORTH_SHARING: usize = 500_000;
 
 /// Calls `kernel` with each chunk of `chunk` items and its number: with rayon in the caller's pool, if all
-/// chunks together, of that cost each, are worth it. The kernel also gets a state that `init` makes: it goes
-/// with a thread through the chunks that this does one after the other, and is dropped after the last.
+/// chunks together, of that cost each, are worth it. The kernel also gets a state: `init` makes one for each
+/// run of chunks that a thread does one after the other, and it is dropped after the last of them.
 #[cfg_attr(
     not(all(feature = "rayon", not(target_family = "wasm"))),
     expect(unused_variables, reason = "on one thread, the cost decides nothing")

@@ -15,8 +15,8 @@ use rand_xoshiro::{SplitMix64, Xoshiro256PlusPlus};
 ///
 /// Whatever takes a key begins with the same uniform. Decisions that must be independent of each other, as
 /// those of speculative decoding at one position (to draft, to accept, to draw again), take their uniforms
-/// from one [`Key::fill`], or have keys of different seeds. Continuations of one request have a seed each:
-/// words of a position that no token has. (With `seed + i`, those of one request would be those of another.)
+/// from one [`Key::fill`], or have keys of different seeds. Give each continuation of one request a seed of
+/// its own, from the words of a position that no token has. (`seed + i` may be the seed of another request.)
 ///
 /// ```
 /// use kelvin::Key;

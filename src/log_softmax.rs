@@ -22,8 +22,8 @@ use crate::{Error, FailedRows, Level, Logit, RowError, Rows, RowsMut, Temperatur
 /// - `logits`: rows x vocab. `temperatures`: one for all rows, or one per row. `logprobs`: of the shape of
 ///   `logits`.
 /// - A masked token has -inf. At T = 0 the greedy token has 0 and all others -inf.
-/// - Within 2^-22 (relative) + 2^-21 of the exact value, however small the probability is. (Where that lies
-///   below `f32::MIN`, or within 2^-22 of it above, it may be -inf.)
+/// - Within 2^-22 (relative) + 2^-21 of the exact value, however small the probability is. (Below `f32::MIN`,
+///   -inf; already within 2^-22, relative, of `f32::MIN` it may be that.)
 /// - Cost: one pass that reads, one that reads (from cache) and writes: by stores that bypass the caches,
 ///   where `logprobs` takes 32 MiB or more in rows of 1024 or more.
 ///

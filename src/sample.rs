@@ -54,7 +54,8 @@ impl Default for Draw {
 ///   variation) of its distribution from the exact softmax is below 1e-7 for realistic rows, and below 1.9e-7
 ///   for any of up to a million tokens. A masked token (-inf) is never drawn.
 /// - Cost: every logit is read from memory once, and in rows of more than 2048 one block of 512 again from
-///   the cache (below about T = 0.17, others as well). Probabilities are not stored.
+///   the cache; others, too, where their first 16 logits say little about their largest (of Gaussian logits
+///   of deviation 3, below about T = 0.17). Probabilities are not stored.
 ///
 /// A row with a NaN or +inf, or all -inf, has a [`RowError`] as its outcome; all others are drawn as if it
 /// were not there.
@@ -255,8 +256,8 @@ impl<L: Logit> Sampled<L> for Softmax<'_> {
     /// Rounding may carry that of a token alone in its row above 0.
     #[inline(always)]
     fn logprob(self, token: L, total: &Total) -> f32 {
-        let height = total.reference.log2_weight(f64::from(token.to_f32()), self.0);
-        let logprob = (height * LN_2 - ln(total.sum)) as f32;
+        let log2_weight = total.reference.log2_weight(f64::from(token.to_f32()), self.0);
+        let logprob = (log2_weight * LN_2 - ln(total.sum)) as f32;
         if 0.0 < logprob { 0.0 } else { logprob }
     }
 }

@@ -5,7 +5,8 @@
 //! gives the same bits, and a kernel is written once.
 //!
 //! Kernels and their closures are `#[inline(always)]`: what is compiled as a function of its own does not
-//! have the instructions of the level that calls it, and each of its vector operations becomes a call.
+//! have the instructions of the level that calls it, and each of its vector operations becomes a call (unless
+//! it enters the level again, by [`Simd::vectorize`]).
 
 #[cfg(target_arch = "x86_64")]
 #[macro_use]

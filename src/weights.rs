@@ -43,14 +43,15 @@ pub(crate) use peak::Peak;
 /// none has overflowed.
 const TRUSTED: Range<f64> = 1.0 / (1_u128 << 24) as f64..(1_u128 << 120) as f64;
 
-/// The forms that weights are computed in. Each does a step more than the one before, and all that that does:
-/// relative to 1;
+// The forms in which weights are computed. Each can do what those before it can.
+
+/// Relative to 1.
 const PLAIN: u8 = 0;
-/// relative to a power of two;
+/// Relative to a power of two.
 const SHIFTED: u8 = 1;
-/// relative to an offset;
+/// Relative to an offset as well.
 const OFFSET: u8 = 2;
-/// of logits that are shrunk ([`Factor::shrink`]), but for the negligible ones.
+/// Of logits that are shrunk ([`Factor::shrink`]), the negligible ones taken for 0.
 const SHRUNK: u8 = 3;
 
 /// The weights of one block, and its summary. `loaded` is called with the number of each group, once it is

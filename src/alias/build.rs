@@ -11,7 +11,7 @@
 
 use core::cell::Cell;
 
-use super::lacking::{COLUMNS, Grid, Lacking, Place, ROWS};
+use super::lacking::{BLOCK_LANES, Grid, Lacking, Place, ROWS};
 use super::measure::{Heavy, Measure};
 use super::{AliasTable, Scale, TO_INTEGER};
 use crate::blocks::{BLOCK, widen_row, with_block};
@@ -102,9 +102,9 @@ impl Pour<'_> {
     fn aliases<S: Simd>(&mut self, simd: S, lacking: &Lacking, used: f64) -> Grid<u32> {
         let mut current = self.heavy[self.at].token;
         if used <= self.given {
-            return [[current; COLUMNS]; ROWS];
+            return [[current; BLOCK_LANES]; ROWS];
         }
-        let (mut aliases, mut last) = ([[NONE; COLUMNS]; ROWS], [NONE; COLUMNS]);
+        let (mut aliases, mut last) = ([[NONE; BLOCK_LANES]; ROWS], [NONE; BLOCK_LANES]);
         while used > self.given {
             // The last one takes what the others left: rounding.
             let [this, next, ..] = &mut self.heavy[self.at..] else { break };
@@ -122,9 +122,9 @@ impl Pour<'_> {
             *alias = current;
             current = if last == NONE { current } else { last };
         }
-        let mut above = &[NONE; COLUMNS];
+        let mut above = &[NONE; BLOCK_LANES];
         for row in &mut aliases {
-            for lane in 0..COLUMNS {
+            for lane in 0..BLOCK_LANES {
                 row[lane] = if row[lane] == NONE { above[lane] } else { row[lane] };
             }
             above = row;
@@ -201,7 +201,8 @@ mod tests {
     /// The tokens of a row in the order of the sweep: block by block, lane by lane.
     fn order(len: usize) -> impl Iterator<Item = usize> {
         let of_block = |block| {
-            (0..COLUMNS).flat_map(move |lane| (0..ROWS).map(move |row| block * BLOCK + row * COLUMNS + lane))
+            (0..BLOCK_LANES)
+                .flat_map(move |lane| (0..ROWS).map(move |row| block * BLOCK + row * BLOCK_LANES + lane))
         };
         (0..len.div_ceil(BLOCK)).flat_map(of_block).filter(move |token| *token < len)
     }

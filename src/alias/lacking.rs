@@ -11,13 +11,13 @@ use crate::blocks::BLOCK;
 use crate::simd::{Simd, VECTORS};
 
 /// Lanes of a block: eights of eight.
-pub(super) const COLUMNS: usize = VECTORS * VECTORS;
+pub(super) const BLOCK_LANES: usize = VECTORS * VECTORS;
 
 /// Tokens of a lane.
-pub(super) const ROWS: usize = BLOCK / COLUMNS;
+pub(super) const ROWS: usize = BLOCK / BLOCK_LANES;
 
 /// A block, row by row.
-pub(super) type Grid<T> = [[T; COLUMNS]; ROWS];
+pub(super) type Grid<T> = [[T; BLOCK_LANES]; ROWS];
 
 pub(super) struct Lacking {
     /// What the tokens of each lane lack, through each row of the block.
@@ -36,15 +36,18 @@ pub(super) struct Place {
 }
 
 impl Lacking {
-    pub(super) const NOTHING: Self =
-        Self { through: [[0.0; COLUMNS]; ROWS], lanes: [[0.0; VECTORS]; VECTORS], eights: [0.0; VECTORS] };
+    pub(super) const NOTHING: Self = Self {
+        through: [[0.0; BLOCK_LANES]; ROWS],
+        lanes: [[0.0; VECTORS]; VECTORS],
+        eights: [0.0; VECTORS],
+    };
 
     /// For a block of weights, before which light tokens lack `before`. Returns what they lack through it.
     #[inline(always)]
     pub(super) fn sum(&mut self, block: &[f32; BLOCK], measure: Measure, before: f64) -> f64 {
-        let (mut above, raised_capacity) = (&[0.0; COLUMNS], measure.capacity + TO_INTEGER);
-        for (through, weights) in self.through.iter_mut().zip(block.as_chunks::<COLUMNS>().0) {
-            for lane in 0..COLUMNS {
+        let (mut above, raised_capacity) = (&[0.0; BLOCK_LANES], measure.capacity + TO_INTEGER);
+        for (through, weights) in self.through.iter_mut().zip(block.as_chunks::<BLOCK_LANES>().0) {
+            for lane in 0..BLOCK_LANES {
                 through[lane] = above[lane] + (raised_capacity - measure.raised_mass(weights[lane])).max(0.0);
             }
             above = through;

@@ -42,7 +42,7 @@ pub(super) struct Urn {
 
 /// Why an urn does not give what is wanted.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Failure {
+pub(super) enum Refusal {
     /// The row cannot be served.
     BadRow,
     /// It has only this many tokens that weigh something.
@@ -72,17 +72,17 @@ impl Urn {
         row: &[L],
         uniforms: &mut impl Iterator<Item = f64>,
         tokens: &mut [u32],
-    ) -> Result<(), Failure> {
+    ) -> Result<(), Refusal> {
         let factor = source.factor();
         self.fill(simd, source, row);
-        let mut top = self.rebuild_tree(factor).ok_or(Failure::BadRow)?;
+        let mut top = self.rebuild_tree(factor).ok_or(Refusal::BadRow)?;
         for (drawn, (token, uniform)) in tokens.iter_mut().zip(uniforms).enumerate() {
             if self.tree.sum() < EXHAUSTED {
-                top = self.rebuild_tree(factor).ok_or(Failure::Exhausted(drawn))?;
+                top = self.rebuild_tree(factor).ok_or(Refusal::Exhausted(drawn))?;
             }
             let (block, fraction) = self.tree.find(uniform);
             let taken = self.take(simd, source, row, block, fraction);
-            *token = taken.ok_or(Failure::Exhausted(drawn))? as u32;
+            *token = taken.ok_or(Refusal::Exhausted(drawn))? as u32;
             self.tree.change(block, top.mass_of(&self.summaries[block], factor));
         }
         Ok(())
@@ -202,8 +202,8 @@ impl Block {
         self.vector_sums[group] = sum_vectors(simd, weights);
     }
 
-    /// Takes the token of a target out of a group that is weighed. Returns it, and the sum of what is
-    /// left of the block.
+    /// Takes the token of a target out of a group that is weighed. Returns its index in the block, and the
+    /// sum of what is left there; `None` if it weighs nothing.
     #[inline(always)]
     fn take(&mut self, group: Part) -> Option<(usize, f64)> {
         let fraction = group.within / self.group_sums[group.index];

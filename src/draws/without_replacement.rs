@@ -3,7 +3,7 @@
 use core::cell::Cell;
 
 use super::Uniforms;
-use super::urn::{Failure, Urn};
+use super::urn::{Refusal, Urn};
 use crate::batch::{Temperatures, fill_tokens};
 use crate::scratch::with_scratch;
 use crate::simd::{Simd, dispatch};
@@ -26,8 +26,8 @@ use crate::{Error, FailedRows, Level, Logit, RowError, Rows, Temperature};
 ///
 /// Returns the rows that could not be served, in order; their tokens are `u32::MAX`. Beside those that
 /// `sample` refuses, these are the rows with fewer than k tokens that are not masked (at T = 0, all rows if k
-/// is above 1). No token is too improbable to count. For k = 0 no row is looked at. (For what tokens there
-/// are, call again for that row, with the number that its error names.)
+/// is above 1). No token is too improbable to count. For k = 0 no row is looked at. (To get the tokens
+/// that there are, call again for that row with the number that its error names.)
 ///
 /// # Errors
 /// [`Error::Length`] if the number of temperatures, uniforms, keys or tokens does not fit;
@@ -134,9 +134,9 @@ impl Level {
             with_scratch(&URN, |urn| {
                 dispatch!(self, simd => urn.draw(simd, source, row, &mut uniforms.row(index, draws), tokens))
             })
-            .map_err(|failure| match failure {
-                Failure::BadRow => source.diagnose(index, row),
-                Failure::Exhausted(available) => {
+            .map_err(|refusal| match refusal {
+                Refusal::BadRow => source.diagnose(index, row),
+                Refusal::Exhausted(available) => {
                     RowError::TooFewTokens { row: index, wanted: draws, available }
                 }
             })

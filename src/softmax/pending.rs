@@ -89,7 +89,7 @@ impl<'a> Pending<'a> {
     }
 }
 
-/// After the last row, nothing is weighed any more.
+/// No row follows the last: it is finished here.
 impl Drop for Pending<'_> {
     fn drop(&mut self) {
         dispatch!(self.level, simd => self.finish(simd));

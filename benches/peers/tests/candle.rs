@@ -21,13 +21,17 @@ fn sample_as<L: Logit + WithDType>(
     temperatures: &[Temperature],
     keys: &[Key],
 ) -> Result<Outcomes> {
-    let logits = logits.contiguous()?;
     let (rows, vocab) = logits.dims2()?;
-    let (storage, layout) = logits.storage_and_layout();
-    let (Storage::Cpu(storage), Some((start, end))) = (&*storage, layout.contiguous_offsets()) else {
-        bail!("not contiguous on the CPU");
+    // Rows may lie apart, as those of a padded vocabulary do, but not the logits of one.
+    let logits = match *logits.stride() {
+        [stride, 1] if stride >= vocab => logits,
+        _ => logits.contiguous()?,
     };
-    let logits = Rows::new(&storage.as_slice::<L>()?[start..end], vocab).map_err(Error::wrap)?;
+    let (storage, layout) = logits.storage_and_layout();
+    let Storage::Cpu(storage) = &*storage else { bail!("not on the CPU") };
+    let data = &storage.as_slice::<L>()?[layout.start_offset()..];
+    let stride = layout.stride()[0].max(vocab); // (That of a single row may be anything.)
+    let logits = Rows::with_stride(data, rows, vocab, stride).map_err(Error::wrap)?;
     let uniforms: Vec<f64> = keys.iter().map(|key| key.uniform()).collect();
     let mut draws = vec![Ok(Draw::default()); rows];
     sample(logits, temperatures, &uniforms, &mut draws).map_err(Error::wrap)?;
@@ -46,6 +50,12 @@ fn rows_of_any_type_and_order() -> Result<()> {
     }
     let columns = sample_tensor(&logits.t()?, &[Temperature::GREEDY], &keys[..2])?;
     assert!(columns[0].is_err() && columns[1].as_ref().is_ok_and(|draw| draw.token == 0));
+    let narrowed = sample_tensor(&logits.narrow(1, 0, 1)?, &[Temperature::GREEDY], &keys)?;
+    assert!(narrowed[0].is_ok() && narrowed[1].is_err() && narrowed[2].is_ok());
+    let single = sample_tensor(&logits.narrow(1, 1, 1)?.contiguous()?.t()?, &[Temperature::GREEDY], &keys[..1])?;
+    assert!(single[0].as_ref().is_ok_and(|draw| draw.token == 0));
+    let repeated = sample_tensor(&logits.narrow(0, 2, 1)?.broadcast_as((3, 2))?, &[Temperature::GREEDY], &keys)?;
+    assert!(repeated.iter().all(|draw| draw.as_ref().is_ok_and(|draw| draw.token == 0)));
     Ok(())
 }
 

@@ -26,7 +26,7 @@ writes this file; do not edit it. What is measured, how, and what to know before
 
 Times are medians, in microseconds of one call for all rows, unless said otherwise; T = 0.8, logits normal with
 deviation 3. Whatever is compared took turns in one process (kelvin and the Python peers: one after the other).
-Between tables, one and the same call differs by up to 1.3 x, as does what runs around it: compare within a line.
+From one table to another, the same call differs by up to 1.3 x, with whatever ran around it: compare within a table.
 ";
 
 pub fn page(data: &Data, drawn: &[&str]) -> String {

@@ -127,14 +127,7 @@ impl Cdf {
     }
 
     fn count_words(&self, key: Key, draws: u64) -> Vec<(u32, u64)> {
-        let (mut all, mut left) = (key.uniforms(), draws);
-        let next = |uniforms: &mut [f64; BATCH]| {
-            let len = usize::try_from(left).map_or(BATCH, |left| left.min(BATCH));
-            left -= len as u64;
-            uniforms[..len].iter_mut().zip(&mut all).for_each(|(out, uniform)| *out = uniform);
-            len
-        };
-        self.count(next)
+        self.count((0..draws).zip(key.uniforms()).map(|(_, uniform)| uniform))
     }
 
     /// How often each token is drawn by the uniforms: by [`Cdf::draw_many`]. The tokens that were drawn, in
@@ -152,24 +145,23 @@ impl Cdf {
     /// ```
     pub fn count_many(&self, uniforms: &[f64]) -> Result<Vec<(u32, u64)>, Error> {
         self.check(uniforms)?;
-        let mut chunks = uniforms.chunks(BATCH);
-        Ok(self.count(|uniforms| {
-            let chunk = chunks.next().unwrap_or_default();
-            uniforms[..chunk.len()].copy_from_slice(chunk);
-            chunk.len()
-        }))
+        Ok(self.count(uniforms.iter().copied()))
     }
 
-    /// Counts the tokens of uniforms, until there are none.
-    fn count(&self, mut next: impl FnMut(&mut [f64; BATCH]) -> usize) -> Vec<(u32, u64)> {
+    /// Counts the tokens of uniforms, some at a time.
+    fn count(&self, mut uniforms: impl Iterator<Item = f64>) -> Vec<(u32, u64)> {
         let mut counts = vec![0_u64; self.vocab()];
-        let (mut uniforms, mut tokens) = ([0.0; BATCH], [0; BATCH]);
+        let (mut batch, mut tokens) = ([0.0; BATCH], [0; BATCH]);
         loop {
-            let len = next(&mut uniforms);
+            let mut len = 0;
+            for (place, uniform) in batch.iter_mut().zip(&mut uniforms) {
+                *place = uniform;
+                len += 1;
+            }
             if len == 0 {
                 return (0..).zip(counts).filter(|(_, count)| *count > 0).collect();
             }
-            self.search(&uniforms[..len], &mut tokens[..len]);
+            self.search(&batch[..len], &mut tokens[..len]);
             tokens[..len].iter().for_each(|&token| counts[token as usize] += 1);
         }
     }

@@ -131,26 +131,12 @@ fn softmax_row<S: Simd, L: Logit>(
         return greedy_row(simd, row, out, 1.0, 0.0);
     };
     weigh_row::<_, _, false>(simd, row, factor, out, pass);
-    normalize(simd, factor, out, &mut pass.summaries)
-}
-
-/// Weights to probabilities. `None` if the row cannot be served.
-#[inline(always)]
-fn normalize<S: Simd>(
-    simd: S,
-    factor: &Factor,
-    weights: &mut [f32],
-    summaries: &mut [Summary],
-) -> Option<()> {
-    let len = weights.len();
     for_each_scale(
-        summaries,
+        &mut pass.summaries,
         factor,
-        len,
+        out.len(),
         #[inline(always)]
-        |range, scale| {
-            scale.apply_to_all(simd, &mut weights[range]);
-        },
+        |range, scale| scale.apply_to_all(simd, &mut out[range]),
     )
 }
 

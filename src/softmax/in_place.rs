@@ -88,7 +88,10 @@ fn softmax_row_in_place<'a, S: Simd>(
         #[inline(always)]
         || pending.normalize_group(simd),
     );
-    if served.is_some() { pending.replace_with(simd, row, factor, &mut pass.summaries) } else { Err(row) }
+    if served.is_none() {
+        return Err(row);
+    }
+    pending.replace_with(simd, row, factor, &mut pass.summaries)
 }
 
 /// The weights of a row over its logits, and a summary for each block. `meanwhile` is called after each

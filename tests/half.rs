@@ -95,16 +95,22 @@ fn bad_rows_fail_as_in_f32() {
 
 fn bad_rows<L: Logit>(narrow: fn(f32) -> L, widen: fn(L) -> f32) {
     let at_600 = |x| (0..1000).map(|i| if i == 600 { x } else { 1.0 }).collect::<Vec<_>>();
-    for row in [at_600(f32::NAN), at_600(f32::INFINITY), vec![f32::NEG_INFINITY; 777]] {
-        let narrow: Vec<L> = row.iter().map(|&x| narrow(x)).collect();
-        let wide: Vec<f32> = narrow.iter().map(|&x| widen(x)).collect();
-        for (level, t) in
-            levels().into_iter().flat_map(|level| [0.0, 1e-3, 1.0, f32::INFINITY].map(|t| (level, t)))
-        {
-            let t = Temperature::new(t).expect("a temperature");
-            let error = Err(check::row_error(&wide));
-            let drawn = [check::draw(level, &wide, t, 0.5), check::draw(level, &narrow, t, 0.5)];
-            assert_eq!(drawn, [error; 2], "{level}, {t}");
+    let error = |value| RowError::Logit { row: 0, index: 600, value };
+    let rows = [
+        (at_600(f32::NAN), error(f32::NAN)),
+        (at_600(f32::INFINITY), error(f32::INFINITY)),
+        (vec![f32::NEG_INFINITY; 777], RowError::NothingToDraw { row: 0 }),
+    ];
+    for ((row, error), level) in
+        rows.iter().flat_map(|row| levels().into_iter().map(move |level| (row, level)))
+    {
+        let narrow_row: Vec<L> = row.iter().map(|&x| narrow(x)).collect();
+        let wide: Vec<f32> = narrow_row.iter().map(|&x| widen(x)).collect();
+        for t in [0.0, 1e-3, 1.0, f32::INFINITY].map(|t| Temperature::new(t).expect("a temperature")) {
+            let drawn = [check::draw(level, &wide, t, 0.5), check::draw(level, &narrow_row, t, 0.5)];
+            assert_eq!(drawn, [Err(*error); 2], "{level}, {t}");
+            // What a bad row leaves behind harms no other.
+            assert!(check::draw(level, &[narrow(0.0)], t, 0.5).is_ok());
         }
     }
 }

@@ -123,12 +123,12 @@ const LARGE_VOCAB: usize = 1_000_003;
 const LARGE_ROWS: usize = 10;
 const BAD_ROWS: [usize; 2] = [7, 9];
 
-/// So many rows of that, two of which cannot be served: the one for its second block, the other for its end.
+/// `LARGE_ROWS` rows of that, two of which cannot be served: the one for its second block, the other for its end.
 fn large_batch() -> (Vec<f32>, Vec<Temperature>) {
     let row = |i: usize| gaussian(LARGE_VOCAB, [3.0, 20.0, 3e4][i % 3], i as u64);
     let mut data: Vec<f32> = (0..LARGE_ROWS).flat_map(row).collect();
     data[7 * LARGE_VOCAB + 600] = f32::NAN;
-    data[10 * LARGE_VOCAB - 1] = f32::NAN;
+    data[LARGE_ROWS * LARGE_VOCAB - 1] = f32::NAN;
     let temperatures = [0.7, 0.0, 30.0].map(|t| Temperature::new(t).expect("a temperature"));
     (data, (0..LARGE_ROWS).map(|i| temperatures[i / 3 % 3]).collect())
 }

@@ -21,8 +21,8 @@ pub(super) struct Measure {
 
 impl Measure {
     /// For `len` weights of this sum.
-    pub(super) fn new(capacity: f64, weights: usize, sum: f64) -> Self {
-        Self { capacity, factor: capacity * (weights as f64 / sum) }
+    pub(super) fn new(capacity: f64, len: usize, sum: f64) -> Self {
+        Self { capacity, factor: capacity * (len as f64 / sum) }
     }
 
     /// Rounded down (a half is taken off before rounding to the nearest: so an odd integer loses one).

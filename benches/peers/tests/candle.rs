@@ -52,9 +52,11 @@ fn rows_of_any_type_and_order() -> Result<()> {
     assert!(columns[0].is_err() && columns[1].as_ref().is_ok_and(|draw| draw.token == 0));
     let narrowed = sample_tensor(&logits.narrow(1, 0, 1)?, &[Temperature::GREEDY], &keys)?;
     assert!(narrowed[0].is_ok() && narrowed[1].is_err() && narrowed[2].is_ok());
-    let single = sample_tensor(&logits.narrow(1, 1, 1)?.contiguous()?.t()?, &[Temperature::GREEDY], &keys[..1])?;
+    let single =
+        sample_tensor(&logits.narrow(1, 1, 1)?.contiguous()?.t()?, &[Temperature::GREEDY], &keys[..1])?;
     assert!(single[0].as_ref().is_ok_and(|draw| draw.token == 0));
-    let repeated = sample_tensor(&logits.narrow(0, 2, 1)?.broadcast_as((3, 2))?, &[Temperature::GREEDY], &keys)?;
+    let repeated =
+        sample_tensor(&logits.narrow(0, 2, 1)?.broadcast_as((3, 2))?, &[Temperature::GREEDY], &keys)?;
     assert!(repeated.iter().all(|draw| draw.as_ref().is_ok_and(|draw| draw.token == 0)));
     Ok(())
 }

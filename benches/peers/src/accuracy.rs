@@ -5,7 +5,7 @@ use std::path::Path;
 
 use rayon::prelude::*;
 
-use crate::batch::{Answer, Batch, Shape, TEMPERATURE};
+use crate::batch::{Answer, Batch, Shape};
 use crate::peer::Op;
 use crate::timing::Contestant;
 use crate::{Result, create, peers};
@@ -25,13 +25,14 @@ impl Accuracy {
     pub fn of(batch: &Batch, answer: &Answer) -> Self {
         let vocab = batch.shape.vocab;
         let rows = batch.logits.par_chunks(vocab).zip(answer.probs.par_chunks(vocab));
-        rows.map(|(logits, probs)| Self::of_row(logits, probs)).reduce(Self::default, Self::worst)
+        rows.map(|(logits, probs)| Self::of_row(logits, batch.temperature, probs))
+            .reduce(Self::default, Self::worst)
     }
 
     /// Against e^(x/T) / sum, all of it in f64. A NaN is infinitely wrong.
-    fn of_row(logits: &[f32], probs: &[f32]) -> Self {
+    fn of_row(logits: &[f32], temperature: f32, probs: &[f32]) -> Self {
         let max = f64::from(logits.iter().copied().fold(f32::NEG_INFINITY, f32::max));
-        let weight = |x: &f32| ((f64::from(*x) - max) / f64::from(TEMPERATURE)).exp();
+        let weight = |x: &f32| ((f64::from(*x) - max) / f64::from(temperature)).exp();
         let total: f64 = logits.iter().map(weight).sum();
         let error = |(x, p): (&f32, &f32)| {
             let exact = weight(x) / total;
@@ -53,10 +54,10 @@ impl Accuracy {
 }
 
 /// Prints the accuracy of every softmax, and writes it if a file is given.
-pub fn compare(csv: Option<&Path>) -> Result<()> {
+pub fn compare(temperature: f32, csv: Option<&Path>) -> Result<()> {
     let shape = Shape { rows: 16, vocab: 128_256 };
     let mut file = csv.map(create).transpose()?;
-    let (batch, mut answer) = (Batch::gaussian(shape), Answer::new(shape));
+    let (batch, mut answer) = (Batch::gaussian(shape, temperature), Answer::new(shape));
     let mut lines = String::from("peer,version,max_relative_error,sum_minus_1\n");
     println!("softmax against f64, the worst of {} rows of {}", shape.rows, shape.vocab);
     println!("{:36} {:>8} {:>14} {:>12}", "", "version", "relative error", "|sum - 1|");

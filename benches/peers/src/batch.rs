@@ -11,9 +11,6 @@ use rand_distr::{Distribution, Normal};
 use crate::peer::Op;
 use crate::{Result, create};
 
-/// The temperature of every row.
-pub const TEMPERATURE: f32 = 0.8;
-
 const SEED: u64 = 0;
 const DEVIATION: f32 = 3.0;
 
@@ -29,28 +26,29 @@ impl Shape {
     }
 }
 
-/// Logits: rows x vocab.
+/// Logits: rows x vocab, all of one temperature.
 pub struct Batch {
     pub shape: Shape,
+    pub temperature: f32,
     pub logits: Aligned,
 }
 
 impl Batch {
     /// Normally distributed logits, the same in every run.
-    pub fn gaussian(shape: Shape) -> Self {
+    pub fn gaussian(shape: Shape, temperature: f32) -> Self {
         let mut generator = Xoshiro256PlusPlus::seed_from_u64(SEED);
         let normal = Normal::new(0.0, DEVIATION).expect("a finite deviation");
         let mut logits = Aligned::new(shape.len());
         logits.fill_with(|| normal.sample(&mut generator));
-        Self { shape, logits }
+        Self { shape, temperature, logits }
     }
 
     /// The same row again and again.
-    pub fn repeated(row: &[f32], rows: usize) -> Self {
+    pub fn repeated(row: &[f32], rows: usize, temperature: f32) -> Self {
         let shape = Shape { rows, vocab: row.len() };
         let mut logits = Aligned::new(shape.len());
         logits.chunks_mut(row.len()).for_each(|copy| copy.copy_from_slice(row));
-        Self { shape, logits }
+        Self { shape, temperature, logits }
     }
 
     pub fn first_row(&self) -> &[f32] {

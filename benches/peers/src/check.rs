@@ -2,7 +2,7 @@
 
 use crate::Result;
 use crate::accuracy::Accuracy;
-use crate::batch::{Answer, Batch, TEMPERATURE};
+use crate::batch::{Answer, Batch};
 use crate::peer::{Op, Peer};
 use crate::peers::argmax_row;
 use crate::timing::Contestant;
@@ -24,14 +24,14 @@ pub fn answer(peer: &Peer, batch: &Batch, answer: &Answer) -> Result<()> {
 
 /// Whether a sampler draws each token as often as it should: within five standard deviations, and a masked
 /// one never.
-pub fn frequencies(peer: &'static Peer) -> Result<()> {
+pub fn frequencies(peer: &'static Peer, temperature: f32) -> Result<()> {
     const DRAWS: usize = 20_000;
     let row = [0.5, -1.0, 2.0, f32::NEG_INFINITY, 1.5, 0.0, -0.5, 1.0];
-    let batch = Batch::repeated(&row, DRAWS / peer.op.tokens_per_row());
+    let batch = Batch::repeated(&row, DRAWS / peer.op.tokens_per_row(), temperature);
     let mut answer = Answer::new(batch.shape);
     Contestant::new(peer, &batch)?.first_call(&batch, &mut answer)?;
 
-    let weights = row.map(|x| (f64::from(x) / f64::from(TEMPERATURE)).exp());
+    let weights = row.map(|x| (f64::from(x) / f64::from(temperature)).exp());
     let total: f64 = weights.iter().sum();
     for (token, weight) in weights.iter().enumerate() {
         let p = weight / total;

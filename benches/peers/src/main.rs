@@ -51,17 +51,17 @@ fn run() -> Result<()> {
 fn compare(options: &Options) -> Result<()> {
     let mut report = Report::new(options)?;
     for op in [Op::Sample, Op::Draws, Op::AliasBuild, Op::AliasDraws] {
-        peers::of(op).try_for_each(check::frequencies)?;
+        peers::of(op).try_for_each(|peer| check::frequencies(peer, options.temperature))?;
     }
-    accuracy::compare(options.accuracy_csv.as_deref())?;
+    accuracy::compare(options.temperature, options.accuracy_csv.as_deref())?;
     for shape in SHAPES {
-        let batch = Batch::gaussian(shape);
+        let batch = Batch::gaussian(shape, options.temperature);
         if let Some(folder) = &options.export {
             batch.export(folder)?;
         }
         let mut answer = Answer::new(shape);
         for op in Op::ALL.into_iter().filter(|op| op.takes(shape.rows)) {
-            report.add(op, shape, &race(op, &batch, &mut answer, options)?)?;
+            report.add(op, &batch, &race(op, &batch, &mut answer, options)?)?;
         }
     }
     Ok(())

@@ -9,6 +9,7 @@ use crate::timing::Effort;
 const HELP: &str = "\
 Times kelvin and its peers on the same rows.
 
+  --temperature T      of all rows (0.8)
   --threads N          rows in parallel on N threads (1; 0 for all)
   --quick              fewer calls
   --csv FILE           writes the times
@@ -16,6 +17,7 @@ Times kelvin and its peers on the same rows.
   --export DIR         writes the logits as logits_ROWSxVOCAB.f32, for python/compare.py";
 
 pub struct Options {
+    pub temperature: f32,
     pub threads: usize,
     pub effort: Effort,
     pub csv: Option<PathBuf>,
@@ -26,11 +28,18 @@ pub struct Options {
 impl Options {
     /// `None` if only help was wanted, and has been printed.
     pub fn from_args() -> Result<Option<Self>, lexopt::Error> {
-        let mut options =
-            Self { threads: 1, effort: Effort::FULL, csv: None, accuracy_csv: None, export: None };
+        let mut options = Self {
+            temperature: 0.8,
+            threads: 1,
+            effort: Effort::FULL,
+            csv: None,
+            accuracy_csv: None,
+            export: None,
+        };
         let mut parser = lexopt::Parser::from_env();
         while let Some(arg) = parser.next()? {
             match arg {
+                Long("temperature") => options.temperature = parser.value()?.parse()?,
                 Long("threads") => options.threads = parser.value()?.parse()?,
                 Long("quick") => options.effort = Effort::QUICK,
                 Long("csv") => options.csv = Some(parser.value()?.into()),

@@ -5,7 +5,7 @@ use std::io::Write;
 
 use kelvin::Level;
 
-use crate::batch::{Shape, TEMPERATURE};
+use crate::batch::{Batch, Shape};
 use crate::options::Options;
 use crate::peer::Op;
 use crate::peers::KELVIN;
@@ -27,8 +27,9 @@ impl Report {
     }
 
     /// One operation on one batch: kelvin's median against each of the others'.
-    pub fn add(&mut self, op: Op, shape: Shape, contestants: &[Contestant]) -> Result<()> {
-        self.heading(op, shape);
+    pub fn add(&mut self, op: Op, batch: &Batch, contestants: &[Contestant]) -> Result<()> {
+        let shape = batch.shape;
+        self.heading(op, batch);
         let ours = contestants.iter().find(|contestant| contestant.peer.name == KELVIN);
         let ours = ours.and_then(Contestant::median).ok_or("kelvin was not timed")?;
         for contestant in contestants {
@@ -47,9 +48,13 @@ impl Report {
         Ok(())
     }
 
-    fn heading(&self, op: Op, Shape { rows, vocab }: Shape) {
+    fn heading(&self, op: Op, batch: &Batch) {
+        let Shape { rows, vocab } = batch.shape;
         let (op, level, threads) = (op.name(), Level::best(), self.threads);
-        println!("\n{op} {rows} x {vocab}, f32, T = {TEMPERATURE}, kelvin on {level}, threads: {threads}");
+        println!(
+            "\n{op} {rows} x {vocab}, f32, T = {}, kelvin on {level}, threads: {threads}",
+            batch.temperature
+        );
         println!("{:36} {:>8} {:>12} {:>10} {:>10}", "", "version", "median us", "Gelem/s", "kelvin / it");
     }
 

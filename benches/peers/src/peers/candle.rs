@@ -6,7 +6,7 @@ use candle_transformers::generation::{LogitsProcessor, Sampling};
 use rayon::prelude::*;
 
 use crate::Result;
-use crate::batch::{Answer, Batch, TEMPERATURE};
+use crate::batch::{Answer, Batch};
 use crate::peer::Task;
 
 fn tensor(batch: &Batch) -> Result<Tensor> {
@@ -24,8 +24,8 @@ struct Softmax {
 }
 
 impl Task for Softmax {
-    fn call(&mut self, _: &Batch, _: &mut Answer) -> Result<()> {
-        self.probs = Some(softmax_last_dim(&(&self.logits / f64::from(TEMPERATURE))?)?);
+    fn call(&mut self, batch: &Batch, _: &mut Answer) -> Result<()> {
+        self.probs = Some(softmax_last_dim(&(&self.logits / f64::from(batch.temperature))?)?);
         Ok(())
     }
 
@@ -39,7 +39,7 @@ impl Task for Softmax {
 pub fn sample(batch: &Batch) -> Result<Box<dyn Task>> {
     let (logits, rows) = (tensor(batch)?, batch.shape.rows);
     let rows = (0..rows).map(|row| logits.get(row)).collect::<std::result::Result<_, _>>()?;
-    let sampling = Sampling::All { temperature: f64::from(TEMPERATURE) };
+    let sampling = Sampling::All { temperature: f64::from(batch.temperature) };
     let processor = |seed| LogitsProcessor::from_sampling(seed, sampling.clone());
     Ok(Box::new(Sample {
         rows,

@@ -6,11 +6,11 @@ use rand::{Rng, SeedableRng};
 
 use super::weighted::probs;
 use crate::Result;
-use crate::batch::{Answer, Batch, TEMPERATURE};
+use crate::batch::{Answer, Batch};
 use crate::peer::Task;
 
-pub fn softmax(_: &Batch) -> Result<Box<dyn Task>> {
-    Ok(Box::new(Softmax(Temperature::new(TEMPERATURE)?)))
+pub fn softmax(batch: &Batch) -> Result<Box<dyn Task>> {
+    Ok(Box::new(Softmax(Temperature::new(batch.temperature)?)))
 }
 
 struct Softmax(Temperature);
@@ -24,8 +24,8 @@ impl Task for Softmax {
     }
 }
 
-pub fn softmax_in_place(_: &Batch) -> Result<Box<dyn Task>> {
-    Ok(Box::new(SoftmaxInPlace(Temperature::new(TEMPERATURE)?)))
+pub fn softmax_in_place(batch: &Batch) -> Result<Box<dyn Task>> {
+    Ok(Box::new(SoftmaxInPlace(Temperature::new(batch.temperature)?)))
 }
 
 struct SoftmaxInPlace(Temperature);
@@ -40,7 +40,7 @@ impl Task for SoftmaxInPlace {
 pub fn sample(batch: &Batch) -> Result<Box<dyn Task>> {
     let rows = batch.shape.rows;
     Ok(Box::new(Sample {
-        temperature: Temperature::new(TEMPERATURE)?,
+        temperature: Temperature::new(batch.temperature)?,
         position: 0,
         uniforms: vec![0.0; rows],
         draws: vec![Ok(Draw::default()); rows],
@@ -94,7 +94,7 @@ impl Task for Argmax {
 
 pub fn draws(batch: &Batch) -> Result<Box<dyn Task>> {
     let keys = (0..batch.shape.rows as u64).map(|seed| Key { seed, position: 0 }).collect();
-    Ok(Box::new(Draws { temperature: Temperature::new(TEMPERATURE)?, keys }))
+    Ok(Box::new(Draws { temperature: Temperature::new(batch.temperature)?, keys }))
 }
 
 struct Draws {
@@ -112,7 +112,10 @@ impl Task for Draws {
 }
 
 pub fn alias_build(batch: &Batch) -> Result<Box<dyn Task>> {
-    Ok(Box::new(AliasBuild { probs: probs(batch.first_row()), table: AliasTable::default() }))
+    Ok(Box::new(AliasBuild {
+        probs: probs(batch.first_row(), batch.temperature),
+        table: AliasTable::default(),
+    }))
 }
 
 struct AliasBuild {
@@ -131,7 +134,7 @@ impl Task for AliasBuild {
 }
 
 pub fn alias_draws(batch: &Batch) -> Result<Box<dyn Task>> {
-    let probs = probs(batch.first_row());
+    let probs = probs(batch.first_row(), batch.temperature);
     let table = AliasTable::from_probs(Rows::new(&probs, batch.shape.vocab)?, 0)?;
     Ok(Box::new(AliasDraws { table, generator: Xoshiro256PlusPlus::seed_from_u64(0) }))
 }

@@ -5,14 +5,15 @@ use rand_08::SeedableRng;
 use rand_08::rngs::StdRng;
 
 use crate::Result;
-use crate::batch::{Batch, TEMPERATURE};
+use crate::batch::Batch;
 use crate::peer::{Task, choose_by_row};
 
-pub fn sample(_: &Batch) -> Result<Box<dyn Task>> {
+pub fn sample(batch: &Batch) -> Result<Box<dyn Task>> {
     choose_by_row(|seed| {
         let generator = StdRng::seed_from_u64(seed);
         let mut resources = SimpleSamplerResources::new(Some(Box::new(generator)), None);
-        let mut chain = SamplerChain::new() + SampleTemperature::new(TEMPERATURE) + SampleRandDistrib::new();
+        let mut chain =
+            SamplerChain::new() + SampleTemperature::new(batch.temperature) + SampleRandDistrib::new();
         move |row: &[f32]| {
             let mut logits = Logits::try_from_iter(row.iter().copied())?;
             Ok(chain.sample_token(&mut resources, &mut logits)?.ok_or("no token")?)

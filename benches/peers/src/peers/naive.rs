@@ -4,22 +4,24 @@ use rand::rngs::Xoshiro256PlusPlus;
 use rand::{RngExt, SeedableRng};
 
 use crate::Result;
-use crate::batch::{Batch, TEMPERATURE};
+use crate::batch::Batch;
 use crate::peer::{Task, choose_by_row, softmax_by_row, softmax_in_place_by_row};
 
-pub fn softmax(_: &Batch) -> Result<Box<dyn Task>> {
-    softmax_by_row(|row, probs| {
-        softmax_row(row, probs);
+pub fn softmax(batch: &Batch) -> Result<Box<dyn Task>> {
+    let temperature = batch.temperature;
+    softmax_by_row(move |row, probs| {
+        softmax_row(row, temperature, probs);
         Ok(())
     })
 }
 
-pub fn softmax_in_place(_: &Batch) -> Result<Box<dyn Task>> {
-    softmax_in_place_by_row(|row| {
+pub fn softmax_in_place(batch: &Batch) -> Result<Box<dyn Task>> {
+    let temperature = batch.temperature;
+    softmax_in_place_by_row(move |row| {
         let max = max(row);
         let mut sum = 0.0;
         for x in row.iter_mut() {
-            *x = ((*x - max) / TEMPERATURE).exp();
+            *x = ((*x - max) / temperature).exp();
             sum += *x;
         }
         normalize(row, sum);
@@ -28,12 +30,12 @@ pub fn softmax_in_place(_: &Batch) -> Result<Box<dyn Task>> {
 }
 
 pub fn sample(batch: &Batch) -> Result<Box<dyn Task>> {
-    let vocab = batch.shape.vocab;
+    let (vocab, temperature) = (batch.shape.vocab, batch.temperature);
     choose_by_row(|seed| {
         let mut generator = Xoshiro256PlusPlus::seed_from_u64(seed);
         let mut probs = vec![0.0; vocab];
         move |row: &[f32]| {
-            softmax_row(row, &mut probs);
+            softmax_row(row, temperature, &mut probs);
             Ok(scan(&probs, generator.random()))
         }
     })
@@ -43,11 +45,11 @@ pub fn argmax(_: &Batch) -> Result<Box<dyn Task>> {
     choose_by_row(|_| |row: &[f32]| Ok(argmax_row(row)))
 }
 
-fn softmax_row(row: &[f32], probs: &mut [f32]) {
+fn softmax_row(row: &[f32], temperature: f32, probs: &mut [f32]) {
     let max = max(row);
     let mut sum = 0.0;
     for (p, x) in probs.iter_mut().zip(row) {
-        *p = ((x - max) / TEMPERATURE).exp();
+        *p = ((x - max) / temperature).exp();
         sum += *p;
     }
     normalize(probs, sum);

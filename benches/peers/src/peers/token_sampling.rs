@@ -3,14 +3,14 @@
 use token_sampling::{Dist, SamplerChain, SplitMix64, Temperature};
 
 use crate::Result;
-use crate::batch::{Batch, TEMPERATURE};
+use crate::batch::Batch;
 use crate::peer::{Task, choose_by_row};
 
 /// It wants the row mutable (though it does not change it): a copy, below 1 % of its time.
-pub fn sample(_: &Batch) -> Result<Box<dyn Task>> {
+pub fn sample(batch: &Batch) -> Result<Box<dyn Task>> {
     choose_by_row(|seed| {
         let mut generator = SplitMix64::new(seed);
-        let mut chain = SamplerChain::new().push(Temperature { t: TEMPERATURE }).push(Dist);
+        let mut chain = SamplerChain::new().push(Temperature { t: batch.temperature }).push(Dist);
         let mut logits = Vec::new();
         move |row: &[f32]| {
             logits.clear();

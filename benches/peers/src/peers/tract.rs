@@ -8,18 +8,18 @@ use crate::Result;
 use crate::batch::Batch;
 use crate::peer::{Task, softmax_by_row, softmax_in_place_by_row};
 
-pub fn softmax(_: &Batch) -> Result<Box<dyn Task>> {
-    let normalize = normalize()?;
+pub fn softmax(batch: &Batch) -> Result<Box<dyn Task>> {
+    let (temperature, normalize) = (batch.temperature, normalize()?);
     softmax_by_row(move |row, probs| {
-        scale(row, probs);
+        scale(row, temperature, probs);
         normalize(probs)
     })
 }
 
-pub fn softmax_in_place(_: &Batch) -> Result<Box<dyn Task>> {
-    let normalize = normalize()?;
+pub fn softmax_in_place(batch: &Batch) -> Result<Box<dyn Task>> {
+    let (temperature, normalize) = (batch.temperature, normalize()?);
     softmax_in_place_by_row(move |row| {
-        scale_in_place(row);
+        scale_in_place(row, temperature);
         normalize(row)
     })
 }

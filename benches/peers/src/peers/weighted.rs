@@ -12,12 +12,12 @@ use crate::batch::{Answer, Batch};
 use crate::peer::{Task, draw_by_row};
 
 pub fn index(batch: &Batch) -> Result<Box<dyn Task>> {
-    let vocab = batch.shape.vocab;
+    let (vocab, temperature) = (batch.shape.vocab, batch.temperature);
     draw_by_row(|seed| {
         let mut generator = StdRng::seed_from_u64(seed);
         let mut probs = vec![0.0; vocab];
         move |row: &[f32], tokens: &mut [u32]| {
-            softmax_row(row, &mut probs);
+            softmax_row(row, temperature, &mut probs);
             let index = WeightedIndex::new(&probs)?;
             tokens.fill_with(|| index.sample(&mut generator) as u32);
             Ok(())
@@ -26,11 +26,12 @@ pub fn index(batch: &Batch) -> Result<Box<dyn Task>> {
 }
 
 /// The table takes the probabilities: each row's are a new vector.
-pub fn alias(_: &Batch) -> Result<Box<dyn Task>> {
+pub fn alias(batch: &Batch) -> Result<Box<dyn Task>> {
+    let temperature = batch.temperature;
     draw_by_row(|seed| {
         let mut generator = StdRng::seed_from_u64(seed);
         move |row: &[f32], tokens: &mut [u32]| {
-            let index = WeightedAliasIndex::new(probs(row))?;
+            let index = WeightedAliasIndex::new(probs(row, temperature))?;
             tokens.fill_with(|| index.sample(&mut generator) as u32);
             Ok(())
         }
@@ -38,7 +39,7 @@ pub fn alias(_: &Batch) -> Result<Box<dyn Task>> {
 }
 
 pub fn alias_build(batch: &Batch) -> Result<Box<dyn Task>> {
-    Ok(Box::new(AliasBuild { probs: probs(batch.first_row()), table: None }))
+    Ok(Box::new(AliasBuild { probs: probs(batch.first_row(), batch.temperature), table: None }))
 }
 
 struct AliasBuild {
@@ -62,7 +63,7 @@ impl Task for AliasBuild {
 }
 
 pub fn alias_draws(batch: &Batch) -> Result<Box<dyn Task>> {
-    let table = WeightedAliasIndex::new(probs(batch.first_row()))?;
+    let table = WeightedAliasIndex::new(probs(batch.first_row(), batch.temperature))?;
     Ok(Box::new(AliasDraws { table, generator: Xoshiro256PlusPlus::seed_from_u64(0) }))
 }
 
@@ -78,8 +79,8 @@ impl Task for AliasDraws {
     }
 }
 
-pub fn probs(row: &[f32]) -> Vec<f32> {
+pub fn probs(row: &[f32], temperature: f32) -> Vec<f32> {
     let mut probs = vec![0.0; row.len()];
-    softmax_row(row, &mut probs);
+    softmax_row(row, temperature, &mut probs);
     probs
 }

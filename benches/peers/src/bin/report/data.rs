@@ -93,6 +93,8 @@ pub struct Data {
     pub temperatures: Option<Vec<Line>>,
     pub default: Option<Vec<Line>>,
     pub default_all: Option<Vec<Line>>,
+    /// At T = 0.2.
+    pub cool: Option<Vec<Line>>,
     pub native: Option<Vec<Line>>,
     pub python: Option<Vec<Line>>,
     /// Those in Rust, then those in Python.
@@ -120,6 +122,7 @@ impl Data {
             temperatures: lines("temperatures.csv")?,
             default: lines("default.csv")?,
             default_all: lines("default-all.csv")?,
+            cool: lines("cool.csv")?,
             native: lines("native.csv")?,
             python: lines("python.csv")?,
             accuracy,

@@ -24,8 +24,8 @@ What kelvin costs, against what the memory allows and against its peers. `benche
 writes this file; do not edit it. What is measured, how, and what to know before quoting a number:
 [benches/peers/README.md](benches/peers/README.md). (The benches are in the repository, not in the package.)
 
-Times are medians, in microseconds of one call for all rows, unless said otherwise; T = 0.8, logits normal with
-deviation 3. Whatever is compared took turns in one process (kelvin and the Python peers: one after the other).
+Unless said otherwise, times are medians, in microseconds of one call for all rows, at T = 0.8, of logits that are normal
+with deviation 3. Whatever is compared took turns in one process (kelvin and the Python peers: one after the other).
 From one table to another, the same call differs by up to 1.3 x, with whatever ran around it: compare within a table.
 ";
 
@@ -97,6 +97,7 @@ fn peers(data: &Data, drawn: &[&str]) -> String {
     text += &by_op(&data.peers());
     for (head, file, lines) in [
         ("Default build, all threads", "default-all.csv", &data.default_all),
+        ("Default build, 1 thread, T = 0.2", "cool.csv", &data.cool),
         ("Native build (`-C target-cpu=native`), 1 thread", "native.csv", &data.native),
     ] {
         let tables = lines.as_ref().map(|lines| by_op(&lines.iter().collect::<Vec<_>>()));

@@ -1,10 +1,11 @@
 //! The largest logit of each row: what T = 0 means.
 
 use crate::batch::{fill_outcomes, searching};
-use crate::blocks::{BLOCK, for_each_block, groups};
+use crate::blocks::{BLOCK, for_each_block};
 use crate::check::diagnose;
 use crate::prefetch::at_groups;
 use crate::simd::{LANES, Simd, dispatch};
+use crate::sums::max_and_sum;
 use crate::{Error, Level, Logit, RowError, Rows};
 
 /// The token with the largest logit of each row, the lowest index on ties (-0.0 equals 0.0).
@@ -133,47 +134,32 @@ fn first_not_below<S: Simd, L: Logit>(simd: S, row: &[L], x: f32) -> Option<usiz
     Some(vectors.len() * LANES + tail.iter().position(|logit| logit.to_f32() >= x)?)
 }
 
-/// Maxima in flight, and sums: enough to hide their latency, and few enough for the registers of AVX2 (where
-/// four sums were spilled, the row took four times as long).
-const MAXIMA: usize = 4;
-const SUMS: usize = 2;
-
-/// Of each lane, the maximum, the first block that reached it, and the sum in a few parts.
+/// Of each lane, the maximum, the first block that reached it, and the sum.
 struct Lanes<S: Simd> {
     max: S::V,
     /// f32 counts blocks exactly: there are at most 2^23.
     block: S::V,
-    sums: [S::V; SUMS],
+    sum: S::V,
 }
 
 impl<S: Simd> Lanes<S> {
     #[inline(always)]
     fn new(simd: S) -> Self {
         let zero = simd.splat(0.0);
-        Self { max: simd.splat(f32::NEG_INFINITY), block: zero, sums: [zero; SUMS] }
+        Self { max: simd.splat(f32::NEG_INFINITY), block: zero, sum: zero }
     }
 
     #[inline(always)]
     fn take<L: Logit>(&mut self, simd: S, index: usize, block: &[L; BLOCK], loaded: impl Fn(usize)) {
-        let mut maxima = [simd.splat(f32::NEG_INFINITY); MAXIMA];
-        for (number, group) in groups(block).iter().enumerate() {
-            for (i, vector) in group.iter().enumerate() {
-                let x = L::load(simd, vector);
-                maxima[i % MAXIMA] = simd.max(maxima[i % MAXIMA], x);
-                self.sums[i % SUMS] = simd.add(self.sums[i % SUMS], x);
-            }
-            loaded(number);
-        }
-        let [a, b, c, d] = maxima;
-        let max = simd.max(simd.max(a, b), simd.max(c, d));
+        let (max, sum) = max_and_sum(simd, block, loaded);
+        self.sum = simd.add(self.sum, sum);
         self.block = simd.select_lt(self.max, max, simd.splat(index as f32), self.block);
         self.max = simd.max(self.max, max);
     }
 
     #[inline(always)]
     fn sum(&self, simd: S) -> f64 {
-        let [a, b] = self.sums;
-        simd.reduce_add_wide(simd.widen(simd.add(a, b)))
+        simd.reduce_add_wide(simd.widen(self.sum))
     }
 
     /// The maximum, and the first block that has it.

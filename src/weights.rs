@@ -34,7 +34,7 @@ use crate::Logit;
 use crate::blocks::{BLOCK, GROUPS, Group, groups, groups_mut};
 use crate::simd::{LANES, Product, Simd, VECTORS};
 use crate::summary::{Reference, Summary};
-use guess::{guess, may_serve, of_maximum};
+use guess::{guess, of_maximum};
 
 pub(crate) use factor::Factor;
 pub(crate) use peak::Peak;
@@ -97,10 +97,10 @@ fn weigh_and_sum<S: Simd, L: Logit, const STORE: bool>(
     mut summed: impl FnMut(usize, S::V),
 ) -> Summary {
     // A guess is tried once; what is made of the maximum is final.
-    let mut guessed = guess(simd, block, factor)
-        .filter(|reference| !peak.is_high() || may_serve(simd, block, factor, *reference, peak));
+    let mut guessed = guess(simd, block, factor);
     loop {
-        let Some(reference) = guessed.or_else(|| of_maximum(simd, block, factor, peak)) else {
+        let likely = guessed.filter(|_| !peak.is_high());
+        let Some(reference) = likely.or_else(|| of_maximum(simd, block, factor, guessed, peak)) else {
             if STORE {
                 *weights = [0.0; BLOCK];
             }

@@ -2,11 +2,12 @@
 
 use core::ops::Range;
 
-use super::{Factor, Peak, reduce};
+use super::{Factor, Peak};
 use crate::Logit;
-use crate::blocks::{BLOCK, groups};
-use crate::simd::{Simd, VECTORS};
+use crate::blocks::BLOCK;
+use crate::simd::Simd;
 use crate::summary::Reference;
+use crate::sums::max_and_sum;
 
 /// If the largest weight of a block lies in this range, in powers of two, its weights are relative to 1: what
 /// matters does not count as 0, and their sum stays below 2^120.
@@ -31,28 +32,9 @@ pub(super) fn guess<S: Simd, L: Logit>(simd: S, block: &[L; BLOCK], factor: &Fac
     NEAR.contains(&power).then(|| of_power(power))
 }
 
-/// Whether to weigh a block for this reference: not if a weight reached 2^121, since the sum would then leave
-/// [`TRUSTED`](super::TRUSTED), however it is rounded; nor if the block counts for nothing. (Out of line: at
-/// ordinary temperatures no row has so high a peak.)
-#[inline(never)]
-pub(super) fn may_serve<S: Simd, L: Logit>(
-    simd: S,
-    block: &[L; BLOCK],
-    factor: &Factor,
-    reference: Reference,
-    peak: &Peak,
-) -> bool {
-    simd.vectorize(
-        #[inline(always)]
-        || {
-            let power = f64::from(maximum(simd, block)) * factor.exact;
-            !peak.dwarfs(power) && power - f64::from(reference.exponent) < 121.0
-        },
-    )
-}
-
-/// What suits the largest logit of a block. `None` if the block need not be weighed: if it counts for nothing
-/// below the peak, or if all are -inf.
+/// What suits the largest logit of a block: the guess, unless a weight would reach 2^121, so that the sum would
+/// leave [`TRUSTED`](super::TRUSTED), however it is rounded. `None` if the block need not be weighed: if it
+/// counts for nothing below the peak, or if all are -inf.
 ///
 /// Out of line: at ordinary temperatures it is rare. A maximum that is not finite, which nothing dwarfs,
 /// becomes an offset: every weight, and so the sum, is then NaN.
@@ -61,52 +43,26 @@ pub(super) fn of_maximum<S: Simd, L: Logit>(
     simd: S,
     block: &[L; BLOCK],
     factor: &Factor,
+    guessed: Option<Reference>,
     peak: &mut Peak,
 ) -> Option<Reference> {
     simd.vectorize(
         #[inline(always)]
         || {
-            let max = maximum(simd, block);
+            let (max, sum) = max_and_sum(simd, block, |_| ());
+            let max = simd.reduce_max(max);
             let power = f64::from(max) * factor.exact;
-            if peak.dwarfs(power) && is_free_of_nan(simd, block) {
+            // (Not if their sum is NaN: that may have been lost in the maximum.)
+            if peak.dwarfs(power) && simd.all_not_below(sum, simd.splat(f32::NEG_INFINITY)) {
                 return None;
             }
             peak.raise(power);
+            let serves = |guessed: &Reference| power - f64::from(guessed.exponent) < 121.0;
             let direct = power.abs() < DIRECT_LIMIT;
-            Some(if direct { of_power(power) } else { Reference { exponent: 0.0, offset: max } })
+            let suits = if direct { of_power(power) } else { Reference { exponent: 0.0, offset: max } };
+            Some(guessed.filter(serves).unwrap_or(suits))
         },
     )
-}
-
-/// A NaN may get lost: the sum of the weights will keep it.
-#[inline(always)]
-fn maximum<S: Simd, L: Logit>(simd: S, block: &[L; BLOCK]) -> f32 {
-    let largest = simd.splat(f32::NEG_INFINITY);
-    simd.reduce_max(fold(simd, block, largest, |a, b| simd.max(a, b)))
-}
-
-/// False if a logit is NaN. (Also if the sum of others is: then the block is weighed for nothing.)
-#[inline(always)]
-fn is_free_of_nan<S: Simd, L: Logit>(simd: S, block: &[L; BLOCK]) -> bool {
-    let sum = fold(simd, block, simd.splat(0.0), |a, b| simd.add(a, b));
-    simd.all_not_below(sum, simd.splat(f32::NEG_INFINITY))
-}
-
-/// One vector of a block, lane by lane.
-#[inline(always)]
-fn fold<S: Simd, L: Logit>(
-    simd: S,
-    block: &[L; BLOCK],
-    start: S::V,
-    combine: impl Fn(S::V, S::V) -> S::V,
-) -> S::V {
-    let mut vectors = [start; VECTORS];
-    for group in groups(block) {
-        for i in 0..VECTORS {
-            vectors[i] = combine(vectors[i], L::load(simd, &group[i]));
-        }
-    }
-    reduce(vectors, combine)
 }
 
 /// What suits weights of which the largest is about that power of two.

@@ -81,6 +81,12 @@ impl Summary {
     pub(crate) const fn new(sum: f64, reference: Reference) -> Self {
         Self { sum, reference, through: 0.0 }
     }
+
+    /// Whether the weights of another block have the same scale: what [`Reference::scale_of`] makes of both.
+    #[inline(always)]
+    pub(crate) fn has_scale_of(&self, other: &Self) -> bool {
+        self.reference.difference(other.reference) == 0 && (self.sum == 0.0) == (other.sum == 0.0)
+    }
 }
 
 /// A row: the sum of its weights, relative to its highest reference.

@@ -73,7 +73,7 @@ pub(super) fn for_each_scale(
     let total = Total::of(summaries, factor)?;
     let scale = |block: &Summary| total.reference.scale_of(block, factor) * (1.0 / total.sum);
     let mut start = 0;
-    for blocks in summaries.chunk_by(|a, b| scale(a) == scale(b)) {
+    for blocks in summaries.chunk_by(Summary::has_scale_of) {
         let end = len.min(start + blocks.len() * BLOCK);
         normalize(start..end, Scale::new(scale(&blocks[0])));
         start = end;

@@ -84,3 +84,15 @@ fn race(op: Op, batch: &Batch, answer: &mut Answer, options: &Options) -> Result
 fn create(path: &Path) -> Result<File> {
     File::create(path).map_err(|error| format!("{}: {error}", path.display()).into())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_draw_as_often_as_they_should() {
+        for op in [Op::Sample, Op::Draws, Op::AliasBuild, Op::AliasDraws] {
+            peers::of(op).try_for_each(|peer| check::frequencies(peer, Options::TEMPERATURE)).unwrap();
+        }
+    }
+}

@@ -26,10 +26,13 @@ pub struct Options {
 }
 
 impl Options {
+    /// That of all tables, where they do not name another.
+    pub const TEMPERATURE: f32 = 0.8;
+
     /// `None` if only help was wanted, and has been printed.
     pub fn from_args() -> Result<Option<Self>, lexopt::Error> {
         let mut options = Self {
-            temperature: 0.8,
+            temperature: Self::TEMPERATURE,
             threads: 1,
             effort: Effort::FULL,
             csv: None,

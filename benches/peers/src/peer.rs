@@ -114,7 +114,7 @@ where
 }
 
 /// A softmax of one row where it lies. The row of the next call is what this one leaves: each as long, and as
-/// dear.
+/// costly.
 pub fn softmax_in_place_by_row<K>(kernel: K) -> Result<Box<dyn Task>>
 where
     K: Fn(&mut [f32]) -> Result<()> + Sync + 'static,

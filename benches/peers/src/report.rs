@@ -15,6 +15,8 @@ use crate::{Result, create};
 pub struct Report {
     csv: Option<File>,
     threads: usize,
+    /// What the lines say of another temperature than the usual one, so that nobody takes them for others.
+    at: String,
 }
 
 impl Report {
@@ -23,7 +25,11 @@ impl Report {
         if let Some(csv) = &mut csv {
             writeln!(csv, "op,level,rows,vocab,threads,dtype,median_us,reference,reference_us,ratio")?;
         }
-        Ok(Self { csv, threads: rayon::current_num_threads() })
+        let at = match options.temperature {
+            Options::TEMPERATURE => String::new(),
+            other => format!(" at T = {other}"),
+        };
+        Ok(Self { csv, threads: rayon::current_num_threads(), at })
     }
 
     /// One operation on one batch: kelvin's median against each of the others'.
@@ -51,10 +57,8 @@ impl Report {
     fn heading(&self, op: Op, batch: &Batch) {
         let Shape { rows, vocab } = batch.shape;
         let (op, level, threads) = (op.name(), Level::best(), self.threads);
-        println!(
-            "\n{op} {rows} x {vocab}, f32, T = {}, kelvin on {level}, threads: {threads}",
-            batch.temperature
-        );
+        let temperature = batch.temperature;
+        println!("\n{op} {rows} x {vocab}, f32, T = {temperature}, kelvin on {level}, threads: {threads}");
         println!("{:36} {:>8} {:>12} {:>10} {:>10}", "", "version", "median us", "Gelem/s", "kelvin / it");
     }
 
@@ -62,7 +66,11 @@ impl Report {
         let Some(csv) = &mut self.csv else { return Ok(()) };
         let (op, level, threads) = (op.name(), Level::best(), self.threads);
         let (Shape { rows, vocab }, ratio) = (shape, ours / theirs);
-        writeln!(csv, "{op},{level},{rows},{vocab},{threads},f32,{ours:.2},{name},{theirs:.2},{ratio:.4}")?;
+        let at = &self.at;
+        writeln!(
+            csv,
+            "{op}{at},{level},{rows},{vocab},{threads},f32,{ours:.2},{name},{theirs:.2},{ratio:.4}"
+        )?;
         Ok(())
     }
 }

@@ -8,8 +8,6 @@ use crate::peer::{Peer, Task};
 
 /// A peer whose call takes longer is not timed.
 const TOO_SLOW: Duration = Duration::from_secs(1);
-/// A longer call does not fit the caches, and needs no call before it to warm them.
-const WARM: Duration = Duration::from_millis(5);
 
 /// How much time to spend.
 pub struct Effort {
@@ -61,9 +59,7 @@ impl Contestant {
     }
 
     fn turn(&mut self, batch: &Batch, answer: &mut Answer, effort: &Effort) -> Result<()> {
-        if self.first < WARM {
-            self.time(batch, answer)?;
-        }
+        self.time(batch, answer)?;
         let start = Instant::now();
         loop {
             let time = self.time(batch, answer)?;

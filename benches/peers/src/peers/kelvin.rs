@@ -4,7 +4,7 @@ use kelvin::{AliasTable, Draw, Key, RowError, Rows, RowsMut, Temperature, Unifor
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{Rng, SeedableRng};
 
-use super::weighted::probs;
+use super::weighted::{Probs, probs};
 use crate::Result;
 use crate::batch::{Answer, Batch};
 use crate::peer::Task;
@@ -112,20 +112,17 @@ impl Task for Draws {
 }
 
 pub fn alias_build(batch: &Batch) -> Result<Box<dyn Task>> {
-    Ok(Box::new(AliasBuild {
-        probs: probs(batch.first_row(), batch.temperature),
-        table: AliasTable::default(),
-    }))
+    Ok(Box::new(AliasBuild { rows: Probs::new(batch), table: AliasTable::default() }))
 }
 
 struct AliasBuild {
-    probs: Vec<f32>,
+    rows: Probs,
     table: AliasTable,
 }
 
 impl Task for AliasBuild {
     fn call(&mut self, batch: &Batch, _: &mut Answer) -> Result<()> {
-        Ok(self.table.rebuild_from_probs(Rows::new(&self.probs, batch.shape.vocab)?, 0)?)
+        Ok(self.table.rebuild_from_probs(Rows::new(self.rows.next(), batch.shape.vocab)?, 0)?)
     }
 
     fn fetch(&self, answer: &mut Answer) -> Result<()> {

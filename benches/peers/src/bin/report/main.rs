@@ -57,6 +57,6 @@ fn report(data: &Data, root: &Path) -> Result<()> {
     let charts = root.join("docs/charts");
     fs::create_dir_all(&charts)?;
     let drawn = figures::draw_all(data, &charts)?;
-    fs::write(root.join("BENCHMARKS.md"), page::page(data, &drawn))?;
+    page::update(&root.join("BENCHMARKS.md"), data, &drawn)?;
     readme::update(&root.join("README.md"), data, &drawn)
 }

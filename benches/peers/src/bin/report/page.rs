@@ -1,10 +1,15 @@
-//! BENCHMARKS.md, from its head to the notes.
+//! BENCHMARKS.md, down to what is kept by hand.
 
+use std::fs;
+use std::path::Path;
+
+use crate::Result;
 use crate::data::{Data, Line};
 use crate::figures::CHARTED;
 use crate::tables;
 
-const NOTES: &str = include_str!("../../../notes.md");
+/// After this line, the page is kept by hand.
+const BY_HAND: &str = "<!-- From here on, this page is kept by hand. -->\n";
 
 /// Those of the peers whose versions Cargo.lock pins.
 const PACKAGES: [&str; 8] = [
@@ -21,7 +26,7 @@ const LOCK: &str = include_str!("../../../Cargo.lock");
 
 const INTRODUCTION: &str = "\
 What kelvin costs, against what the memory allows and against its peers. `benches/peers/run` measures everything and
-writes this file; do not edit it. What is measured, how, and what to know before quoting a number:
+writes this page, down to *What was tried*. What is measured, how, and what to know before quoting a number:
 [benches/peers/README.md](benches/peers/README.md). (The benches are in the repository, not in the package.)
 
 Unless said otherwise, times are medians, in microseconds of one call for all rows, at T = 0.8, of logits that are normal
@@ -29,7 +34,13 @@ with deviation 3. Whatever is compared took turns in one process (kelvin and the
 From one table to another, the same call differs by up to 1.3 x, with whatever ran around it: compare within a table.
 ";
 
-pub fn page(data: &Data, drawn: &[&str]) -> String {
+pub fn update(path: &Path, data: &Data, drawn: &[&str]) -> Result<()> {
+    let text = fs::read_to_string(path)?;
+    let (_, by_hand) = text.split_once(BY_HAND).ok_or("BENCHMARKS.md has no part that is kept by hand")?;
+    Ok(fs::write(path, format!("{}\n{BY_HAND}{by_hand}", measured(data, drawn)))?)
+}
+
+fn measured(data: &Data, drawn: &[&str]) -> String {
     let parts = [
         format!("# Benchmarks\n\n{INTRODUCTION}"),
         machine(data),
@@ -39,7 +50,6 @@ pub fn page(data: &Data, drawn: &[&str]) -> String {
         temperatures(data),
         accuracy(data),
         growth(data, drawn),
-        NOTES.trim_end().to_string() + "\n",
     ];
     parts.join("\n")
 }
@@ -71,8 +81,11 @@ fn version(package: &str) -> String {
 
 fn limit(data: &Data, drawn: &[&str]) -> String {
     let table = |lines: &Vec<Line>| {
-        let about = "Microseconds, and in how many times what the memory takes for the same buffers.\n\
-            Slower levels are measured where the memory does not hide the arithmetic.\n";
+        let about = "Microseconds; in brackets, the multiple of what the memory alone takes for the same buffers, and \
+            that time: of\nthe best of two or three plain loops, each in turns with the operation. (So it differs from \
+            line to line; from memory,\nby a tenth.) Slower levels are measured where the memory does not hide the \
+            arithmetic. One row is 0.5 MiB, 8 rows 4 MiB, 256\nrows 128 MiB; of f16 and bf16, half of that. So on two \
+            threads, or of half precision, 8 rows may fit a large L2.\n";
         format!("{}{about}\n{}", chart("limit", "time over the memory's limit", drawn), tables::limit(lines))
     };
     let body = data.roofline.as_ref().map_or_else(|| missing("roofline.csv"), table);
@@ -94,13 +107,13 @@ fn peers(data: &Data, drawn: &[&str]) -> String {
             text += &format!("{}\n", missing(file));
         }
     }
-    text += &by_op(&data.peers());
-    for (head, file, lines) in [
-        ("Default build, all threads", "default-all.csv", &data.default_all),
-        ("Default build, 1 thread, T = 0.2", "cool.csv", &data.cool),
-        ("Native build (`-C target-cpu=native`), 1 thread", "native.csv", &data.native),
+    text += &by_op(&data.peers(), "");
+    for (head, file, lines, at) in [
+        ("Default build, all threads, peers in Rust", "default-all.csv", &data.default_all, ""),
+        ("Default build, 1 thread, T = 0.2, peers in Rust", "cool.csv", &data.cool, " at T = 0.2"),
+        ("Native build (`-C target-cpu=native`), 1 thread", "native.csv", &data.native, ""),
     ] {
-        let tables = lines.as_ref().map(|lines| by_op(&lines.iter().collect::<Vec<_>>()));
+        let tables = lines.as_ref().map(|lines| by_op(&lines.iter().collect::<Vec<_>>(), at));
         text += &format!("\n### {head}\n\n{}", tables.unwrap_or_else(|| missing(file)));
     }
     text
@@ -121,11 +134,14 @@ fn pairs(head: &str, about: &str, file: &str, lines: Option<&[Line]>) -> String 
     format!("## {head}\n\n{body}")
 }
 
-/// The operations that have a chart, then the others.
-fn by_op(lines: &[&Line]) -> String {
+/// The operations that have a chart, then the others; `at` a temperature, unless it is the usual one.
+fn by_op(lines: &[&Line], at: &str) -> String {
     let others = ["softmax_in_place", "draws", "alias_build", "alias_draws"];
-    let ops = CHARTED.into_iter().chain(others).filter(|op| lines.iter().any(|line| line.op == *op));
-    ops.map(|op| tables::peers(op, lines)).collect::<Vec<_>>().join("\n")
+    let ops = CHARTED.into_iter().chain(others).map(|op| format!("{op}{at}"));
+    // In place, rows are flat after the first call, whatever the temperature.
+    let ops = ops.filter(|op| op != "softmax_in_place at T = 0.2");
+    let measured = ops.filter(|op| lines.iter().any(|line| line.op == *op));
+    measured.map(|op| tables::peers(&op, lines)).collect::<Vec<_>>().join("\n")
 }
 
 fn accuracy(data: &Data) -> String {

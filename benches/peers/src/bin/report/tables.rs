@@ -40,7 +40,10 @@ pub fn peers(op: &str, lines: &[&Line]) -> String {
         Some(line) => format!("{} ({} x)", short(line.reference_us), short(1.0 / line.ratio())),
         None => "-".into(),
     };
-    let mut rows = vec![[bold(KELVIN)].into_iter().chain(shapes.iter().map(ours)).collect::<Vec<_>>()];
+    let level = lines.iter().find(|line| line.level != "python").map_or("", |line| &line.level);
+    let mut rows = vec![
+        [bold(&format!("{KELVIN}, {level}"))].into_iter().chain(shapes.iter().map(ours)).collect::<Vec<_>>(),
+    ];
     for name in names {
         let cells = shapes.iter().map(|shape| theirs(shape, name));
         rows.push([name.to_string()].into_iter().chain(cells).collect());
@@ -64,20 +67,22 @@ pub fn against(op: &str) -> &'static str {
 /// Each operation and level against the memory, by what the buffers fit into.
 pub fn limit(lines: &[Line]) -> String {
     let most = lines.iter().map(|line| line.threads).max().unwrap_or(1);
-    let mut cases = vec![("L2, 1 row", 1, 1), ("L3, 8 rows", 8, 1), ("DRAM, 256 rows", 256, 1)];
+    let mut cases = vec![("1 row", 1, 1), ("8 rows", 8, 1), ("256 rows", 256, 1)];
     if most > 1 {
-        cases.extend([("L3, 8 rows", 8, most), ("DRAM, 256 rows", 256, most)]);
+        cases.extend([("8 rows", 8, most), ("256 rows", 256, most)]);
     }
     let keys = distinct(lines.iter().map(|line| (&*line.op, &*line.dtype, &*line.level)));
     let threads = |n| if n == 1 { "1 thread".into() } else { format!("{n} threads") };
-    let head = ["op", "against", "rows of", "level"].map(String::from).into_iter();
+    let head = ["op", "against", "type", "level"].map(String::from).into_iter();
     let head = head.chain(cases.iter().map(|&(name, _, n)| format!("{name}, {}", threads(n))));
     let row = |key: &(&str, &str, &str)| {
         let (op, dtype, level) = *key;
         let cell = |&(_, rows, threads): &(&str, usize, usize)| {
             let mut found = lines.iter().filter(|line| line.is(op, rows, threads));
             let found = found.find(|line| line.dtype == dtype && line.level == level);
-            let cell = |line: &Line| format!("{} ({} x)", short(line.us), short(line.ratio()));
+            let cell = |line: &Line| {
+                format!("{} ({} x {})", short(line.us), short(line.ratio()), short(line.reference_us))
+            };
             found.map_or(String::new(), cell)
         };
         [op, against(op), dtype, level].map(String::from).into_iter().chain(cases.iter().map(cell)).collect()

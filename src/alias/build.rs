@@ -12,7 +12,7 @@
 use core::cell::Cell;
 
 use super::lacking::{BLOCK_LANES, Grid, Lacking, Place, ROWS};
-use super::measure::{Heavy, Measure};
+use super::measure::{AT_ONCE, Heavy, Measure};
 use super::{AliasTable, Scale, TO_INTEGER};
 use crate::blocks::{BLOCK, widen_row, with_block};
 use crate::check::{diagnose, diagnose_weights};
@@ -29,12 +29,12 @@ impl AliasTable {
             self.columns.clear();
             return None;
         }
-        let heavy = room(heavy, weights.len(), Heavy::default());
+        let heavy = room(heavy, weights.len() + AT_ONCE, Heavy::default());
         dispatch!(level, simd => self.fill(simd, weights, sum, heavy));
         Some(())
     }
 
-    /// The columns, from weights and their sum. `heavy` has room for all tokens.
+    /// The columns, from weights and their sum. `heavy` has room for all tokens, and [`AT_ONCE`] more.
     #[inline(always)]
     fn fill<S: Simd>(&mut self, simd: S, weights: &[f32], sum: f64, heavy: &mut [Heavy]) {
         self.scale = Scale::new(weights.len());
@@ -247,7 +247,7 @@ mod tests {
                 level.rebuild_alias_from_probs(&mut table, rows, 0).expect("servable");
                 let sum = weights.iter().map(|&w| f64::from(w)).sum();
                 let measure = Measure::new(table.scale.capacity(), weights.len(), sum);
-                let mut heavy = vec![Heavy::default(); weights.len()];
+                let mut heavy = vec![Heavy::default(); weights.len() + AT_ONCE];
                 let count = dispatch!(level, simd => measure.collect(simd, &weights, &mut heavy));
                 if count > 0 {
                     let single = sweep_one_by_one(measure, &weights, &heavy[..count]);

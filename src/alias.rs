@@ -30,8 +30,8 @@ use crate::{Error, Key, Level, Logit, RowError, Rows, Temperature};
 
 /// A row made ready for very many draws, each from one random word in constant time.
 ///
-/// - The distribution is that of [`softmax`](crate::softmax), or of the weights given, to 2^(b - 50) in total
-///   variation, b being the bits of a token number (2e-10 at 151,936 tokens). Probabilities are multiples of
+/// - The distribution is that of [`softmax`](crate::softmax), or of the weights given, to 2^(b - 51) in total
+///   variation, b being the bits of a token number (1.2e-10 at 151,936 tokens). Probabilities are multiples of
 ///   2^(b - 51) / vocab: a token no more probable than that (2^-50, where vocab is just above a power of
 ///   two) may never be drawn, and one whose weight is 0 never is.
 /// - A random word w draws from column floor(w vocab / 2^64); the 64 bits below decide between the

@@ -136,7 +136,7 @@ impl Level {
 ///
 /// x/T - ln(sum) = d (slope + slope_lo) - (log_sum + log_sum_lo), in two fused steps: what the larger parts
 /// leave is rounded once, however close they are. d is half of what it is in `weights.rs`, so that -f32::MAX
-/// - f32::MAX does not overflow.
+/// - f32::MAX does not overflow. (What a half loses that is subnormal is in docs/numerics.md.)
 #[inline(always)]
 fn log_softmax_row<S: Simd, L: Logit, const PAST_CACHES: bool>(
     simd: S,

@@ -8,7 +8,7 @@ use core::f64::consts::LN_2;
 /// ln(x), for normal x > 0, to 2 ulp.
 ///
 /// x = 2^k m, with m in [sqrt(1/2), sqrt(2)) and f = m - 1: ln(m) = 2 atanh(s) = f - s (f - rest), with s = f
-/// / (2 + f) and rest = 2 s^2 (1/3 + s^2/5 + s^4/7 + ..). With s^2 below 0.0295, ten terms leave out 2^-57 of
+/// / (2 + f) and rest = 2 s^2 (1/3 + s^2/5 + s^4/7 + ..). With s^2 below 0.0295, ten terms leave out 2^-60 of
 /// the result. (The range and the two parts of ln(2) are those of FreeBSD's `e_log.c`, 1993.)
 pub(crate) fn ln(x: f64) -> f64 {
     /// ln(2), to 32 bits and the rest: so k times the first is exact.

@@ -34,7 +34,8 @@ pub struct Draw {
     pub token: u32,
     /// The natural logarithm of its probability, at the row's temperature: never above 0, and 0 at T = 0.
     /// Within 2^-22 (relative) + 2^-21 of the exact one, as that of [`log_softmax`](crate::log_softmax),
-    /// whose bits it need not have. (From given weights, ln(weight / sum), rounded once to f32.)
+    /// whose bits it need not have. (From given weights, ln(weight / sum) in f64, off by a few times 2^-53, and
+    /// rounded to f32.)
     pub logprob: f32,
 }
 

@@ -118,8 +118,8 @@ impl Total {
         (total.sum > 0.0 && total.sum < f64::INFINITY).then_some(total)
     }
 
-    /// The first block through which the sum exceeds a target. (There is one: u times the sum rounds to less
-    /// than the sum for every f64 u below 1.)
+    /// The first block through which the sum exceeds a target. (There is one: u times the sum, which is a
+    /// normal number, rounds to less than the sum for every f64 u below 1.)
     pub(crate) fn find(&self, blocks: &[Summary], target: f64, factor: &Factor) -> Option<Found> {
         let index = blocks.partition_point(|block| block.through <= target);
         let before = index.checked_sub(1).map_or(0.0, |before| blocks[before].through);

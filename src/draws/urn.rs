@@ -261,5 +261,6 @@ impl Block {
     }
 }
 
-/// Below this sum a row gets a new reference, or has nothing left. (Masses 2^-522 of that are still exact.)
+/// Below this sum a row gets a new reference, or has nothing left. (Masses of 2^-404 of
+/// that, and more, are not lost.)
 const EXHAUSTED: f64 = f64::from_bits((1023 - 500) << 52);

@@ -5,10 +5,7 @@ mod common;
 use common::statistics::{assert_fits, assert_follows, total_variation};
 use common::{TEMPERATURES, gaussian, levels, nine_rows, shapes};
 use kelvin::reference::oracle;
-use kelvin::{
-    AliasTable, Error, FailedRows, Key, RowError, Rows, Temperature, Words, sample_many_by_alias,
-    sample_many_from_probs_by_alias,
-};
+use kelvin::{AliasTable, Error, FailedRows, Key, RowError, Rows, Temperature, Words, sample_many_by_alias};
 
 const QWEN: usize = 151_936;
 const KEY: Key = Key { seed: 4, position: 2 };
@@ -192,11 +189,22 @@ fn a_batch_draws_what_tables_of_its_rows_draw() {
         }
     }
     let weights: Vec<f32> = data.iter().map(|x| x.exp2()).collect();
-    let mut tokens = vec![0; rows * draws];
     let probs = Rows::new(&weights, vocab).expect("rows");
-    let failed = sample_many_from_probs_by_alias(probs, Words::Keys(&keys), &mut tokens).expect("shapes fit");
-    assert_eq!(failed.iter().map(RowError::row).collect::<Vec<_>>(), [1, 4]);
-    assert_eq!(tokens[draws..2 * draws], [u32::MAX; 37]);
+    expected.fill(u32::MAX);
+    for (row, tokens) in expected.chunks_mut(draws).enumerate() {
+        if let Ok(table) = AliasTable::from_probs(probs, row) {
+            table.draw_keyed(keys[row], tokens).expect("a table");
+        }
+    }
+    for level in levels() {
+        for source in [Words::Keys(&keys), Words::Given(&words)] {
+            let mut tokens = vec![0; rows * draws];
+            let failed =
+                level.sample_many_from_probs_by_alias(probs, source, &mut tokens).expect("shapes fit");
+            assert_eq!(failed.iter().map(RowError::row).collect::<Vec<_>>(), [1, 4]);
+            assert_eq!(tokens, expected, "{level}");
+        }
+    }
 }
 
 #[test]

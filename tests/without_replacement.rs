@@ -205,47 +205,70 @@ fn first_tokens_do_not_depend_on_the_number() {
     assert_eq!(distinct.len(), 200);
 }
 
-/// The same tokens and errors on every level, in any pool, from keys as from their uniforms.
+/// Eight rows, of which the third has a +inf and the fourth has eight tokens, and a key for each.
+fn eight_rows() -> (Vec<f32>, [Key; 8]) {
+    let mut data = gaussian(8 * VOCAB, 3.0, 1);
+    data[2 * VOCAB + 8] = f32::INFINITY;
+    data[3 * VOCAB + 8..4 * VOCAB].fill(f32::NEG_INFINITY);
+    (data, core::array::from_fn(|row| Key { seed: 3, position: row as u64 }))
+}
+
+const VOCAB: usize = 70_000;
+
+/// Each row has what it gives alone, with its own temperature and uniforms: on every level, in any pool, from
+/// keys as from their uniforms, of logits and of weights.
 #[test]
-fn a_batch_is_the_same_on_every_level_and_in_any_pool() {
-    let (rows, vocab, k) = (8, 70_000, 9);
-    let mut data = gaussian(rows * vocab, 3.0, 1);
-    data[2 * vocab + 8] = f32::INFINITY;
-    data[3 * vocab + 8..4 * vocab].fill(f32::NEG_INFINITY);
-    let logits = Rows::new(&data, vocab).expect("rows");
-    let t = [1.0, 0.0, 1.0, 1.0, 1e-30, f32::INFINITY, 1e35, 0.6].map(|t| Temperature::new(t).expect("fits"));
-    let keys: Vec<Key> = (0..rows as u64).map(|position| Key { seed: 3, position }).collect();
-    let mut uniforms = vec![0.0; rows * k];
-    uniforms.chunks_mut(k).zip(&keys).for_each(|(u, key)| key.fill(u));
-    let errors = [
-        RowError::TooFewTokens { row: 1, wanted: 9, available: 1 },
-        RowError::Logit { row: 2, index: 8, value: f32::INFINITY },
-        RowError::TooFewTokens { row: 3, wanted: 9, available: 8 },
-    ];
-    let mut expected: Option<Vec<u32>> = None;
+fn a_batch_draws_what_its_rows_draw_alone() {
+    const K: usize = 9;
+    let (data, keys) = eight_rows();
+    let weights: Vec<f32> = data.iter().map(|x| x.exp2()).collect();
+    let (logits, probs) = (Rows::new(&data, VOCAB).expect("rows"), Rows::new(&weights, VOCAB).expect("rows"));
+    let temperatures = [1.0, 0.0, 1.0, 1.0, 1e-30, f32::INFINITY, 1e35, 0.6];
+    let t = temperatures.map(|t| Temperature::new(t).expect("a temperature"));
+    let mut uniforms = vec![0.0; 8 * K];
+    uniforms.chunks_mut(K).zip(&keys).for_each(|(u, key)| key.fill(u));
+    let rows = || uniforms.chunks(K).enumerate();
+    let or_none = |tokens: Result<Vec<u32>, RowError>| tokens.unwrap_or(vec![u32::MAX; K]);
+    let of_logits: Vec<u32> =
+        rows().flat_map(|(row, u)| or_none(draw(logits.row(row), temperatures[row], u))).collect();
+    let of_probs: Vec<u32> =
+        rows().flat_map(|(row, u)| or_none(draw_from_probs(probs.row(row), u))).collect();
+    let too_few = |row, available| RowError::TooFewTokens { row, wanted: 9, available };
+    let bad_logit = RowError::Logit { row: 2, index: 8, value: f32::INFINITY };
+    let bad_weight = RowError::Weight { row: 2, index: 8, value: f32::INFINITY };
     for (level, threads) in levels().into_iter().flat_map(|level| [(level, 1), (level, 3)]) {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
         for source in [Uniforms::Keys(&keys), Uniforms::Given(&uniforms)] {
-            let mut tokens = vec![0; rows * k];
+            let mut tokens = vec![0; 8 * K];
             let failed = pool
                 .install(|| level.sample_without_replacement(logits, &t, source, &mut tokens))
                 .expect("shapes fit");
-            assert_eq!(*failed, errors, "{level}");
-            assert_eq!(tokens[k..4 * k], [u32::MAX; 27]);
-            assert_eq!(*expected.get_or_insert_with(|| tokens.clone()), tokens, "{level}, {threads}");
+            assert_eq!(*failed, [too_few(1, 1), bad_logit, too_few(3, 8)], "{level}");
+            assert_eq!(tokens, of_logits, "{level}, {threads}");
+            let failed = pool
+                .install(|| level.sample_from_probs_without_replacement(probs, source, &mut tokens))
+                .expect("shapes fit");
+            assert_eq!(*failed, [bad_weight, too_few(3, 8)], "{level}");
+            assert_eq!(tokens, of_probs, "{level}, {threads}");
         }
     }
-    // The greedy tokens of rows that are not the first.
-    let mut greedy = vec![0; rows];
-    let greedily = [Temperature::GREEDY];
+}
+
+/// At T = 0 there is one token of each row, that of `argmax`, also of rows that are not the first.
+#[test]
+fn greedy_tokens_of_a_batch() {
+    let (data, keys) = eight_rows();
+    let logits = Rows::new(&data, VOCAB).expect("rows");
+    let mut greedy = [0; 8];
     let failed =
-        sample_without_replacement(logits, &greedily, Uniforms::Keys(&keys), &mut greedy).expect("fits");
-    assert_eq!(*failed, [errors[1]]);
-    let mut tokens = vec![Ok(0); rows];
+        sample_without_replacement(logits, &[Temperature::GREEDY], Uniforms::Keys(&keys), &mut greedy);
+    let error = RowError::Logit { row: 2, index: 8, value: f32::INFINITY };
+    assert_eq!(failed, Ok([error].into_iter().collect()));
+    let mut tokens = [Ok(0); 8];
     argmax(logits, &mut tokens).expect("fits");
-    assert_eq!(greedy, tokens.iter().map(|token| token.unwrap_or(u32::MAX)).collect::<Vec<_>>());
+    assert_eq!(greedy, tokens.map(|token| token.unwrap_or(u32::MAX)));
     let mut tokens = [7; 2];
     let length = Error::Length { of: "temperatures (or one for all rows)", expected: 8, found: 2 };
-    let call = sample_without_replacement(logits, &t[..2], Uniforms::Keys(&keys), &mut tokens);
+    let call = sample_without_replacement(logits, &[Temperature::ONE; 2], Uniforms::Keys(&keys), &mut tokens);
     assert_eq!((call, tokens), (Err(length), [7; 2]));
 }

@@ -5,7 +5,7 @@ mod common;
 use common::statistics::{assert_fits, assert_follows, total_variation};
 use common::{TEMPERATURES, gaussian, levels, nine_rows, shapes};
 use kelvin::reference::oracle;
-use kelvin::{AliasTable, Error, FailedRows, Key, RowError, Rows, Temperature, Words, sample_many_by_alias};
+use kelvin::{AliasTable, Error, Key, RowError, Rows, Temperature, Words, sample_many_by_alias};
 
 const QWEN: usize = 151_936;
 const KEY: Key = Key { seed: 4, position: 2 };
@@ -208,6 +208,22 @@ fn a_batch_draws_what_tables_of_its_rows_draw() {
 }
 
 #[test]
+fn words_and_tokens_of_a_table_must_fit() {
+    let row = one(&[0.5, 1.5, 1.0, -2.0]);
+    let table = AliasTable::new(row, 0, Temperature::ONE).expect("servable");
+    let (words, mut tokens) = ([0, 1 << 40, 1 << 62, u64::MAX], [77; 4]);
+    let short = Err(Error::Length { of: "tokens", expected: 4, found: 3 });
+    assert_eq!(table.draw_many(&words, &mut tokens[..3]), short);
+    assert_eq!(AliasTable::default().draw_many(&words, &mut tokens), Err(Error::EmptyTable));
+    let (empty, key) = (AliasTable::default(), Key { seed: 1, position: 0 });
+    let drawn = [empty.draw_many(&[], &mut []), empty.draw_keyed(key, &mut [])];
+    assert_eq!(drawn, [Err(Error::EmptyTable); 2]);
+    assert_eq!(tokens, [77; 4]);
+    table.draw_many(&words, &mut tokens).expect("one token per word");
+    assert_eq!(tokens.map(Ok), words.map(|word| table.draw(word)));
+}
+
+#[test]
 fn calls_that_do_not_fit() {
     let (logits, t) = (one(&[1.0, 2.0]), [Temperature::ONE]);
     let mut tokens = [7; 3];
@@ -219,8 +235,6 @@ fn calls_that_do_not_fit() {
         length("temperatures (or one for all rows)", 1, 0)
     );
     assert_eq!(tokens, [7; 3]);
-    let none = Rows::<f32>::new(&[], 4).expect("no rows");
-    assert_eq!(sample_many_by_alias(none, &t, Words::Keys(&[]), &mut []), Ok(FailedRows::default()));
 }
 
 /// Logits from -700 to 0, and rounded sums in f32 that would swallow a tail: a thousandth of all, in a

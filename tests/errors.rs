@@ -4,10 +4,10 @@ mod common;
 
 use common::levels;
 use kelvin::{
-    AliasTable, Cdf, Draw, Error, FailedRows, Key, Level, RowError, Rows, RowsMut, Temperature, Uniforms,
-    Words, argmax, log_softmax, log_sum_exp, sample, sample_from_probs,
-    sample_from_probs_without_replacement, sample_many, sample_many_from_probs,
-    sample_many_from_probs_by_alias, sample_without_replacement, scale, softmax, softmax_in_place,
+    AliasTable, Cdf, Draw, Error, FailedRows, Level, RowError, Rows, RowsMut, Temperature, Uniforms, Words,
+    argmax, log_softmax, log_sum_exp, sample, sample_from_probs, sample_from_probs_without_replacement,
+    sample_many, sample_many_by_alias, sample_many_from_probs, sample_many_from_probs_by_alias,
+    sample_without_replacement, scale, softmax, softmax_in_place,
 };
 
 const NAN: f32 = f32::NAN;
@@ -109,20 +109,29 @@ fn a_refused_call_writes_nothing() {
     assert_eq!(out, [7.0; 12]);
 }
 
+/// Of any function, with one temperature or none, given uniforms and words or keys.
 #[test]
 fn no_rows_are_fine() {
     let rows = Rows::<f32>::new(&[], 4).expect("no rows");
-    assert_eq!(sample(rows, &ONE, &[], &mut []), Ok(()));
-    assert_eq!(sample(rows, &[], &[], &mut []), Ok(()));
-    assert_eq!(argmax(rows, &mut []), Ok(()));
-    assert_eq!(
-        softmax(rows, &ONE, &mut RowsMut::new(&mut [], 4).expect("no rows")),
-        Ok(FailedRows::default())
-    );
-    assert_eq!(
-        softmax_in_place(&mut RowsMut::new(&mut [], 4).expect("no rows"), &ONE),
-        Ok(FailedRows::default())
-    );
+    let mut out = RowsMut::new(&mut [], 4).expect("no rows");
+    let sources = [(Uniforms::Given(&[]), Words::Given(&[])), (Uniforms::Keys(&[]), Words::Keys(&[]))];
+    assert_eq!([argmax(rows, &mut []), sample_from_probs(rows, &[], &mut [])], [Ok(()); 2]);
+    for t in [&ONE[..], &[]] {
+        assert_eq!([sample(rows, t, &[], &mut []), log_sum_exp(rows, t, &mut [])], [Ok(()); 2]);
+        let mut failed = vec![softmax_in_place(&mut out, t)];
+        failed.extend([softmax, log_softmax, scale].map(|kernel| kernel(rows, t, &mut out)));
+        failed.extend(sources.into_iter().flat_map(|(uniforms, words)| {
+            [
+                sample_many(rows, t, uniforms, &mut []),
+                sample_many_from_probs(rows, uniforms, &mut []),
+                sample_many_by_alias(rows, t, words, &mut []),
+                sample_many_from_probs_by_alias(rows, words, &mut []),
+                sample_without_replacement(rows, t, uniforms, &mut []),
+                sample_from_probs_without_replacement(rows, uniforms, &mut []),
+            ]
+        }));
+        assert_eq!(failed, vec![Ok(FailedRows::default()); 16]);
+    }
 }
 
 /// Rows 1, 3, 5 and 6 are bad, each in its way; the even ones before 6 are served as if alone.
@@ -265,22 +274,6 @@ fn a_bad_uniform_is_reported_with_its_index() {
         assert_eq!(sample_without_replacement(rows, &ONE, Uniforms::Given(&uniforms), &mut tokens), error);
         assert_eq!(tokens, [77; 6]);
     }
-}
-
-#[test]
-fn words_and_tokens_of_an_alias_table_must_fit() {
-    let row = Rows::new(&[0.5, 1.5, 1.0, -2.0], 4).expect("one row");
-    let table = AliasTable::new(row, 0, Temperature::ONE).expect("servable");
-    let (words, mut tokens) = ([0, 1 << 40, 1 << 62, u64::MAX], [77; 4]);
-    let short = Err(Error::Length { of: "tokens", expected: 4, found: 3 });
-    assert_eq!(table.draw_many(&words, &mut tokens[..3]), short);
-    assert_eq!(AliasTable::default().draw_many(&words, &mut tokens), Err(Error::EmptyTable));
-    let (empty, key) = (AliasTable::default(), Key { seed: 1, position: 0 });
-    let drawn = [empty.draw_many(&[], &mut []), empty.draw_keyed(key, &mut [])];
-    assert_eq!(drawn, [Err(Error::EmptyTable); 2]);
-    assert_eq!(tokens, [77; 4]);
-    table.draw_many(&words, &mut tokens).expect("one token per word");
-    assert_eq!(tokens.map(Ok), words.map(|word| table.draw(word)));
 }
 
 #[test]

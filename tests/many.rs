@@ -91,8 +91,6 @@ fn calls_that_do_not_fit() {
     assert_eq!(Cdf::default().draw_keyed(KEY, &mut tokens), Err(Error::EmptyTable));
     assert_eq!(tokens, [7; 3]);
     assert_eq!(Cdf::new(logits, 1, t[0]).err(), Some(RowError::NoSuchRow { row: 1 }));
-    let none = Rows::<f32>::new(&[], 4).expect("no rows");
-    assert_eq!(sample_many(none, &t, Uniforms::Keys(&[]), &mut []), Ok(FailedRows::default()));
     assert_eq!(sample_many(logits, &t, Uniforms::Given(&[]), &mut []), Ok(FailedRows::default()));
 }
 

@@ -10,7 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 /// (Relative to the package, where tests run: a sandbox like WASI's knows no other path.)
 #[test]
 fn committed_seeds_hold() {
-    for (target, property) in TARGETS {
+    for &(target, property) in TARGETS {
         let seeds = std::fs::read_dir(format!("tests/corpus/{target}")).expect("seeds of each target");
         let mut seeds: Vec<_> = seeds.map(|entry| entry.expect("a file").path()).collect();
         seeds.sort();
@@ -27,7 +27,7 @@ fn committed_seeds_hold() {
 
 #[test]
 fn random_bytes_hold() {
-    for (target, property) in TARGETS {
+    for &(target, property) in TARGETS {
         for seed in thinned(0..200, 10) {
             let mut uniforms = [0.0; 200];
             Key { seed, position: 0 }.fill(&mut uniforms);

@@ -3,7 +3,7 @@
 mod common;
 
 use common::statistics::{assert_fits, total_variation};
-use common::{check, levels, shapes, uniforms};
+use common::{LAST_UNIFORM, check, levels, shapes, uniforms};
 use kelvin::reference::{contract, oracle};
 use kelvin::{Cdf, Draw, Level, Rows, Temperature, sample, sample_from_probs};
 
@@ -79,7 +79,6 @@ fn every_token_is_drawn_from_its_interval() {
 /// The first and the last uniform draw the first and the last token that weighs something.
 #[test]
 fn ends_of_the_uniforms_never_draw_a_masked_token() {
-    let last = 1.0 - f64::EPSILON / 2.0;
     for level in levels() {
         for (len, from, to) in [(1, 0, 1), (17, 5, 9), (512, 100, 101), (3000, 600, 2400), (3000, 1024, 1536)]
         {
@@ -88,13 +87,13 @@ fn ends_of_the_uniforms_never_draw_a_masked_token() {
             for t in [0.5, 1e-20, 1e20, f32::INFINITY, f32::MIN_POSITIVE].map(Temperature::new) {
                 let t = t.expect("a temperature");
                 let token = |u: f64| check::draw(level, &row, t, u).expect("servable").token as usize;
-                assert_eq!((token(0.0), token(last)), (from, to - 1), "{level} {len} {t:?}");
+                assert_eq!((token(0.0), token(LAST_UNIFORM)), (from, to - 1), "{level} {len} {t:?}");
             }
             let weights: Vec<f32> = row.iter().map(|x| x.max(0.0) * 1e-40).collect();
             let mut draws = [Ok(Draw::default()); 2];
             let twice = [weights.clone(), weights].concat();
             let rows = Rows::new(&twice, len).expect("two rows");
-            level.sample_from_probs(rows, &[0.0, last], &mut draws).expect("shapes fit");
+            level.sample_from_probs(rows, &[0.0, LAST_UNIFORM], &mut draws).expect("shapes fit");
             assert_eq!(draws.map(|d| d.expect("servable").token as usize), [from, to - 1]);
         }
     }

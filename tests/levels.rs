@@ -5,9 +5,9 @@ mod common;
 use kelvin::reference::contract;
 use kelvin::{Cdf, Rows, Temperature};
 
-use common::{SPECIAL, TEMPERATURES, VOCABS, check, gaussian, levels, thinned, uniforms};
+use common::{LAST_UNIFORM, SPECIAL, TEMPERATURES, VOCABS, check, gaussian, levels, thinned, uniforms};
 
-const ENDS: [f64; 3] = [0.0, 0.37, 1.0 - f64::EPSILON / 2.0];
+const ENDS: [f64; 3] = [0.0, 0.37, LAST_UNIFORM];
 
 /// Just above 2048, up to which a row keeps its weights.
 const LONGEST: usize = 2050;
@@ -227,7 +227,7 @@ fn blocks_of_subnormal_mass() {
 /// longer ones.) A NaN among them is found.
 #[test]
 fn blocks_far_below_one_before_them() {
-    const TOP: [f64; 3] = [0.0, 0.5, 1.0 - f64::EPSILON / 2.0];
+    const TOP: [f64; 3] = [0.0, 0.5, LAST_UNIFORM];
     let levels = levels();
     for (t, power) in [(0.01_f32, 300.0), (0.01, -700.0), (1e-5, 20_000.0), (1e-5, -20_000.0)] {
         let temperature = Temperature::new(t).expect("a temperature");

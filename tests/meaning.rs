@@ -2,10 +2,9 @@
 
 mod common;
 
-use common::{check, levels, thinned};
+use common::{LAST_UNIFORM, check, levels, thinned};
 use kelvin::{Level, Temperature};
 
-const LAST: f64 = 1.0 - f64::EPSILON / 2.0;
 const MASKED: f32 = f32::NEG_INFINITY;
 
 fn temperature(value: f32) -> Temperature {
@@ -44,7 +43,7 @@ fn no_temperature_to_speak_of_is_greedy() {
     for level in levels() {
         for (row, greedy) in rows_with_a_greedy_token() {
             for t in [0.0, -0.0, 1e-45, 1e-39, f32::MIN_POSITIVE.next_down()] {
-                let [first, last] = [0.0, LAST].map(|u| check::draw(level, &row, temperature(t), u));
+                let [first, last] = [0.0, LAST_UNIFORM].map(|u| check::draw(level, &row, temperature(t), u));
                 assert_eq!(first.map(|d| (d.token as usize, d.logprob)), Ok((greedy, 0.0)), "{level}, {t:e}");
                 assert_eq!(first, last, "{level}, {t:e}");
                 let one = |chosen: f32, other: f32| {
@@ -95,7 +94,10 @@ fn any_other_temperature_is_exact() {
             let near = |(p, e): (f32, f64)| (f64::from(p) / e - 1.0).abs() <= 6.0 * f64::from(f32::EPSILON);
             let unmasked = [probs[0], probs[2], probs[3]];
             assert!(unmasked.into_iter().zip(expected).all(near), "{level}, T = {t:e}: {probs:?}");
-            assert_eq!([0.0, 0.2, 0.4, LAST].map(|u| token(level, &[-t, 0.0, t], t, u)), [0, 1, 2, 2]);
+            assert_eq!(
+                [0.0, 0.2, 0.4, LAST_UNIFORM].map(|u| token(level, &[-t, 0.0, t], t, u)),
+                [0, 1, 2, 2]
+            );
         }
     }
 }
@@ -129,7 +131,7 @@ fn masked_tokens_weigh_exactly_nothing() {
                     (written(level, "softmax", &row, t), written(level, "log_softmax", &row, t));
                 assert!(probs[masked.clone()].iter().all(|p| p.to_bits() == 0), "{level}, T = {t:e}");
                 assert!(logs[masked.clone()].iter().all(|y| *y == MASKED), "{level}, T = {t:e}");
-                for u in [0.0, 1e-300, 0.25, 0.5, 0.75, LAST] {
+                for u in [0.0, 1e-300, 0.25, 0.5, 0.75, LAST_UNIFORM] {
                     assert!(!masked.contains(&token(level, &row, t, u)), "{level}, T = {t:e}, u = {u}");
                 }
             }

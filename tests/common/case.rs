@@ -1,7 +1,7 @@
 //! Bytes to batches: any shape, any bits, with a bias to the edges. What a fuzzer turns, and what the seeds
 //! in `tests/corpus` are written in: a change here takes their meaning away.
 
-use super::{SPECIAL, TEMPERATURES};
+use super::{LAST_UNIFORM, SPECIAL, TEMPERATURES};
 
 /// Row lengths around those where kernels change their ways.
 const LENGTHS: [usize; 20] =
@@ -24,16 +24,8 @@ const EDGES: [f32; 12] = [
 ];
 
 /// Uniforms at the ends, and around the middle.
-const UNIFORMS: [f64; 8] = [
-    0.0,
-    5e-324,
-    f64::EPSILON / 2.0,
-    0.25,
-    0.5 - f64::EPSILON / 4.0,
-    0.5,
-    1.0 - f64::EPSILON,
-    1.0 - f64::EPSILON / 2.0,
-];
+const UNIFORMS: [f64; 8] =
+    [0.0, 5e-324, f64::EPSILON / 2.0, 0.25, 0.5 - f64::EPSILON / 4.0, 0.5, 1.0 - f64::EPSILON, LAST_UNIFORM];
 
 /// From here on rows are shared among threads (`src/batch.rs`).
 const SHARED: usize = 1 << 19;

@@ -1,5 +1,6 @@
 //! The fuzz targets of what draws many tokens from one row.
 
+use super::LAST_UNIFORM;
 use super::case::{Case, Row};
 use super::check::{self, row_error};
 use super::properties::in_interval;
@@ -52,10 +53,9 @@ fn t(row: &Row) -> Temperature {
 
 /// The row's own, those beside it, both ends, and some between.
 fn uniforms(row: &Row) -> Vec<f64> {
-    let last = 1.0 - f64::EPSILON / 2.0;
     let u = row.uniform;
     let spread = (1..5).map(|i| (u + f64::from(i) * 0.2).fract());
-    [u, u.next_up().min(last), 0.0, last].into_iter().chain(spread).collect()
+    [u, u.next_up().min(LAST_UNIFORM), 0.0, LAST_UNIFORM].into_iter().chain(spread).collect()
 }
 
 /// Twice: without a guide and with one, where it is kept.

@@ -34,6 +34,9 @@ pub const SPECIAL: [f32; 12] = [
     -100.0,
 ];
 
+/// The last of the 2^53 uniforms.
+pub const LAST_UNIFORM: f64 = 1.0 - f64::EPSILON / 2.0;
+
 /// Every level of this CPU. With `KELVIN_REQUIRE_LEVELS=portable,avx2,avx512` a missing one is a failure.
 pub fn levels() -> Vec<Level> {
     let levels: Vec<Level> = Level::available().collect();

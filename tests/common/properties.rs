@@ -1,6 +1,7 @@
 //! What must hold for any input: the fuzz targets, each a function of its bytes. `tests/corpus.rs` runs the
 //! same.
 
+use super::LAST_UNIFORM;
 use super::batch::{Batch, Expected, expect};
 use super::case::{Case, Row};
 use super::check;
@@ -103,7 +104,7 @@ fn extreme(t: f32) -> f32 {
 fn boundary(row: &Row, token: usize) -> f64 {
     let shares = contract::distribution(&row.logits, row.temperature).unwrap_or_default();
     let token = token * 7 % row.logits.len();
-    shares.iter().take(token).sum::<f64>().clamp(0.0, 1.0 - f64::EPSILON / 2.0)
+    shares.iter().take(token).sum::<f64>().clamp(0.0, LAST_UNIFORM)
 }
 
 /// The uniform lies in the token's true interval; the token is not masked and its log-probability is true;
@@ -115,7 +116,7 @@ fn check_tokens(level: Level, row: &Row, uniforms: &[f64]) {
     check_shares(&shares, &probs);
     let logs = oracle::log_softmax(logits, temperature).expect("served");
     let t = Temperature::new(temperature).expect("0 or more");
-    let mut uniforms = [uniforms, &[0.0, 1.0 - f64::EPSILON / 2.0]].concat();
+    let mut uniforms = [uniforms, &[0.0, LAST_UNIFORM]].concat();
     uniforms.sort_by(f64::total_cmp);
     let mut least = 0;
     for u in uniforms {
@@ -159,7 +160,7 @@ fn check_weights(row: &Row) {
     let levels: Vec<Level> = Level::available().collect();
     let positive: Vec<f32> = row.logits.iter().map(|x| x.abs()).collect();
     for weights in [&row.logits, &positive] {
-        check::weights_bits(&levels, weights, &[row.uniform, 0.0, 1.0 - f64::EPSILON / 2.0]);
+        check::weights_bits(&levels, weights, &[row.uniform, 0.0, LAST_UNIFORM]);
         if let Some((token, _)) = contract::sample_from_probs(weights, row.uniform) {
             assert!(weights[token as usize] > 0.0, "token {token} weighs 0");
         }

@@ -3,16 +3,12 @@
 mod common;
 
 use common::statistics::{assert_fits, assert_follows, total_variation};
-use common::{TEMPERATURES, gaussian, levels, nine_rows, shapes};
+use common::{TEMPERATURES, gaussian, levels, nine_rows, one, shapes, temperature};
 use kelvin::reference::oracle;
 use kelvin::{AliasTable, Error, Key, RowError, Rows, Temperature, Words, sample_many_by_alias};
 
 const QWEN: usize = 151_936;
 const KEY: Key = Key { seed: 4, position: 2 };
-
-fn one(row: &[f32]) -> Rows<'_> {
-    Rows::new(row, row.len()).expect("one row")
-}
 
 fn exact(weights: &[f32]) -> Vec<f64> {
     let sum: f64 = weights.iter().map(|&w| f64::from(w)).sum();
@@ -35,8 +31,7 @@ fn enumerated_distribution_is_that_of_the_weights() {
             let distance = total_variation(&table.probabilities(), &exact(&weights));
             println!("{shape}, T = {t}: total variation {distance:.1e}, resolution {:.1e}", resolution(QWEN));
             assert!(distance <= resolution(QWEN), "{shape}: {distance:e}");
-            let temperature = Temperature::new(t).expect("a temperature");
-            let table = AliasTable::new(one(&row), 0, temperature).expect("servable");
+            let table = AliasTable::new(one(&row), 0, temperature(t)).expect("servable");
             let distance = total_variation(&table.probabilities(), &truth);
             assert!(distance <= 1e-7, "{shape}, T = {t}, from logits: {distance:e}");
         }
@@ -116,7 +111,7 @@ fn chi_square_and_kolmogorov_smirnov() {
     let mut tokens = vec![0; DRAWS];
     for (shape, row) in shapes(1500) {
         let truth = oracle::softmax(&row, 0.9).expect("servable");
-        let t = Temperature::new(0.9).expect("a temperature");
+        let t = temperature(0.9);
         AliasTable::new(one(&row), 0, t).expect("servable").draw_keyed(KEY, &mut tokens).expect("a table");
         let mut counts = vec![0; row.len()];
         tokens.iter().for_each(|&token| counts[token as usize] += 1);
@@ -133,7 +128,7 @@ fn same_bits_on_every_level() {
         let mut row = gaussian(2100, 3.0, 3);
         row[1100..1300].fill(f32::NEG_INFINITY);
         row[777] = special;
-        for t in TEMPERATURES.map(|t| Temperature::new(t).expect("a temperature")) {
+        for t in TEMPERATURES.map(temperature) {
             let expected = table.rebuild(one(&row), 0, t);
             for level in levels() {
                 assert_eq!(level.rebuild_alias(&mut other, one(&row), 0, t), expected, "{level}");
@@ -243,8 +238,7 @@ fn calls_that_do_not_fit() {
 fn pytorch_tail_is_not_swallowed() {
     let falling: Vec<f32> = (0..2000).map(|i| -0.35 * i as f32).collect();
     for t in [0.1, 1.0, 20.0] {
-        let table =
-            AliasTable::new(one(&falling), 0, Temperature::new(t).expect("0 or more")).expect("servable");
+        let table = AliasTable::new(one(&falling), 0, temperature(t)).expect("servable");
         let truth = oracle::softmax(&falling, t).expect("servable");
         assert!(total_variation(&table.probabilities(), &truth) <= 1e-7, "T = {t}");
     }

@@ -4,7 +4,7 @@
 mod common;
 
 use allocation_counter::measure;
-use common::{gaussian, served};
+use common::{gaussian, one, served, temperature};
 use kelvin::{
     AliasTable, Cdf, Draw, Key, Rows, RowsMut, Temperature, Uniforms, Words, argmax, log_softmax,
     log_sum_exp, sample, sample_from_probs, sample_from_probs_without_replacement, sample_many,
@@ -20,7 +20,7 @@ fn reused_outputs() {
     let weights: Vec<f32> = data.iter().map(|x| x.exp2()).collect();
     let mut probs = vec![0.0; rows * vocab];
     let (mut draws, mut tokens, mut sums) = ([Ok(Draw::default()); 4], [Ok(0); 4], [Ok(0.0); 4]);
-    let t = [0.0, 0.7, 1e-30, f32::INFINITY].map(|t| Temperature::new(t).expect("a temperature"));
+    let t = [0.0, 0.7, 1e-30, f32::INFINITY].map(temperature);
     let mut all = |seed: u64| {
         let uniforms = [0, 1, 2, 3].map(|position| Key { seed, position }.uniform());
         sample(logits, &t, &uniforms, &mut draws).expect("shapes fit");
@@ -44,7 +44,7 @@ fn reused_tables() {
     let data = gaussian(2 * vocab, 3.0, 1);
     let weights: Vec<f32> = data.iter().map(|x| x.exp2()).collect();
     let (mut cdf, mut alias, mut tokens) = (Cdf::default(), AliasTable::default(), [0; 20]);
-    let t = [Temperature::new(0.7).expect("a temperature")];
+    let t = [temperature(0.7)];
     let mut all = |row: usize, tokens_per_row: usize| {
         let logits = Rows::with_stride(&data, 2, tokens_per_row, vocab).expect("rows");
         let keys = [0, 1].map(|position| Key { seed: row as u64, position });
@@ -72,14 +72,13 @@ fn reused_tables() {
 fn alias_tables_of_other_rows() {
     let data = gaussian(2000, 3.0, 1);
     let weights: Vec<f32> = data.iter().map(|x| x.exp2()).collect();
-    let mut table =
-        AliasTable::new(Rows::new(&data, 2000).expect("a row"), 0, Temperature::ONE).expect("servable");
-    let weights = Rows::new(&weights, 2000).expect("a row");
+    let mut table = AliasTable::new(one(&data), 0, Temperature::ONE).expect("servable");
+    let weights = one(&weights);
     assert_eq!(measure(|| table.rebuild_from_probs(weights, 0).expect("servable")).count_total, 0);
     #[cfg(feature = "half")]
     {
         let halves: Vec<_> = weights.row(0).iter().map(|w| half::f16::from_f32(*w)).collect();
-        let halves = Rows::new(&halves, 2000).expect("a row");
+        let halves = one(&halves);
         assert_eq!(measure(|| table.rebuild_from_probs(halves, 0).expect("servable")).count_total, 0);
     }
 }

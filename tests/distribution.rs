@@ -3,7 +3,7 @@
 mod common;
 
 use common::statistics::{assert_fits, total_variation};
-use common::{LAST_UNIFORM, check, levels, shapes, uniforms};
+use common::{LAST_UNIFORM, check, levels, one, shapes, temperature, uniforms};
 use kelvin::reference::{contract, oracle};
 use kelvin::{Cdf, Draw, Level, Rows, Temperature, sample, sample_from_probs};
 
@@ -61,7 +61,7 @@ fn a_row_whose_sums_round_one_way_stays_within_the_bound() {
 /// The enumeration is that of the real kernel: the middle of each token's interval draws that token.
 #[test]
 fn every_token_is_drawn_from_its_interval() {
-    let t = Temperature::new(0.8).expect("a temperature");
+    let t = temperature(0.8);
     for (shape, row) in shapes(QWEN) {
         let induced = contract::distribution(&row, t.get()).expect("servable");
         let mut prefix = 0.0;
@@ -84,8 +84,7 @@ fn ends_of_the_uniforms_never_draw_a_masked_token() {
         {
             let mut row = vec![f32::NEG_INFINITY; len];
             row[from..to].fill(1.0);
-            for t in [0.5, 1e-20, 1e20, f32::INFINITY, f32::MIN_POSITIVE].map(Temperature::new) {
-                let t = t.expect("a temperature");
+            for t in [0.5, 1e-20, 1e20, f32::INFINITY, f32::MIN_POSITIVE].map(temperature) {
                 let token = |u: f64| check::draw(level, &row, t, u).expect("servable").token as usize;
                 assert_eq!((token(0.0), token(LAST_UNIFORM)), (from, to - 1), "{level} {len} {t:?}");
             }
@@ -105,7 +104,7 @@ fn ends_of_the_uniforms_never_draw_a_masked_token() {
 fn a_uniform_on_a_border_draws_the_token_that_begins_there() {
     const VOCAB: usize = 2048;
     let (logits, weights) = ([0.0_f32; VOCAB], [1.0_f32; VOCAB]);
-    let probs = Rows::new(&weights, VOCAB).expect("one row");
+    let probs = one(&weights);
     let mut cdf = Cdf::default();
     for level in levels() {
         level.rebuild_cdf_from_probs(&mut cdf, probs, 0).expect("servable");
@@ -131,7 +130,7 @@ fn monotone_in_the_uniform() {
     let mut all = uniforms(4000, 1);
     all.sort_by(f64::total_cmp);
     for (shape, row) in shapes(5000) {
-        let t = Temperature::new(1.3).expect("a temperature");
+        let t = temperature(1.3);
         let tokens: Vec<u32> =
             all.iter().map(|&u| check::draw(Level::best(), &row, t, u).expect("servable").token).collect();
         assert!(tokens.is_sorted(), "{shape}");
@@ -146,7 +145,7 @@ fn chi_square() {
     let vocab = 1500;
     for (seed, (shape, row)) in shapes(vocab).into_iter().enumerate() {
         let exact = oracle::softmax(&row, 0.9).expect("servable");
-        let counts = count(&row, Temperature::new(0.9).expect("a temperature"), DRAWS, seed as u64);
+        let counts = count(&row, temperature(0.9), DRAWS, seed as u64);
         assert_fits(&counts, &exact, DRAWS, &format!("sample, {shape}"));
         let weights: Vec<f32> = exact.iter().map(|&p| (p * 1e6) as f32).collect();
         let batch = weights.repeat(500);

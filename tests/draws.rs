@@ -3,20 +3,14 @@
 mod common;
 
 use common::statistics::{assert_fits, assert_follows, enumerate, total_variation};
-use common::{LAST_UNIFORM, SPECIAL, TEMPERATURES, check, gaussian, levels, shapes, uniforms};
+use common::{
+    LAST_UNIFORM, SPECIAL, TEMPERATURES, check, gaussian, levels, one, shapes, temperature, uniforms,
+};
 use kelvin::reference::oracle;
-use kelvin::{Cdf, Draw, Key, Level, Rows, Temperature, sample_from_probs};
+use kelvin::{Cdf, Draw, Key, Level, sample_from_probs};
 
 const QWEN: usize = 151_936;
 const KEY: Key = Key { seed: 4, position: 2 };
-
-fn temperature(t: f32) -> Temperature {
-    Temperature::new(t).expect("a temperature")
-}
-
-fn one(row: &[f32]) -> Rows<'_> {
-    Rows::new(row, row.len()).expect("one row")
-}
 
 fn ends_and(len: usize, seed: u64) -> Vec<f64> {
     [0.0, LAST_UNIFORM].into_iter().chain(uniforms(len, seed)).collect()

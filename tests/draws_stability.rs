@@ -2,8 +2,8 @@
 
 mod common;
 
-use common::{gaussian, levels, served};
-use kelvin::{AliasTable, Cdf, Key, Rows, Temperature, Uniforms, draw_counts};
+use common::{gaussian, levels, one, served, temperature};
+use kelvin::{AliasTable, Cdf, Key, Temperature, Uniforms, draw_counts};
 
 const KEY: Key = Key { seed: 1, position: 2 };
 
@@ -11,7 +11,7 @@ const KEY: Key = Key { seed: 1, position: 2 };
 fn row() -> (Vec<f32>, Temperature) {
     let mut row = gaussian(3001, 3.0, 11);
     row[900..1500].fill(f32::NEG_INFINITY);
-    (row, Temperature::new(0.7).expect("a temperature"))
+    (row, temperature(0.7))
 }
 
 #[test]
@@ -24,7 +24,7 @@ fn frozen_words() {
 #[test]
 fn frozen_tables() {
     let (row, t) = row();
-    let row = Rows::new(&row, row.len()).expect("one row");
+    let row = one(&row);
     for level in levels() {
         let (mut cdf, mut alias, mut tokens) = (Cdf::default(), AliasTable::default(), [[0; 8]; 3]);
         level.rebuild_cdf(&mut cdf, row, 0, t).expect("servable");

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::levels;
+use common::{levels, one, temperature};
 use kelvin::{
     AliasTable, Cdf, Draw, Error, FailedRows, Level, RowError, Rows, RowsMut, Temperature, Uniforms, Words,
     argmax, log_softmax, log_sum_exp, sample, sample_from_probs, sample_from_probs_without_replacement,
@@ -25,10 +25,10 @@ fn temperatures_below_0_and_nan_are_refused() {
     assert!(matches!(Temperature::new(NAN), Err(Error::Temperature { .. })));
     assert_eq!(Temperature::new(-2.0).unwrap_err().to_string(), "a temperature of -2: it must be 0 or more");
     for value in [0.0, -0.0, 1e-45, f32::MIN_POSITIVE.next_down()] {
-        assert!(Temperature::new(value).expect("allowed").is_greedy());
+        assert!(temperature(value).is_greedy());
     }
     for value in [f32::MIN_POSITIVE, 1.0, f32::MAX, INF] {
-        assert!(!Temperature::new(value).expect("allowed").is_greedy());
+        assert!(!temperature(value).is_greedy());
     }
 }
 
@@ -152,7 +152,7 @@ fn a_bad_row_fails_alone() {
     let expected = [faults[0].0, faults[1].0, faults[2].0, RowError::NothingToDraw { row: 6 }];
     assert_eq!(expected.map(|e| e.row()), [1, 3, 5, 6]);
     for level in levels() {
-        for t in [0.0, 1e-30, 0.7, 1e30, INF].map(|t| [Temperature::new(t).expect("a temperature")]) {
+        for t in [0.0, 1e-30, 0.7, 1e30, INF].map(|t| [temperature(t)]) {
             check_bad_rows(level, &data, VOCAB, &t, &expected);
         }
     }
@@ -199,7 +199,7 @@ fn rows_of_nothing_but_nan() {
         for vocab in [1, 16, 512, 1024, 1100] {
             let data = vec![NAN; vocab];
             let (mut tokens, mut draws) = ([Ok(0)], [Ok(Draw::default())]);
-            let rows = Rows::new(&data, vocab).expect("one row");
+            let rows = one(&data);
             level.argmax(rows, &mut tokens).expect("shapes fit");
             level.sample(rows, &[Temperature::GREEDY], &[0.5], &mut draws).expect("shapes fit");
             let error = RowError::Logit { row: 0, index: 0, value: NAN };
@@ -278,7 +278,7 @@ fn a_bad_uniform_is_reported_with_its_index() {
 
 #[test]
 fn a_greedy_row_has_one_token() {
-    let row = Rows::new(&[0.5, 1.5, 1.0], 3).expect("one row");
+    let row = one(&[0.5, 1.5, 1.0]);
     for (wanted, expected) in [(0, vec![]), (1, vec![]), (2, vec![too_few(2)]), (3, vec![too_few(3)])] {
         let (uniforms, mut tokens) = (vec![0.5; wanted], vec![77; wanted]);
         let drawn =

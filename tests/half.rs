@@ -6,7 +6,7 @@ mod common;
 
 use std::fmt::Debug;
 
-use common::{TEMPERATURES, check, gaussian, levels, thinned};
+use common::{TEMPERATURES, check, gaussian, levels, one, temperature, thinned};
 use half::{bf16, f16};
 use kelvin::reference::contract;
 use kelvin::{
@@ -27,10 +27,8 @@ fn every_pattern_of<L: Logit + Debug>(level: Level, from_bits: fn(u16) -> L, wid
     let all: Vec<L> = (0..=u16::MAX).map(from_bits).collect();
     let (good, bad): (Vec<L>, Vec<L>) = all.into_iter().partition(|&x| widen(x) < f32::INFINITY);
     let mut scaled = vec![0.0; good.len()];
-    let one = [Temperature::ONE];
-    let rows = Rows::new(&good, good.len()).expect("a row");
     let mut out = RowsMut::new(&mut scaled, good.len()).expect("a row");
-    assert_eq!(level.scale(rows, &one, &mut out), Ok(FailedRows::default()));
+    assert_eq!(level.scale(one(&good), &[Temperature::ONE], &mut out), Ok(FailedRows::default()));
     for (&y, &x) in scaled.iter().zip(&good) {
         assert_eq!(y.to_bits(), widen(x).to_bits(), "{level} {x:?}");
     }
@@ -49,7 +47,7 @@ fn every_kernel() {
         let f16s: Vec<f16> = row.iter().map(|&x| f16::from_f32_const(x)).collect();
         let bf16s: Vec<bf16> = row.iter().map(|&x| bf16::from_f32_const(x)).collect();
         for t in thinned(TEMPERATURES, 4) {
-            let t = Temperature::new(t).expect("a temperature");
+            let t = temperature(t);
             for level in levels() {
                 let widened: Vec<f32> = f16s.iter().map(|x| x.to_f32_const()).collect();
                 assert_eq!(results(level, &f16s, t), results(level, &widened, t), "f16, {level}, {t:?}");
@@ -66,7 +64,7 @@ fn results<L: Logit>(
     row: &[L],
     t: Temperature,
 ) -> (Vec<u32>, Vec<Result<Draw, RowError>>, u64) {
-    let rows = Rows::new(row, row.len()).expect("a row");
+    let rows = one(row);
     let mut bits = vec![];
     for kernel in [Level::scale::<L>, Level::softmax::<L>, Level::log_softmax::<L>] {
         let mut out = vec![0.0; row.len()];
@@ -106,7 +104,7 @@ fn bad_rows<L: Logit>(narrow: fn(f32) -> L, widen: fn(L) -> f32) {
     {
         let narrow_row: Vec<L> = row.iter().map(|&x| narrow(x)).collect();
         let wide: Vec<f32> = narrow_row.iter().map(|&x| widen(x)).collect();
-        for t in [0.0, 1e-3, 1.0, f32::INFINITY].map(|t| Temperature::new(t).expect("a temperature")) {
+        for t in [0.0, 1e-3, 1.0, f32::INFINITY].map(temperature) {
             let drawn = [check::draw(level, &wide, t, 0.5), check::draw(level, &narrow_row, t, 0.5)];
             assert_eq!(drawn, [Err(*error); 2], "{level}, {t}");
             // What a bad row leaves behind harms no other.
@@ -133,9 +131,9 @@ fn tables_and_distinct_tokens_are_those_of_the_widened_row() {
 /// as weights.
 fn many<L: Logit>(level: Level, row: &[L], widen: fn(L) -> f32) -> (Vec<[u32; 300]>, Vec<Vec<f64>>) {
     let positive: Vec<L> = row.iter().copied().filter(|&x| widen(x) > 0.0).collect();
-    let logits = Rows::new(row, row.len()).expect("a row");
-    let probs = Rows::new(&positive, positive.len()).expect("a row");
-    let (t, keys) = ([Temperature::new(0.7).expect("a temperature")], [Key { seed: 3, position: 4 }]);
+    let logits = one(row);
+    let probs = one(&positive);
+    let (t, keys) = ([temperature(0.7)], [Key { seed: 3, position: 4 }]);
     let (uniforms, words) = (Uniforms::Keys(&keys), Words::Keys(&keys));
     let mut tokens = vec![[0; 300]; 7];
     let [a, b, c, d, e, f, g] = &mut tokens[..] else { unreachable!() };
@@ -173,14 +171,14 @@ fn weights_of<L: Logit>(row: &[L], widen: fn(L) -> f32, bad: [L; 3]) {
     let wide: Vec<f32> = row.iter().map(|&x| widen(x)).collect();
     let is_cdf = |draws: Result<Draws, RowError>| matches!(draws, Ok(Draws::Cdf(_)));
     for (level, len) in levels().into_iter().flat_map(|level| [1, 17, 512, 1300].map(|len| (level, len))) {
-        let (rows, wide) = (Rows::new(&row[..len], len).expect("a row"), &wide[..len]);
+        let (rows, wide) = (one(&row[..len]), &wide[..len]);
         let mut draws = [Ok(Draw::default())];
         for u in [0.0, 0.3, 0.6, 0.999] {
             level.sample_from_probs(rows, &[u], &mut draws).expect("shapes fit");
             let expected = contract::sample_from_probs(wide, u);
             assert_eq!(draws[0].ok().map(|draw| (draw.token, draw.logprob)), expected, "{level}, {len}, {u}");
         }
-        let of_wide = Rows::new(wide, len).expect("a row");
+        let of_wide = one(wide);
         for n in [100, 300, 900, 2000] {
             let chosen = [Draws::auto_from_probs(rows, 0, n), Draws::auto(rows, 0, Temperature::ONE, n)];
             let expected =
@@ -190,7 +188,7 @@ fn weights_of<L: Logit>(row: &[L], widen: fn(L) -> f32, bad: [L; 3]) {
         for (bad, index) in bad.into_iter().zip([0, len / 2, len - 1]) {
             let mut row = row[..len].to_vec();
             row[index] = bad;
-            let rows = Rows::new(&row, len).expect("a row");
+            let rows = one(&row);
             level.sample_from_probs(rows, &[0.5], &mut draws).expect("shapes fit");
             let error = RowError::Weight { row: 0, index, value: widen(bad) };
             assert_eq!(draws[0], Err(error), "{level}");

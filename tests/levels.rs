@@ -2,10 +2,12 @@
 
 mod common;
 
+use kelvin::Cdf;
 use kelvin::reference::contract;
-use kelvin::{Cdf, Rows, Temperature};
 
-use common::{LAST_UNIFORM, SPECIAL, TEMPERATURES, VOCABS, check, gaussian, levels, thinned, uniforms};
+use common::{
+    LAST_UNIFORM, SPECIAL, TEMPERATURES, VOCABS, check, gaussian, levels, one, temperature, thinned, uniforms,
+};
 
 const ENDS: [f64; 3] = [0.0, 0.37, LAST_UNIFORM];
 
@@ -196,16 +198,15 @@ fn borders_to_the_bit() {
     for len in thinned((1..2100).step_by(37), 4) {
         let row = gaussian(len, 3.0, len as u64);
         let weights: Vec<f32> = row.iter().map(|x| x * x).collect();
-        let temperature = [0.3, 0.8, 1.5][len % 3];
+        let t = [0.3, 0.8, 1.5][len % 3];
         let uniforms = |cdf: Cdf| -> Vec<f64> {
             let begins = (1..len).filter(|token| token % 128 == 0 || token % 71 == 0 || token % 144 == 0);
             let around = |u: f64| [u.next_down().max(0.0), u, u.next_up()];
             begins.flat_map(|token| around(begin(&cdf, token as u32))).filter(|u| *u < 1.0).collect()
         };
-        let t = Temperature::new(temperature).expect("a temperature");
-        let cdf = Cdf::new(Rows::new(&row, len).expect("a row"), 0, t).expect("a table");
-        check::bits(&levels, &row, temperature, &uniforms(cdf));
-        let cdf = Cdf::from_probs(Rows::new(&weights, len).expect("a row"), 0).expect("a table");
+        let cdf = Cdf::new(one(&row), 0, temperature(t)).expect("a table");
+        check::bits(&levels, &row, t, &uniforms(cdf));
+        let cdf = Cdf::from_probs(one(&weights), 0).expect("a table");
         check::weights_bits(&levels, &weights, &uniforms(cdf));
     }
 }
@@ -230,7 +231,6 @@ fn blocks_far_below_one_before_them() {
     const TOP: [f64; 3] = [0.0, 0.5, LAST_UNIFORM];
     let levels = levels();
     for (t, power) in [(0.01_f32, 300.0), (0.01, -700.0), (1e-5, 20_000.0), (1e-5, -20_000.0)] {
-        let temperature = Temperature::new(t).expect("a temperature");
         let logit = |power: f64| (power * f64::from(t) * std::f64::consts::LN_2) as f32;
         for gap in thinned([20, 52, 53, 54, 55].into_iter().chain(58..69).chain(122..130), 7) {
             let mut row = vec![logit(power - 20.0); 512];
@@ -244,8 +244,7 @@ fn blocks_far_below_one_before_them() {
                 check::bits(&levels, &row[..len], t, &TOP);
                 for &level in &levels {
                     let mut cdf = Cdf::default();
-                    let rows = Rows::new(&row[..len], len).expect("a row");
-                    level.rebuild_cdf(&mut cdf, rows, 0, temperature).expect("servable");
+                    level.rebuild_cdf(&mut cdf, one(&row[..len]), 0, temperature(t)).expect("servable");
                     for u in TOP {
                         let expected = contract::sample(&row[..len], t, u).expect("servable").0;
                         assert_eq!(cdf.draw(u), Ok(expected as u32), "{level}, T = {t:e}, {len} tokens");

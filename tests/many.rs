@@ -2,21 +2,13 @@
 
 mod common;
 
-use common::{gaussian, levels, nine_rows};
+use common::{gaussian, levels, nine_rows, one, temperature};
 use kelvin::{
     AliasTable, Cdf, Draws, Error, FailedRows, Key, RowError, Rows, Temperature, Uniforms, draw_counts,
     sample_many,
 };
 
 const KEY: Key = Key { seed: 4, position: 2 };
-
-fn temperature(t: f32) -> Temperature {
-    Temperature::new(t).expect("a temperature")
-}
-
-fn one(row: &[f32]) -> Rows<'_> {
-    Rows::new(row, row.len()).expect("one row")
-}
 
 /// Each row has its own outcome; keys and uniforms, batches and single tables give the same tokens, in any
 /// pool, on every level; with so few draws that there is no table, with fewer than groups in a row, and with

@@ -2,14 +2,10 @@
 
 mod common;
 
-use common::{LAST_UNIFORM, check, levels, thinned};
-use kelvin::{Level, Temperature};
+use common::{LAST_UNIFORM, check, levels, temperature, thinned};
+use kelvin::Level;
 
 const MASKED: f32 = f32::NEG_INFINITY;
-
-fn temperature(value: f32) -> Temperature {
-    Temperature::new(value).expect("0 or more")
-}
 
 fn written(level: Level, kernel: &str, row: &[f32], t: f32) -> Vec<f32> {
     let (out, errors) = check::run(level, kernel, row, &[temperature(t)]);

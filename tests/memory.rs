@@ -4,9 +4,9 @@
 mod common;
 
 use bytemuck::{AnyBitPattern, NoUninit};
-use common::{gaussian, levels, thinned};
+use common::{gaussian, levels, temperature, thinned};
 use kelvin::reference::contract;
-use kelvin::{Draw, FailedRows, Level, Logit, Rows, RowsMut, Temperature};
+use kelvin::{Draw, FailedRows, Level, Logit, Rows, RowsMut};
 use mmap_rs::{MmapMut, MmapNone, MmapOptions};
 
 /// Logits per row: around vectors, groups of vectors and blocks, with tails of every length modulo 16.
@@ -102,7 +102,7 @@ fn row_kernels_at_every_edge<L: Logit + AnyBitPattern + NoUninit + Into<f32>>(na
 
 fn check_writers<L: Logit>(level: Level, rows: Rows<'_, L>, wide: &[f32], t: f32, side: Side) {
     let (vocab, stride) = (rows.vocab(), rows.stride());
-    let temperature = [Temperature::new(t).expect("a temperature")];
+    let temperature = [temperature(t)];
     type Contract = fn(&[f32], f32) -> Option<Vec<f32>>;
     let kernels: [(_, Contract); 3] = [
         (Level::scale::<L> as fn(_, _, &[_], &mut RowsMut<'_>) -> _, contract::scale),
@@ -132,7 +132,7 @@ fn check_writers<L: Logit>(level: Level, rows: Rows<'_, L>, wide: &[f32], t: f32
 
 fn check_outcomes<L: Logit>(level: Level, rows: Rows<'_, L>, wide: &[f32], t: f32, side: Side) {
     let row = &wide[rows.stride()..];
-    let temperature = [Temperature::new(t).expect("a temperature")];
+    let temperature = [temperature(t)];
     let uniforms = Guarded::holding(&[0.0, 1.0 - f64::EPSILON], side);
     let uniforms = uniforms.slice(2);
     let (mut draws, mut tokens, mut sums) = ([Ok(Draw::default()); 2], [Ok(0); 2], [Ok(0.0); 2]);

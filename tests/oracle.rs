@@ -2,8 +2,8 @@
 
 mod common;
 
-use common::{TEMPERATURES, VOCABS, check, gaussian, levels, shapes, thinned};
-use kelvin::{Level, Temperature};
+use common::{TEMPERATURES, VOCABS, check, gaussian, levels, shapes, temperature, thinned};
+use kelvin::Level;
 
 #[test]
 fn every_shape_at_every_temperature() {
@@ -37,7 +37,7 @@ fn two_logits_one_ulp_apart() {
             let mut row = vec![f32::NEG_INFINITY; 700];
             (row[3], row[650]) = (a, b);
             check::values(level, &row, t);
-            let temperature = [Temperature::new(t).expect("a temperature")];
+            let temperature = [temperature(t)];
             let (probs, _) = check::run(level, "softmax", &row, &temperature);
             let odds = ((f64::from(b) - f64::from(a)) / f64::from(t)).exp();
             assert!((f64::from(probs[650]) / f64::from(probs[3]) / odds - 1.0).abs() < 6e-7, "{level} {t}");
@@ -140,7 +140,7 @@ fn largest_logits_whose_power_of_two_rounds_to_the_limit() {
 #[test]
 fn sums_and_quotients() {
     let row = gaussian(128_256, 3.0, 5);
-    let t = Temperature::new(0.8).expect("a temperature");
+    let t = temperature(0.8);
     let (probs, _) = check::run(Level::best(), "softmax", &row, &[t]);
     let sum: f64 = probs.iter().map(|&p| f64::from(p)).sum();
     assert!((sum - 1.0).abs() < 3e-7, "{sum}");

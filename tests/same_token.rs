@@ -3,7 +3,7 @@
 mod common;
 
 use common::check::{call, run};
-use common::{gaussian, levels, uniforms};
+use common::{gaussian, levels, one, temperature, uniforms};
 use kelvin::{Draw, FailedRows, Key, Level, RowError, Rows, RowsMut, Temperature};
 
 const VOCAB: usize = 5003;
@@ -19,7 +19,7 @@ fn rows() -> Vec<Row> {
     let temperatures = [0.0, 0.01, 0.3, 0.8, 1.0, 4.0, 1e-30, 1e30, f32::INFINITY];
     let row = |i: usize| Row {
         logits: if i == 17 { vec![f32::NAN; VOCAB] } else { gaussian(VOCAB, 3.0, i as u64) },
-        temperature: Temperature::new(temperatures[i % temperatures.len()]).expect("a temperature"),
+        temperature: temperature(temperatures[i % temperatures.len()]),
         uniform: Key { seed: 5, position: i as u64 }.uniform(),
     };
     (0..ROWS).map(row).collect()
@@ -129,7 +129,7 @@ fn large_batch() -> (Vec<f32>, Vec<Temperature>) {
     let mut data: Vec<f32> = (0..LARGE_ROWS).flat_map(row).collect();
     data[7 * LARGE_VOCAB + 600] = f32::NAN;
     data[LARGE_ROWS * LARGE_VOCAB - 1] = f32::NAN;
-    let temperatures = [0.7, 0.0, 30.0].map(|t| Temperature::new(t).expect("a temperature"));
+    let temperatures = [0.7, 0.0, 30.0].map(temperature);
     (data, (0..LARGE_ROWS).map(|i| temperatures[i / 3 % 3]).collect())
 }
 
@@ -138,7 +138,7 @@ fn large_batch() -> (Vec<f32>, Vec<Temperature>) {
 fn trailing_masked_tokens_change_nothing() {
     let row = gaussian(1000, 3.0, 1);
     for (i, u) in uniforms(200, 4).into_iter().enumerate() {
-        let t = Temperature::new([0.2, 1.0, 3.0][i % 3]).expect("a temperature");
+        let t = temperature([0.2, 1.0, 3.0][i % 3]);
         let mut padded = row.clone();
         padded.resize(1000 + 13 * i, f32::NEG_INFINITY);
         let draw = |row: &[f32]| common::check::draw(Level::best(), row, t, u).expect("servable");
@@ -174,7 +174,7 @@ mod ending_threads {
     /// scratch row of a large softmax.)
     fn by_every_way() -> Vec<u32> {
         let (row, t, keys) = (gaussian(1000, 3.0, 1), [Temperature::ONE], [Key { seed: 1, position: 2 }]);
-        let logits = Rows::new(&row, row.len()).expect("a row");
+        let logits = one(&row);
         let draw = common::check::draw(Level::best(), &row, t[0], 0.7).expect("servable");
         let probs = run(Level::best(), "softmax", &row, &t).0;
         let mut tokens = [0; 30];

@@ -3,8 +3,8 @@
 
 mod common;
 
-use common::{check, gaussian, levels};
-use kelvin::{Draw, Key, Rows, Temperature};
+use common::{check, gaussian, levels, one, temperature};
+use kelvin::{Draw, Key};
 
 /// FNV-1a over the bits.
 fn digest(values: &[f32]) -> u64 {
@@ -106,7 +106,7 @@ const DIGESTS: [(f32, [u64; 6]); 6] = [
 fn frozen_rows() {
     for level in levels() {
         for (t, expected) in DIGESTS {
-            let temperature = [Temperature::new(t).expect("a temperature")];
+            let temperature = [temperature(t)];
             let [words, long] = rows().map(|row| {
                 ["scale", "softmax", "log_softmax"]
                     .map(|kernel| digest(&check::run(level, kernel, &row, &temperature).0))
@@ -135,7 +135,7 @@ const DRAWS: [(f32, f64, [TokenAndBits; 2]); 8] = [
 fn frozen_draws() {
     for level in levels() {
         for (t, u, expected) in DRAWS {
-            let temperature = Temperature::new(t).expect("a temperature");
+            let temperature = temperature(t);
             let drawn = rows().map(|row| {
                 let draw = check::draw(level, &row, temperature, u).expect("servable");
                 (draw.token, draw.logprob.to_bits())
@@ -151,7 +151,7 @@ fn frozen_draws_from_weights() {
     for level in levels() {
         let drawn = [0.0, 0.2, 0.8, 0.999_999].map(|u| {
             let mut draws = [Ok(Draw::default())];
-            let row = Rows::new(&weights, weights.len()).expect("one row");
+            let row = one(&weights);
             level.sample_from_probs(row, &[u], &mut draws).expect("shapes fit");
             draws[0].map(|draw| (draw.token, draw.logprob.to_bits())).expect("servable")
         });
@@ -169,9 +169,8 @@ fn frozen_sums() {
     for level in levels() {
         let sum = |row: &[f32], t: f32| {
             let mut sums = [Ok(0.0)];
-            let row = Rows::new(row, row.len()).expect("one row");
-            let temperature = Temperature::new(t).expect("a temperature");
-            level.log_sum_exp(row, &[temperature], &mut sums).expect("shapes fit");
+            let row = one(row);
+            level.log_sum_exp(row, &[temperature(t)], &mut sums).expect("shapes fit");
             sums[0].expect("servable").to_bits()
         };
         let sums = [sum(&words, 0.7), sum(&long, 0.01), sum(&long, 1e38)];
@@ -182,8 +181,7 @@ fn frozen_sums() {
 /// What rounds to 0 from below keeps its sign: what a compiler makes of a comparison must not change it.
 #[test]
 fn log_probabilities_of_nearly_0() {
-    let (mut row, temperature) =
-        (vec![f32::NEG_INFINITY; 600], Temperature::new(1e30).expect("a temperature"));
+    let (mut row, temperature) = (vec![f32::NEG_INFINITY; 600], temperature(1e30));
     for level in levels() {
         for (logit, expected) in [(-1e-30, [0x8000_0000, 0]), (1e-30, [0, 0])] {
             row[550] = logit;

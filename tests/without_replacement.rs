@@ -3,16 +3,12 @@
 mod common;
 
 use common::statistics::assert_fits;
-use common::{LAST_UNIFORM, gaussian, levels, shapes, uniforms};
+use common::{LAST_UNIFORM, gaussian, levels, one, shapes, temperature, uniforms};
 use kelvin::reference::{contract, oracle};
 use kelvin::{
     Draw, Error, Key, Level, RowError, Rows, Temperature, Uniforms, argmax, sample,
     sample_from_probs_without_replacement, sample_without_replacement,
 };
-
-fn one(row: &[f32]) -> Rows<'_> {
-    Rows::new(row, row.len()).expect("one row")
-}
 
 /// k distinct tokens, or why not.
 fn draw(row: &[f32], t: f32, uniforms: &[f64]) -> Result<Vec<u32>, RowError> {
@@ -21,7 +17,7 @@ fn draw(row: &[f32], t: f32, uniforms: &[f64]) -> Result<Vec<u32>, RowError> {
 
 fn draw_on(level: Level, row: &[f32], t: f32, uniforms: &[f64]) -> Result<Vec<u32>, RowError> {
     let mut tokens = vec![0; uniforms.len()];
-    let t = [Temperature::new(t).expect("a temperature")];
+    let t = [temperature(t)];
     let failed = level
         .sample_without_replacement(one(row), &t, Uniforms::Given(uniforms), &mut tokens)
         .expect("shapes fit");
@@ -196,7 +192,7 @@ fn first_tokens_do_not_depend_on_the_number() {
         assert_eq!(draw(&row, 0.7, &uniforms[..k]).expect("servable"), all[..k]);
     }
     let mut drawn = [Ok(Draw::default())];
-    let t = [Temperature::new(0.7).expect("a temperature")];
+    let t = [temperature(0.7)];
     sample(one(&row), &t, &uniforms[..1], &mut drawn).expect("shapes fit");
     assert_eq!(drawn[0].expect("servable").token, all[0]);
     let mut distinct = all.clone();
@@ -224,7 +220,7 @@ fn a_batch_draws_what_its_rows_draw_alone() {
     let weights: Vec<f32> = data.iter().map(|x| x.exp2()).collect();
     let (logits, probs) = (Rows::new(&data, VOCAB).expect("rows"), Rows::new(&weights, VOCAB).expect("rows"));
     let temperatures = [1.0, 0.0, 1.0, 1.0, 1e-30, f32::INFINITY, 1e35, 0.6];
-    let t = temperatures.map(|t| Temperature::new(t).expect("a temperature"));
+    let t = temperatures.map(temperature);
     let mut uniforms = vec![0.0; 8 * K];
     uniforms.chunks_mut(K).zip(&keys).for_each(|(u, key)| key.fill(u));
     let rows = || uniforms.chunks(K).enumerate();

@@ -3,6 +3,7 @@
 //! nothing.
 
 use super::case::{Case, Row};
+use super::temperature;
 use kelvin::reference::contract;
 use kelvin::{Draw, Error, FailedRows, Level, Logit, RowError, Rows, RowsMut, Temperature};
 
@@ -27,8 +28,8 @@ impl<'a, L: Logit> Batch<'a, L> {
         for (row, data) in case.order.iter().zip(data.chunks_mut(case.stride)) {
             data.iter_mut().zip(&case.rows[*row].logits).for_each(|(to, &x)| *to = narrow(x));
         }
-        let temperature = |&row: &usize| Temperature::new(case.rows[row].temperature).expect("0 or more");
-        Self { case, data, temperatures: case.order.iter().map(temperature).collect() }
+        let of_row = |&row: &usize| temperature(case.rows[row].temperature);
+        Self { case, data, temperatures: case.order.iter().map(of_row).collect() }
     }
 
     fn rows(&self) -> Rows<'_, L> {

@@ -1,5 +1,6 @@
 //! One row through every kernel on every level, against both references.
 
+use super::one;
 use kelvin::reference::{contract, oracle};
 use kelvin::{Draw, FailedRows, Level, Logit, RowError, Rows, RowsMut, Temperature};
 
@@ -11,7 +12,7 @@ pub fn bits(levels: &[Level], row: &[f32], temperature: f32, uniforms: &[f64]) {
     let context = |kernel: &str, level: Level| {
         format!("{kernel} on {level}, {} tokens, T = {temperature:e}", row.len())
     };
-    let t = [Temperature::new(temperature).expect("a temperature")];
+    let t = [super::temperature(temperature)];
     let error = row_error(row);
     let expected_rows = [
         ("scale", contract::scale(row, temperature)),
@@ -32,7 +33,7 @@ pub fn bits(levels: &[Level], row: &[f32], temperature: f32, uniforms: &[f64]) {
             let expected = expected.clone().unwrap_or_else(|| vec![f32::NAN; row.len()]);
             same_bits(&out, &expected, &context(kernel, level));
         }
-        let rows = Rows::new(row, row.len()).expect("one row");
+        let rows = one(row);
         let mut sums = [Ok(f64::NAN)];
         level.log_sum_exp(rows, &t, &mut sums).expect("shapes fit");
         assert_eq!(sums[0].map(f64::to_bits), expected_sum, "{}", context("log_sum_exp", level));
@@ -56,7 +57,7 @@ pub fn weights_bits(levels: &[Level], weights: &[f32], uniforms: &[f64]) {
     for &level in levels {
         for &u in uniforms {
             let mut draws = [Ok(Draw::default())];
-            let rows = Rows::new(weights, weights.len()).expect("one row");
+            let rows = one(weights);
             level.sample_from_probs(rows, &[u], &mut draws).expect("shapes fit");
             let expected = contract::sample_from_probs(weights, u).ok_or(error);
             let draw = draws[0].map(|draw| (draw.token, draw.logprob.to_bits()));
@@ -74,7 +75,7 @@ pub fn draw<L: Logit>(
     uniform: f64,
 ) -> Result<Draw, RowError> {
     let mut draws = [Ok(Draw::default())];
-    let rows = Rows::new(row, row.len()).expect("one row");
+    let rows = one(row);
     level.sample(rows, &[temperature], &[uniform], &mut draws).expect("shapes fit");
     draws[0]
 }
@@ -143,7 +144,7 @@ fn same_bits(values: &[f32], expected: &[f32], context: &str) {
 /// The bounds are derived in `docs/numerics.md`: 6 x 2^-23 relative, where a probability of 2^-100 or less
 /// may be 0 instead, and one below 2^-125 is (but for a rounding).
 pub fn values(level: Level, row: &[f32], temperature: f32) {
-    let t = [Temperature::new(temperature).expect("a temperature")];
+    let t = [super::temperature(temperature)];
     let Some(truth) = oracle::softmax(row, temperature) else {
         assert!(!run(level, "softmax", row, &t).1.is_empty(), "{level}: a row without truth was served");
         return;
@@ -164,7 +165,7 @@ pub fn values(level: Level, row: &[f32], temperature: f32) {
         assert!(near_log(f64::from(y), e), "{level}, T = {temperature:e}: log {y:e}, not {e:e}");
     }
     let mut sums = [Ok(f64::NAN)];
-    level.log_sum_exp(Rows::new(row, row.len()).expect("one row"), &t, &mut sums).expect("shapes fit");
+    level.log_sum_exp(one(row), &t, &mut sums).expect("shapes fit");
     let (sum, e) = (sums[0].expect("served"), oracle::log_sum_exp(row, temperature).expect("served"));
     let near = sum == e || (sum - e).abs() <= (-21_f64).exp2() + e.abs() * (-50_f64).exp2();
     assert!(near, "{level}, T = {temperature:e}: log_sum_exp {sum:e}, not {e:e}");

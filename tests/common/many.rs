@@ -1,11 +1,11 @@
 //! The fuzz targets of what draws many tokens from one row.
 
-use super::LAST_UNIFORM;
 use super::case::{Case, Row};
 use super::check::{self, row_error};
 use super::properties::in_interval;
+use super::{LAST_UNIFORM, one, temperature};
 use kelvin::reference::{contract, oracle};
-use kelvin::{AliasTable, Cdf, Level, RowError, Rows, Temperature, Uniforms};
+use kelvin::{AliasTable, Cdf, Level, RowError, Temperature, Uniforms};
 
 /// A table draws what `sample` draws, and distinct tokens are distinct and weigh something, on every level.
 pub fn draws(bytes: &[u8]) {
@@ -43,12 +43,8 @@ pub fn alias(bytes: &[u8]) {
     }
 }
 
-fn one(row: &[f32]) -> Rows<'_> {
-    Rows::new(row, row.len()).expect("one row")
-}
-
 fn t(row: &Row) -> Temperature {
-    Temperature::new(row.temperature).expect("0 or more")
+    temperature(row.temperature)
 }
 
 /// The row's own, those beside it, both ends, and some between.

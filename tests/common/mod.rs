@@ -9,7 +9,7 @@ pub mod many;
 pub mod properties;
 pub mod statistics;
 
-use kelvin::{Error, FailedRows, Key, Level, RowError, Temperature};
+use kelvin::{Error, FailedRows, Key, Level, Logit, RowError, Rows, Temperature};
 
 /// The vocabularies of Llama 2, GPT-2, Llama 3, Qwen 2 and Gemma.
 pub const VOCABS: [usize; 5] = [32000, 50257, 128_256, 151_936, 262_144];
@@ -36,6 +36,16 @@ pub const SPECIAL: [f32; 12] = [
 
 /// The last of the 2^53 uniforms.
 pub const LAST_UNIFORM: f64 = 1.0 - f64::EPSILON / 2.0;
+
+/// A batch of this row alone.
+pub fn one<L: Logit>(row: &[L]) -> Rows<'_, L> {
+    Rows::new(row, row.len()).expect("one row")
+}
+
+/// A temperature that is not refused.
+pub fn temperature(value: f32) -> Temperature {
+    Temperature::new(value).expect("0 or more")
+}
 
 /// Every level of this CPU. With `KELVIN_REQUIRE_LEVELS=portable,avx2,avx512` a missing one is a failure.
 pub fn levels() -> Vec<Level> {
@@ -83,7 +93,7 @@ pub fn nine_rows(vocab: usize) -> (Vec<f32>, [Temperature; 9], [Key; 9], [RowErr
     let temperatures = [1.0, 1.0, 0.7, 1e30, 1.0, 0.1, f32::INFINITY, 2.0, 0.0];
     let keys = core::array::from_fn(|row| Key { seed: 3, position: row as u64 });
     let errors = [RowError::Logit { row: 1, index: 3, value: f32::NAN }, RowError::NothingToDraw { row: 4 }];
-    (data, temperatures.map(|t| Temperature::new(t).expect("a temperature")), keys, errors)
+    (data, temperatures.map(temperature), keys, errors)
 }
 
 /// The four shapes of rows that distributions are measured on.

@@ -6,8 +6,8 @@ use super::batch::{Batch, Expected, expect};
 use super::case::{Case, Row};
 use super::check;
 pub use super::many::{alias, draws};
+use kelvin::Level;
 use kelvin::reference::{contract, oracle};
-use kelvin::{Level, Temperature};
 
 /// A fuzz target: a property of its input's bytes.
 pub type Property = fn(&[u8]);
@@ -115,7 +115,7 @@ fn check_tokens(level: Level, row: &Row, uniforms: &[f64]) {
     let shares = contract::distribution(logits, temperature).expect("served");
     check_shares(&shares, &probs);
     let logs = oracle::log_softmax(logits, temperature).expect("served");
-    let t = Temperature::new(temperature).expect("0 or more");
+    let t = super::temperature(temperature);
     let mut uniforms = [uniforms, &[0.0, LAST_UNIFORM]].concat();
     uniforms.sort_by(f64::total_cmp);
     let mut least = 0;

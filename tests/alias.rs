@@ -3,7 +3,7 @@
 mod common;
 
 use common::statistics::{assert_fits, assert_follows, total_variation};
-use common::{TEMPERATURES, gaussian, levels, nine_rows, one, shapes, temperature};
+use common::{TEMPERATURES, gaussian, levels, nine_rows, odd_weights, one, shapes, temperature};
 use kelvin::reference::oracle;
 use kelvin::{AliasTable, Error, Key, RowError, Rows, Temperature, Words, sample_many_by_alias};
 
@@ -36,29 +36,6 @@ fn enumerated_distribution_is_that_of_the_weights() {
             assert!(distance <= 1e-7, "{shape}, T = {t}, from logits: {distance:e}");
         }
     }
-}
-
-/// Zeros at both ends and in runs, one alone, subnormal weights, a sum beyond f32, equal weights, ends of
-/// the sweeps in every order.
-fn odd_weights() -> Vec<Vec<f32>> {
-    let mut runs = vec![0.0; 3000];
-    runs[600..700].fill(0.3);
-    runs[2500] = 7.0;
-    let mut alone = vec![0.0; 2000];
-    alone[1234] = 1e-45;
-    let mut odd = vec![runs, alone, vec![f32::MAX; 1500], vec![1.0], vec![0.0, 2.0, 0.0]];
-    odd.push((0..900).map(f32::from_bits).collect());
-    odd.push((0..900).map(|i| 10_f32.powi(i % 76 - 38)).collect());
-    odd.extend((1..300).flat_map(|len| [0.1, 0.3, 0.7].map(|w| vec![w; len])));
-    for len in [2, 3, 4, 5, 7, 8, 64, 100, 1000, 1023, 1024, 1025] {
-        odd.push(vec![0.1; len]);
-        odd.push((0..len).map(|i| i as f32).collect());
-        odd.push((0..len).map(|i| (len - i) as f32).collect());
-        odd.push((0..len).map(|i| if i % 2 == 0 { 1.0 } else { 3.0 }).collect());
-        odd.push((0..len).map(|i| if i == len / 2 { 1.0 } else { 1e-30 }).collect());
-        odd.push(gaussian(len, 4.0, len as u64).iter().map(|x| x.exp2()).collect());
-    }
-    odd
 }
 
 #[test]

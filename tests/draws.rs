@@ -4,7 +4,8 @@ mod common;
 
 use common::statistics::{assert_fits, assert_follows, enumerate, total_variation};
 use common::{
-    LAST_UNIFORM, SPECIAL, TEMPERATURES, check, gaussian, levels, one, shapes, temperature, uniforms,
+    LAST_UNIFORM, SPECIAL, TEMPERATURES, check, gaussian, levels, odd_weights, one, shapes, temperature,
+    uniforms,
 };
 use kelvin::reference::oracle;
 use kelvin::{Cdf, Draw, Key, Level, sample_from_probs};
@@ -69,19 +70,6 @@ fn same_token_as_sample_in_rows_of_every_kind() {
         }
         assert_same_tokens(&levels, &vec![special; 1100], 1.0, &ends_and(20, 6));
     }
-}
-
-/// Weights with zeros at both ends and in runs; one alone; subnormal ones; a sum beyond f32.
-fn odd_weights() -> Vec<Vec<f32>> {
-    let mut runs = vec![0.0; 3000];
-    runs[600..700].fill(0.3);
-    runs[1536..2048].copy_from_slice(&gaussian(512, 1.0, 1).iter().map(|x| x.exp2()).collect::<Vec<_>>());
-    runs[2500] = 7.0;
-    let mut alone = vec![0.0; 2000];
-    alone[1234] = 1e-45;
-    let subnormal = (0..900).map(f32::from_bits).collect();
-    let wide = (0..900).map(|i| 10_f32.powi(i % 76 - 38)).collect();
-    vec![runs, alone, subnormal, wide, vec![f32::MAX; 1500], vec![1.0], vec![0.0, 2.0, 0.0]]
 }
 
 #[test]

@@ -109,3 +109,27 @@ pub fn shapes(vocab: usize) -> [(&'static str, Vec<f32>); 4] {
         ("Gaussian s=1", gaussian(vocab, 1.0, 2)),
     ]
 }
+
+/// Rows of weights: zeros at both ends and in runs, one alone, subnormal ones, a sum beyond f32, equal ones;
+/// and light and heavy ones in every order, which an alias table pairs.
+pub fn odd_weights() -> Vec<Vec<f32>> {
+    let mut runs = vec![0.0; 3000];
+    runs[600..700].fill(0.3);
+    runs[1536..2048].copy_from_slice(&gaussian(512, 1.0, 1).iter().map(|x| x.exp2()).collect::<Vec<_>>());
+    runs[2500] = 7.0;
+    let mut alone = vec![0.0; 2000];
+    alone[1234] = 1e-45;
+    let mut odd = vec![runs, alone, vec![f32::MAX; 1500], vec![1.0], vec![0.0, 2.0, 0.0]];
+    odd.push((0..900).map(f32::from_bits).collect());
+    odd.push((0..900).map(|i| 10_f32.powi(i % 76 - 38)).collect());
+    odd.extend((1..300).flat_map(|len| [0.1, 0.3, 0.7].map(|w| vec![w; len])));
+    for len in [2, 3, 4, 5, 7, 8, 64, 100, 1000, 1023, 1024, 1025] {
+        odd.push(vec![0.1; len]);
+        odd.push((0..len).map(|i| i as f32).collect());
+        odd.push((0..len).map(|i| (len - i) as f32).collect());
+        odd.push((0..len).map(|i| if i % 2 == 0 { 1.0 } else { 3.0 }).collect());
+        odd.push((0..len).map(|i| if i == len / 2 { 1.0 } else { 1e-30 }).collect());
+        odd.push(gaussian(len, 4.0, len as u64).iter().map(|x| x.exp2()).collect());
+    }
+    odd
+}

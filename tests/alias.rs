@@ -3,7 +3,7 @@
 mod common;
 
 use common::statistics::{assert_fits, assert_follows, total_variation};
-use common::{TEMPERATURES, gaussian, levels, nine_rows, odd_weights, one, shapes, temperature};
+use common::{TEMPERATURES, gaussian, in_pool, levels, nine_rows, odd_weights, one, shapes, temperature};
 use kelvin::reference::oracle;
 use kelvin::{AliasTable, Error, Key, RowError, Rows, Temperature, Words, sample_many_by_alias};
 
@@ -151,11 +151,9 @@ fn a_batch_draws_what_tables_of_its_rows_draw() {
         }
     }
     for (level, threads) in levels().into_iter().flat_map(|level| [(level, 1), (level, 3)]) {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
         for source in [Words::Keys(&keys), Words::Given(&words)] {
             let mut tokens = vec![0; rows * draws];
-            let failed = pool
-                .install(|| level.sample_many_by_alias(logits, &t, source, &mut tokens))
+            let failed = in_pool(threads, || level.sample_many_by_alias(logits, &t, source, &mut tokens))
                 .expect("shapes fit");
             assert_eq!((&*failed, &tokens), (&errors[..], &expected), "{level}, {threads}");
         }

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{gaussian, levels, nine_rows, one, temperature};
+use common::{gaussian, in_pool, levels, nine_rows, one, temperature};
 use kelvin::{
     AliasTable, Cdf, Draws, Error, FailedRows, Key, RowError, Rows, Temperature, Uniforms, draw_counts,
     sample_many,
@@ -33,11 +33,10 @@ fn check_batch(draws: usize) {
         }
     }
     for (level, threads) in levels().into_iter().flat_map(|level| [(level, 1), (level, 3)]) {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
         for source in [Uniforms::Keys(&keys), Uniforms::Given(&uniforms)] {
             let mut tokens = vec![0; rows * draws];
             let failed =
-                pool.install(|| level.sample_many(logits, &t, source, &mut tokens)).expect("shapes fit");
+                in_pool(threads, || level.sample_many(logits, &t, source, &mut tokens)).expect("shapes fit");
             assert_eq!((&*failed, &tokens), (&errors[..], &expected), "{level}, {threads}");
         }
     }

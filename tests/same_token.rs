@@ -3,7 +3,7 @@
 mod common;
 
 use common::check::{call, run};
-use common::{gaussian, levels, one, temperature, uniforms};
+use common::{gaussian, in_pool, levels, one, temperature, uniforms};
 use kelvin::{Draw, FailedRows, Key, Level, RowError, Rows, RowsMut, Temperature};
 
 const VOCAB: usize = 5003;
@@ -60,16 +60,6 @@ fn alone_or_among_shuffled_neighbours_on_any_thread_and_level() {
             }
         }
     }
-}
-
-#[cfg(all(feature = "rayon", not(target_family = "wasm")))]
-fn in_pool<R: Send>(threads: usize, f: impl FnOnce() -> R + Send) -> R {
-    rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool").install(f)
-}
-
-#[cfg(not(all(feature = "rayon", not(target_family = "wasm"))))]
-fn in_pool<R: Send>(_threads: usize, f: impl FnOnce() -> R + Send) -> R {
-    f()
 }
 
 /// An output beyond the caches is written past them, in lines of 64 bytes: the same bits, whatever the rows'

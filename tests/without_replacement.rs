@@ -3,7 +3,7 @@
 mod common;
 
 use common::statistics::assert_fits;
-use common::{LAST_UNIFORM, gaussian, levels, one, shapes, temperature, uniforms};
+use common::{LAST_UNIFORM, gaussian, in_pool, levels, one, shapes, temperature, uniforms};
 use kelvin::reference::{contract, oracle};
 use kelvin::{
     Draw, Error, Key, Level, RowError, Rows, Temperature, Uniforms, argmax, sample,
@@ -233,17 +233,16 @@ fn a_batch_draws_what_its_rows_draw_alone() {
     let bad_logit = RowError::Logit { row: 2, index: 8, value: f32::INFINITY };
     let bad_weight = RowError::Weight { row: 2, index: 8, value: f32::INFINITY };
     for (level, threads) in levels().into_iter().flat_map(|level| [(level, 1), (level, 3)]) {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
         for source in [Uniforms::Keys(&keys), Uniforms::Given(&uniforms)] {
             let mut tokens = vec![0; 8 * K];
-            let failed = pool
-                .install(|| level.sample_without_replacement(logits, &t, source, &mut tokens))
-                .expect("shapes fit");
+            let failed =
+                in_pool(threads, || level.sample_without_replacement(logits, &t, source, &mut tokens))
+                    .expect("shapes fit");
             assert_eq!(*failed, [too_few(1, 1), bad_logit, too_few(3, 8)], "{level}");
             assert_eq!(tokens, of_logits, "{level}, {threads}");
-            let failed = pool
-                .install(|| level.sample_from_probs_without_replacement(probs, source, &mut tokens))
-                .expect("shapes fit");
+            let failed =
+                in_pool(threads, || level.sample_from_probs_without_replacement(probs, source, &mut tokens))
+                    .expect("shapes fit");
             assert_eq!(*failed, [bad_weight, too_few(3, 8)], "{level}");
             assert_eq!(tokens, of_probs, "{level}, {threads}");
         }

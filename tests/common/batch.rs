@@ -3,7 +3,7 @@
 //! nothing.
 
 use super::case::{Case, Row};
-use super::temperature;
+use super::{in_pool, temperature};
 use kelvin::reference::contract;
 use kelvin::{Draw, Error, FailedRows, Level, Logit, RowError, Rows, RowsMut, Temperature};
 
@@ -185,18 +185,4 @@ fn same_bits(values: &[f32], expected: &[f32], context: &str) {
     if let Some(i) = values.iter().zip(expected).position(differs) {
         panic!("{context}: element {i} is {:e}, not {:e}", values[i], expected[i]);
     }
-}
-
-/// In a pool of one to three threads, made once.
-#[cfg(all(feature = "rayon", not(target_family = "wasm")))]
-pub fn in_pool<R: Send>(threads: usize, run: impl FnOnce() -> R + Send) -> R {
-    use std::sync::OnceLock;
-    static POOLS: [OnceLock<rayon::ThreadPool>; 3] = [const { OnceLock::new() }; 3];
-    let build = || rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
-    POOLS[threads - 1].get_or_init(build).install(run)
-}
-
-#[cfg(not(all(feature = "rayon", not(target_family = "wasm"))))]
-pub fn in_pool<R: Send>(_threads: usize, run: impl FnOnce() -> R + Send) -> R {
-    run()
 }

@@ -73,6 +73,20 @@ pub fn uniforms(len: usize, seed: u64) -> Vec<f64> {
     uniforms
 }
 
+/// In a pool of one to seven threads, made once.
+#[cfg(all(feature = "rayon", not(target_family = "wasm")))]
+pub fn in_pool<R: Send>(threads: usize, run: impl FnOnce() -> R + Send) -> R {
+    use std::sync::OnceLock;
+    static POOLS: [OnceLock<rayon::ThreadPool>; 7] = [const { OnceLock::new() }; 7];
+    let build = || rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
+    POOLS[threads - 1].get_or_init(build).install(run)
+}
+
+#[cfg(not(all(feature = "rayon", not(target_family = "wasm"))))]
+pub fn in_pool<R: Send>(_threads: usize, run: impl FnOnce() -> R + Send) -> R {
+    run()
+}
+
 /// No row of a batch failed.
 #[track_caller]
 pub fn served(failed: Result<FailedRows, Error>) {

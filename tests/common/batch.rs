@@ -3,6 +3,7 @@
 //! nothing.
 
 use super::case::{Case, Row};
+use super::check::row_error;
 use super::{in_pool, temperature};
 use kelvin::reference::contract;
 use kelvin::{Draw, Error, FailedRows, Level, Logit, RowError, Rows, RowsMut, Temperature};
@@ -154,12 +155,8 @@ impl<'a, L: Logit> Batch<'a, L> {
         }
     }
 
-    fn error(&self, row: usize) -> RowError {
-        let logits = &self.case.rows[self.case.order[row]].logits;
-        match logits.iter().position(|x| x.is_nan() || *x == f32::INFINITY) {
-            Some(index) => RowError::Logit { row, index, value: logits[index] },
-            None => RowError::NothingToDraw { row },
-        }
+    fn error(&self, place: usize) -> RowError {
+        row_error(place, &self.case.rows[self.case.order[place]].logits)
     }
 }
 

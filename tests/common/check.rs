@@ -13,7 +13,7 @@ pub fn bits(levels: &[Level], row: &[f32], temperature: f32, uniforms: &[f64]) {
         format!("{kernel} on {level}, {} tokens, T = {temperature:e}", row.len())
     };
     let t = [super::temperature(temperature)];
-    let error = row_error(row);
+    let error = row_error(0, row);
     let expected_rows = [
         ("scale", contract::scale(row, temperature)),
         ("softmax", contract::softmax(row, temperature)),
@@ -80,11 +80,11 @@ pub fn draw<L: Logit>(
     draws[0]
 }
 
-/// Why this row, as row 0, cannot be served (if it cannot).
-pub fn row_error(row: &[f32]) -> RowError {
-    match row.iter().position(|x| x.is_nan() || *x == f32::INFINITY) {
-        Some(index) => RowError::Logit { row: 0, index, value: row[index] },
-        None => RowError::NothingToDraw { row: 0 },
+/// Why these logits, as this row of a batch, cannot be served (if they cannot).
+pub fn row_error(row: usize, logits: &[f32]) -> RowError {
+    match logits.iter().position(|x| x.is_nan() || *x == f32::INFINITY) {
+        Some(index) => RowError::Logit { row, index, value: logits[index] },
+        None => RowError::NothingToDraw { row },
     }
 }
 

@@ -29,7 +29,7 @@ pub fn alias(bytes: &[u8]) {
         let probs = contract::softmax(&row.logits, row.temperature);
         for level in Level::available() {
             let built = level.rebuild_alias(&mut table, one(&row.logits), 0, t(row));
-            assert_eq!(built.err(), probs.is_none().then(|| row_error(&row.logits)), "{level}");
+            assert_eq!(built.err(), probs.is_none().then(|| row_error(0, &row.logits)), "{level}");
             if let Some(probs) = &probs {
                 check_table(&table, probs, row.uniform);
             }
@@ -65,7 +65,7 @@ fn check_cdf(level: Level, row: &Row, uniforms: &[f64], tables: &mut [Cdf; 2]) {
             let expected = contract::sample(&row.logits, row.temperature, u).map(|(token, _)| token);
             let drawn = built.map(|()| cdf.draw(u).expect("a table"));
             let context = || format!("{level}, T = {:e}, u = {u:e}, guided: {guided}", row.temperature);
-            assert_eq!(drawn, expected.ok_or_else(|| row_error(&row.logits)), "{}", context());
+            assert_eq!(drawn, expected.ok_or_else(|| row_error(0, &row.logits)), "{}", context());
         }
     }
 }

@@ -21,8 +21,6 @@ mod timing;
 mod turns;
 
 use std::error::Error;
-use std::io;
-use std::path::Path;
 use std::time::Duration;
 
 use kelvin::reference::contract;
@@ -30,6 +28,7 @@ use kelvin::{Draw, Key, Level, RowError, Rows, RowsMut, Temperature};
 use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
+use csv::Line;
 use logits::logits;
 use memory::Reference;
 use options::{Effort, Options};
@@ -66,7 +65,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
     }
     if let Some(path) = csv {
-        write(&path, &lines)?;
+        csv::write(&path, &lines)?;
     }
     Ok(())
 }
@@ -136,13 +135,6 @@ const OPS: [Op; 2] = [
     },
 ];
 
-struct Line {
-    op: &'static str,
-    shape: (usize, usize),
-    threads: usize,
-    medians: Medians,
-}
-
 fn measure(
     op: Op,
     shape: (usize, usize),
@@ -152,7 +144,7 @@ fn measure(
 ) -> Line {
     let (rows, vocab) = shape;
     let repeat = (1_048_576 / (rows * vocab)).clamp(1, 64);
-    let medians = pool.install(|| {
+    let Medians { us, reference, reference_us } = pool.install(|| {
         take_turns(
             buffers,
             op.references,
@@ -164,7 +156,16 @@ fn measure(
             },
         )
     });
-    let line = Line { op: op.name, shape, threads: pool.current_num_threads(), medians };
+    let line = Line {
+        op: op.name.into(),
+        level: Level::best(),
+        shape,
+        threads: pool.current_num_threads(),
+        dtype: "f32",
+        us,
+        reference: reference.into(),
+        reference_us,
+    };
     print(&line);
     line
 }
@@ -184,23 +185,8 @@ fn heading() {
 }
 
 fn print(line: &Line) {
-    let Line { op, shape: (rows, vocab), threads, medians } = line;
-    let Medians { us, reference, reference_us } = medians;
+    let Line { op, shape: (rows, vocab), threads, us, reference, reference_us, .. } = line;
     let per_element = 1e3 / (rows * vocab) as f64;
     let (ns, reference_ns) = (us * per_element, reference_us * per_element);
     println!("{op:<8} {rows:>5} {vocab:>8} {threads:>7} {ns:>9.4} {reference_ns:>9.4}  ({reference})");
-}
-
-fn write(path: &Path, lines: &[Line]) -> io::Result<()> {
-    let lines = lines.iter().map(|line| csv::Line {
-        op: line.op,
-        level: Level::best(),
-        shape: line.shape,
-        threads: line.threads,
-        dtype: "f32",
-        us: line.medians.us,
-        reference: line.medians.reference,
-        reference_us: line.medians.reference_us,
-    });
-    csv::write(path, lines)
 }

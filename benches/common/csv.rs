@@ -7,19 +7,19 @@ use std::path::Path;
 use kelvin::Level;
 
 /// A time, and that of what it is compared with, in microseconds.
-pub(crate) struct Line<'a> {
-    pub(crate) op: &'a str,
+pub(crate) struct Line {
+    pub(crate) op: String,
     pub(crate) level: Level,
     /// Rows, vocabulary.
     pub(crate) shape: (usize, usize),
     pub(crate) threads: usize,
-    pub(crate) dtype: &'a str,
+    pub(crate) dtype: &'static str,
     pub(crate) us: f64,
-    pub(crate) reference: &'a str,
+    pub(crate) reference: String,
     pub(crate) reference_us: f64,
 }
 
-pub(crate) fn write<'a>(path: &Path, lines: impl Iterator<Item = Line<'a>>) -> io::Result<()> {
+pub(crate) fn write(path: &Path, lines: &[Line]) -> io::Result<()> {
     let mut file = File::create(path)?;
     writeln!(file, "op,level,rows,vocab,threads,dtype,median_us,reference,reference_us,ratio")?;
     for Line { op, level, shape: (rows, vocab), threads, dtype, us, reference, reference_us } in lines {

@@ -21,13 +21,13 @@ mod timing;
 mod turns;
 
 use std::error::Error;
-use std::fmt;
 use std::time::Duration;
 
 use kelvin::Level;
 use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
+use csv::Line;
 use ops::{Against, Buffers, OPS, Op, VOCAB, check};
 use options::{Effort, Options};
 use turns::{Medians, take_turns};
@@ -62,42 +62,23 @@ fn main() -> Result<(), Box<dyn Error>> {
                 pool.install(|| check(level, rows, &mut buffers));
                 for op in OPS {
                     let line = measure(op, level, rows, &pool, &mut buffers, budget);
-                    println!("{:<18} {:<9} {residency:<5} {line}", line.op, level.name());
-                    lines.push((level, line));
+                    print(op, residency, &line);
+                    lines.push(line);
                 }
             }
         }
     }
-    let Some(path) = csv else { return Ok(()) };
-    let lines = lines.iter().map(|(level, line)| csv::Line {
-        op: line.op.trim_end_matches(" bf16"),
-        level: *level,
-        shape: (line.rows, VOCAB),
-        threads: line.threads,
-        dtype: line.dtype,
-        us: line.medians.us,
-        reference: line.medians.reference,
-        reference_us: line.medians.reference_us,
-    });
-    csv::write(&path, lines)?;
+    if let Some(path) = csv {
+        csv::write(&path, &lines)?;
+    }
     Ok(())
 }
 
-struct Line {
-    op: &'static str,
-    dtype: &'static str,
-    rows: usize,
-    threads: usize,
-    medians: Medians,
-}
-
-impl fmt::Display for Line {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { rows, threads, medians, .. } = self;
-        let Medians { us, reference, reference_us } = medians;
-        write!(f, "{rows:>5} {threads:>7} {us:>11.2} {reference_us:>11.2} {:>7.2}", us / reference_us)?;
-        write!(f, "  ({reference})")
-    }
+fn print(op: Op, residency: &str, line: &Line) {
+    let Line { level, shape: (rows, _), threads, us, reference, reference_us, .. } = line;
+    let (level, ratio) = (level.name(), us / reference_us);
+    print!("{:<18} {level:<9} {residency:<5} {rows:>5} {threads:>7}", op.name);
+    println!(" {us:>11.2} {reference_us:>11.2} {ratio:>7.2}  ({reference})");
 }
 
 fn measure(
@@ -113,7 +94,7 @@ fn measure(
         Against::Copying => memory::COPYING,
         Against::ScalingInPlace => memory::SCALING_IN_PLACE,
     };
-    let medians = pool.install(|| {
+    let Medians { us, reference, reference_us } = pool.install(|| {
         take_turns(
             buffers,
             references,
@@ -127,5 +108,14 @@ fn measure(
             },
         )
     });
-    Line { op: op.name, dtype: op.dtype(), rows, threads: pool.current_num_threads(), medians }
+    Line {
+        op: op.name.trim_end_matches(" bf16").into(),
+        level,
+        shape: (rows, VOCAB),
+        threads: pool.current_num_threads(),
+        dtype: op.dtype(),
+        us,
+        reference: reference.into(),
+        reference_us,
+    }
 }

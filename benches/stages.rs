@@ -20,49 +20,63 @@ const VOCABS: [usize; 3] = [32_000, 128_256, 262_144];
 const ROWS: [usize; 4] = [1, 8, 64, 256];
 const TEMPERATURE: f32 = 0.8;
 
+/// Rows of one type, and their sizes, which serve as weights.
+struct Data<L> {
+    dtype: &'static str,
+    logits: Vec<L>,
+    weights: Vec<L>,
+}
+
+impl<L> Data<L> {
+    fn new(dtype: &'static str, logits: &[f32], narrow: fn(f32) -> L) -> Self {
+        let weights = logits.iter().map(|x| narrow(x.abs())).collect();
+        Self { dtype, logits: logits.iter().copied().map(narrow).collect(), weights }
+    }
+}
+
 fn stages(c: &mut Criterion) {
-    let data = logits(VOCABS[2] * ROWS[3]);
-    let halves: Vec<f16> = data.iter().map(|&x| f16::from_f32(x)).collect();
-    let brains: Vec<bf16> = data.iter().map(|&x| bf16::from_f32(x)).collect();
-    let mut out = vec![0.0; data.len()];
+    let logits = logits(VOCABS[2] * ROWS[3]);
+    let full = Data::new("f32", &logits, |x| x);
+    let half = Data::new("f16", &logits, f16::from_f32);
+    let brain = Data::new("bf16", &logits, bf16::from_f32);
+    let mut out = logits;
     for level in Level::available() {
         for vocab in VOCABS {
-            check(level, &data[..vocab], &halves[..vocab], &brains[..vocab]);
+            // The answers first.
+            check(level, vocab, &full);
+            check(level, vocab, &half);
+            check(level, vocab, &brain);
+            check_in_place(level, &full.logits[..vocab]);
             for rows in ROWS {
-                let (len, shape) = (rows * vocab, (rows, vocab));
-                stages_of(c, level, ("f32", shape), &data[..len], &mut out[..len]);
-                stages_of(c, level, ("f16", shape), &halves[..len], &mut out[..len]);
-                stages_of(c, level, ("bf16", shape), &brains[..len], &mut out[..len]);
-                in_place(c, level, shape, &mut out[..len]);
+                let shape = (rows, vocab);
+                stages_of(c, level, shape, &full, &mut out);
+                stages_of(c, level, shape, &half, &mut out);
+                stages_of(c, level, shape, &brain, &mut out);
+                in_place(c, level, shape, &mut out[..rows * vocab]);
             }
         }
     }
 }
 
-/// The answers first: of each operation, for each type.
-fn check(level: Level, row: &[f32], half: &[f16], brain: &[bf16]) {
-    check_stages(level, row, row);
-    check_stages(level, half, &half.iter().map(|x| x.to_f32()).collect::<Vec<_>>());
-    check_stages(level, brain, &brain.iter().map(|x| x.to_f32()).collect::<Vec<_>>());
+fn check_in_place(level: Level, row: &[f32]) {
     let mut probs = row.to_vec();
     let mut rows = RowsMut::new(&mut probs, row.len()).expect("a row");
     level.softmax_in_place(&mut rows, &t()).expect("fits").into_result().expect("served");
     assert_eq!(Some(probs), contract::softmax(row, TEMPERATURE), "{level}");
 }
 
-/// `wide` has the same logits, as f32. (Their sizes serve as weights.)
-fn check_stages<L: Stage>(level: Level, row: &[L], wide: &[f32]) {
-    let vocab = row.len();
-    let logits = Rows::new(row, vocab).expect("a row");
+/// The first row's answers are what the contract says of the same numbers as f32.
+fn check<L: Logit>(level: Level, vocab: usize, data: &Data<L>) {
+    let (logits, wide) = widened(&data.logits[..vocab]);
+    let (weights, wide_weights) = widened(&data.weights[..vocab]);
     let (mut draws, mut tokens, mut sums) = ([Ok(Draw::default())], [Ok(0)], [Ok(0.0)]);
     level.sample(logits, &t(), &[0.7], &mut draws).expect("fits");
     level.argmax(logits, &mut tokens).expect("fits");
     level.log_sum_exp(logits, &t(), &mut sums).expect("fits");
-    assert_eq!(drawn(draws), contract::sample(wide, TEMPERATURE, 0.7), "{level}");
-    assert_eq!(tokens[0].ok(), contract::argmax(wide).map(|token| token as u32), "{level}");
-    assert_eq!(sums[0].ok(), contract::log_sum_exp(wide, TEMPERATURE), "{level}");
-    let (weights, wide_weights) = (sizes(row), sizes(wide));
-    level.sample_from_probs(Rows::new(&weights, vocab).expect("a row"), &[0.7], &mut draws).expect("fits");
+    assert_eq!(drawn(draws), contract::sample(&wide, TEMPERATURE, 0.7), "{level}");
+    assert_eq!(tokens[0].ok(), contract::argmax(&wide).map(|token| token as u32), "{level}");
+    assert_eq!(sums[0].ok(), contract::log_sum_exp(&wide, TEMPERATURE), "{level}");
+    level.sample_from_probs(weights, &[0.7], &mut draws).expect("fits");
     assert_eq!(drawn(draws), contract::sample_from_probs(&wide_weights, 0.7), "{level}");
     let expected = [contract::scale, contract::softmax, contract::log_softmax];
     let stages = [Level::scale::<L>, Level::softmax::<L>, Level::log_softmax::<L>];
@@ -70,35 +84,13 @@ fn check_stages<L: Stage>(level: Level, row: &[L], wide: &[f32]) {
         let mut out = vec![0.0; vocab];
         let mut rows = RowsMut::new(&mut out, vocab).expect("a row");
         stage(level, logits, &t(), &mut rows).expect("fits").into_result().expect("served");
-        assert_eq!(Some(out), expected(wide, TEMPERATURE), "{level}");
+        assert_eq!(Some(out), expected(&wide, TEMPERATURE), "{level}");
     }
 }
 
-/// A type of logits, and of weights.
-trait Stage: Logit {
-    fn size(self) -> Self;
-}
-
-impl Stage for f32 {
-    fn size(self) -> Self {
-        self.abs()
-    }
-}
-
-impl Stage for f16 {
-    fn size(self) -> Self {
-        Self::from_bits(self.to_bits() & 0x7fff)
-    }
-}
-
-impl Stage for bf16 {
-    fn size(self) -> Self {
-        Self::from_bits(self.to_bits() & 0x7fff)
-    }
-}
-
-fn sizes<L: Stage>(row: &[L]) -> Vec<L> {
-    row.iter().map(|x| x.size()).collect()
+/// A row, and its numbers as f32.
+fn widened<L: Logit>(row: &[L]) -> (Rows<'_, L>, Vec<f32>) {
+    (Rows::new(row, row.len()).expect("a row"), row.iter().map(|&x| x.into()).collect())
 }
 
 fn drawn([draw]: [Result<Draw, RowError>; 1]) -> Option<(u32, f32)> {
@@ -117,21 +109,20 @@ fn bench(c: &mut Criterion, stage: &str, level: Level, shape: (usize, usize, &st
     group.finish();
 }
 
-fn stages_of<L: Stage>(
+fn stages_of<L: Logit>(
     c: &mut Criterion,
     level: Level,
-    (dtype, (rows, vocab)): (&str, (usize, usize)),
-    logits: &[L],
+    (rows, vocab): (usize, usize),
+    data: &Data<L>,
     out: &mut [f32],
 ) {
-    let (t, shape) = (t(), (rows, vocab, dtype));
+    let (t, shape, len) = (t(), (rows, vocab, data.dtype), rows * vocab);
     let uniforms: Vec<f64> = (0..rows as u64).map(|position| Key { seed: 2, position }.uniform()).collect();
     let (mut draws, mut tokens, mut sums) =
         (vec![Ok(Draw::default()); rows], vec![Ok(0); rows], vec![Ok(0.0); rows]);
-    let weights = sizes(logits);
-    let (logits, weights) =
-        (Rows::new(logits, vocab).expect("rows"), Rows::new(&weights, vocab).expect("rows"));
-    let mut to = RowsMut::new(out, vocab).expect("rows");
+    let logits = Rows::new(&data.logits[..len], vocab).expect("rows");
+    let weights = Rows::new(&data.weights[..len], vocab).expect("rows");
+    let mut to = RowsMut::new(&mut out[..len], vocab).expect("rows");
     bench(c, "sample", level, shape, || level.sample(logits, &t, &uniforms, &mut draws).expect("fits"));
     bench(c, "argmax", level, shape, || level.argmax(logits, &mut tokens).expect("fits"));
     bench(c, "log_sum_exp", level, shape, || level.log_sum_exp(logits, &t, &mut sums).expect("fits"));

@@ -32,6 +32,9 @@ use pairs::Bench;
 const VOCAB: usize = 128_256;
 const DRAWS: usize = 1000;
 const KEY: Key = Key { seed: 2, position: 0 };
+/// The CPU would learn the branches of building an alias table from one row, or of sorting the same uniforms: so
+/// each call takes others, of this many.
+const TURNS: usize = 16;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let Some(Options { effort, csv }) = Options::from_args()? else { return Ok(()) };
@@ -40,12 +43,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     let data = logits(64 * VOCAB);
     let t = Temperature::new(0.8).expect("a temperature");
     let row = Rows::new(&data[..VOCAB], VOCAB).expect("a row");
-    tables(&mut bench, row, t);
+    let rows = Rows::new(&data[..TURNS * VOCAB], VOCAB).expect("rows");
+    tables(&mut bench, row, rows, t);
     order(&mut bench, row, t);
     distinct(&mut bench, row, t);
     threads(&mut bench, &data, t);
     for t in [0.3, 0.8, 2.0] {
-        choice(&mut bench, row, Temperature::new(t).expect("a temperature"));
+        choice(&mut bench, rows, Temperature::new(t).expect("a temperature"));
     }
     if let Some(path) = csv {
         bench.write(&path)?;
@@ -53,15 +57,21 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn tables(bench: &mut Bench, row: Rows<'_>, t: Temperature) {
+fn next(turn: &mut usize) -> usize {
+    *turn = (*turn + 1) % TURNS;
+    *turn
+}
+
+fn tables(bench: &mut Bench, row: Rows<'_>, rows: Rows<'_>, t: Temperature) {
     let (mut cdf, mut alias, mut tokens) = (Cdf::default(), AliasTable::default(), [0; DRAWS]);
     let mut uniforms = [0.0; DRAWS];
     KEY.fill(&mut uniforms);
     let mut drawn = [Ok(Draw::default())];
     let mut one = || sample(row, &[t], &uniforms[..1], &mut drawn).expect("fits");
     bench.compare(["Cdf::rebuild", "sample"], (1, 1), || cdf.rebuild(row, 0, t).expect("servable"), &mut one);
-    let build = || alias.rebuild(row, 0, t).expect("servable");
-    bench.compare(["AliasTable::rebuild", "sample"], (1, 1), build, &mut one);
+    let mut turn = 0;
+    let build = || alias.rebuild(rows, next(&mut turn), t).expect("servable");
+    bench.compare(["AliasTable::rebuild (1 of 16 rows)", "sample"], (1, 1), build, &mut one);
     let mut guided = cdf.clone();
     guided.add_guide();
     let mut others = [0; DRAWS];
@@ -77,15 +87,17 @@ fn tables(bench: &mut Bench, row: Rows<'_>, t: Temperature) {
 /// What sorting the uniforms takes, and what it saves.
 fn order(bench: &mut Bench, row: Rows<'_>, t: Temperature) {
     let cdf = Cdf::new(row, 0, t).expect("servable");
-    let (mut uniforms, mut tokens, mut others) = ([0.0; DRAWS], [0; DRAWS], [0; DRAWS]);
+    let (mut sorted, mut tokens, mut others) = ([0.0; DRAWS], [0; DRAWS], [0; DRAWS]);
+    let mut uniforms = vec![0.0; TURNS * DRAWS];
     KEY.fill(&mut uniforms);
-    let (mut sorted, unsorted) = (uniforms, uniforms);
-    let mut draw = || cdf.draw_many(&unsorted, &mut tokens).expect("a table");
-    let sort = || {
-        sorted = unsorted;
+    let mut draw = || cdf.draw_many(&uniforms[..DRAWS], &mut tokens).expect("a table");
+    let mut sort = |turn| {
+        sorted.copy_from_slice(&uniforms[turn * DRAWS..][..DRAWS]);
         sorted.sort_unstable_by(f64::total_cmp);
     };
-    bench.compare(["sorting 1000 uniforms", "1000 draws"], (1, 1), sort, &mut draw);
+    let mut turn = 0;
+    bench.compare(["sorting 1000 uniforms", "1000 draws"], (1, 1), || sort(next(&mut turn)), &mut draw);
+    sort(0);
     let draw_sorted = || cdf.draw_many(&sorted, &mut others).expect("a table");
     bench.compare(["1000 draws by sorted uniforms", "1000 draws"], (1, 1), draw_sorted, draw);
     tokens.sort_unstable();
@@ -131,11 +143,12 @@ fn threads(bench: &mut Bench, data: &[f32], t: Temperature) {
 }
 
 /// Where the alias table overtakes the Cdf, both built from logits; and which of them is chosen.
-fn choice(bench: &mut Bench, row: Rows<'_>, t: Temperature) {
+fn choice(bench: &mut Bench, rows: Rows<'_>, t: Temperature) {
     for draws in [VOCAB / 8, VOCAB / 4, VOCAB / 2, VOCAB] {
         let (mut cdf, mut table) = (Cdf::default(), AliasTable::default());
         let (mut tokens, mut others) = (vec![0; draws], vec![0; draws]);
-        let chosen = match Draws::auto(row, 0, t, draws).expect("servable") {
+        let [mut of_these, mut of_that] = [0; 2];
+        let chosen = match Draws::auto(rows, 0, t, draws).expect("servable") {
             Draws::Cdf(_) => "Cdf",
             Draws::Alias(_) => "AliasTable",
         };
@@ -143,11 +156,11 @@ fn choice(bench: &mut Bench, row: Rows<'_>, t: Temperature) {
             [&format!("{draws} draws at T = {t} by AliasTable"), &format!("by Cdf (auto: {chosen})")],
             (1, 1),
             || {
-                table.rebuild(row, 0, t).expect("servable");
+                table.rebuild(rows, next(&mut of_these), t).expect("servable");
                 table.draw_keyed(KEY, &mut others).expect("a table");
             },
             || {
-                cdf.rebuild(row, 0, t).expect("servable");
+                cdf.rebuild(rows, next(&mut of_that), t).expect("servable");
                 cdf.draw_keyed(KEY, &mut tokens).expect("a table");
             },
         );

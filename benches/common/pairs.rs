@@ -36,7 +36,7 @@ impl Bench {
         let (of_a, of_b) = (0..repeats).map(|_| (time(1, &mut a), time(1, &mut b))).unzip();
         let (us, reference_us) = (median(of_a), median(of_b));
         let ratio = us / reference_us;
-        println!("{op:44} {us:9.2} us   {reference:32} {reference_us:9.2} us  {ratio:6.2} x");
+        println!("{op:48} {us:9.2} us   {reference:32} {reference_us:9.2} us  {ratio:6.2} x");
         self.lines.push(Line {
             op: op.into(),
             level: Level::best(),

@@ -17,8 +17,8 @@ struct Request {
     seed: u64,
     /// Tokens so far: the position of the next one.
     generated: u64,
-    /// What a grammar allows next, if there is one.
-    allowed: Option<Vec<u32>>,
+    /// Which tokens a grammar allows next, if there is one.
+    allowed: Option<Vec<bool>>,
 }
 
 /// A token with the logarithm of its probability, and the logarithm of its probability in the model's own
@@ -34,12 +34,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     for (seed, temperature) in (40..).zip(temperatures) {
         requests.push(Request { temperature: temperature?, seed, generated: 17, allowed: None });
     }
-    requests[3].allowed = Some(vec![11, 220, 31_999]);
+    requests[3].allowed = Some((0..VOCAB).map(|token| [11, 220, 31_999].contains(&token)).collect());
     let mut logits: Vec<f32> = (0..).take(requests.len()).flat_map(logits_of).collect();
     logits[PADDED + 123] = f32::NAN;
 
-    for (request, answer) in requests.iter().zip(step(&mut logits, &requests)?) {
-        match answer {
+    let mut step = Step::default();
+    step.run(&mut logits, &requests)?;
+    for (row, request) in requests.iter().enumerate() {
+        match step.answer(row, &logits) {
             Ok(Answer { draw: Draw { token, logprob }, raw_logprob }) => println!(
                 "seed {}, T = {}: token {token}, ln p = {logprob:.3}, of the raw logits {raw_logprob:.3}",
                 request.seed, request.temperature
@@ -50,36 +52,58 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Rows of padded logits in, an answer per request out.
-fn step(logits: &mut [f32], requests: &[Request]) -> Result<Vec<Result<Answer, RowError>>, kelvin::Error> {
-    let mut sums = vec![Ok(0.0); requests.len()];
-    log_sum_exp(Rows::with_stride(logits, requests.len(), VOCAB, PADDED)?, &[Temperature::ONE], &mut sums)?;
+/// The buffers of a step. The next one reuses them.
+#[derive(Default)]
+struct Step {
+    temperatures: Vec<Temperature>,
+    uniforms: Vec<f64>,
+    draws: Vec<Result<Draw, RowError>>,
+    sums: Vec<Result<f64, RowError>>,
+}
 
-    for (row, request) in logits.chunks_mut(PADDED).zip(requests) {
-        if let Some(allowed) = &request.allowed {
-            mask(&mut row[..VOCAB], allowed);
+impl Step {
+    /// A row of padded logits per request; its logits come out masked.
+    fn run(&mut self, logits: &mut [f32], requests: &[Request]) -> Result<(), kelvin::Error> {
+        self.fill(requests);
+        // Of the raw logits: before anything is masked.
+        let rows = Rows::with_stride(logits, requests.len(), VOCAB, PADDED)?;
+        log_sum_exp(rows, &[Temperature::ONE], &mut self.sums)?;
+
+        for (row, request) in logits.chunks_mut(PADDED).zip(requests) {
+            if let Some(allowed) = &request.allowed {
+                mask(row, allowed);
+            }
         }
+        let rows = Rows::with_stride(logits, requests.len(), VOCAB, PADDED)?;
+        sample(rows, &self.temperatures, &self.uniforms, &mut self.draws)
     }
-    let rows = Rows::with_stride(logits, requests.len(), VOCAB, PADDED)?;
-    let temperatures: Vec<_> = requests.iter().map(|request| request.temperature).collect();
-    let keys = requests.iter().map(|request| Key { seed: request.seed, position: request.generated });
-    let uniforms: Vec<_> = keys.map(Key::uniform).collect();
-    let mut draws = vec![Ok(Draw::default()); requests.len()];
-    sample(rows, &temperatures, &uniforms, &mut draws)?;
 
-    let answer = |(row, (draw, sum)): (usize, (Result<Draw, _>, Result<f64, _>))| {
-        let draw = draw?;
-        Ok(Answer { draw, raw_logprob: f64::from(rows.row(row)[draw.token as usize]) - sum? })
-    };
-    Ok(draws.into_iter().zip(sums).enumerate().map(answer).collect())
+    /// What the requests want, and room for what they get.
+    fn fill(&mut self, requests: &[Request]) {
+        self.temperatures.clear();
+        self.uniforms.clear();
+        for &Request { temperature, seed, generated, .. } in requests {
+            self.temperatures.push(temperature);
+            self.uniforms.push(Key { seed, position: generated }.uniform());
+        }
+        self.draws.resize(requests.len(), Ok(Draw::default()));
+        self.sums.resize(requests.len(), Ok(0.0));
+    }
+
+    /// (What was drawn was not masked: its logit is still the model's.)
+    fn answer(&self, row: usize, logits: &[f32]) -> Result<Answer, RowError> {
+        let draw = self.draws[row]?;
+        let logit = logits[row * PADDED + draw.token as usize];
+        Ok(Answer { draw, raw_logprob: f64::from(logit) - self.sums[row]? })
+    }
 }
 
 /// What is not allowed must not be drawn.
-fn mask(row: &mut [f32], allowed: &[u32]) {
-    let kept: Vec<_> = allowed.iter().map(|&token| (token as usize, row[token as usize])).collect();
-    row.fill(f32::NEG_INFINITY);
-    for (token, logit) in kept {
-        row[token] = logit;
+fn mask(row: &mut [f32], allowed: &[bool]) {
+    for (logit, allowed) in row.iter_mut().zip(allowed) {
+        if !allowed {
+            *logit = f32::NEG_INFINITY;
+        }
     }
 }
 

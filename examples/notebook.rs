@@ -63,22 +63,6 @@ fn bar(page: &mut String, word: &str, count: u64) -> fmt::Result {
 fn like_torch(numbers: &[f32]) -> String {
     let largest = numbers.iter().copied().fold(0.0, f32::max);
     let smallest = numbers.iter().copied().fold(f32::INFINITY, f32::min);
-    let show = if largest > 1000.0 * smallest { scientific } else { fixed };
-    numbers.iter().map(|&x| show(x)).collect::<Vec<_>>().join(" ")
-}
-
-fn fixed(x: f32) -> String {
-    format!("{x:.4}")
-}
-
-/// Rust prints 1.5e-4 where torch prints 1.5000e-04.
-fn scientific(x: f32) -> String {
-    let digits = format!("{x:.4e}");
-    match digits.split_once('e') {
-        Some((mantissa, exponent)) => match exponent.strip_prefix('-') {
-            Some(size) => format!("{mantissa}e-{size:0>2}"),
-            None => format!("{mantissa}e+{exponent:0>2}"),
-        },
-        None => digits,
-    }
+    let show = |x| if largest > 1000.0 * smallest { format!("{x:.4e}") } else { format!("{x:.4}") };
+    numbers.iter().map(show).collect::<Vec<_>>().join(" ")
 }

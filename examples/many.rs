@@ -21,10 +21,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         println!("  {count:>5} {}", WORDS[token as usize]);
     }
 
-    let mut best = [0; 3];
+    let mut distinct = [0; 3];
     let keys = [KEY];
-    sample_without_replacement(row, &[warm], Uniforms::Keys(&keys), &mut best)?.into_result()?;
-    println!("three distinct ones, in the order drawn: {:?}", best.map(|token| WORDS[token as usize]));
+    sample_without_replacement(row, &[warm], Uniforms::Keys(&keys), &mut distinct)?.into_result()?;
+    println!("three distinct ones, in the order drawn: {:?}", distinct.map(|token| WORDS[token as usize]));
 
     // A filter of yours is a mask: what must not be drawn gets -inf. (Here, what is less than a tenth as
     // probable as the best.)

@@ -145,7 +145,7 @@ impl Batch {
             (0..rows * stride).map(|i| (noise[(i + i / stride * 31) % stride] * spread) as f32).collect();
         let temperature = |row| TEMPERATURES[seed.below(1000 + row, TEMPERATURES.len())];
         let temperatures =
-            (0..rows).map(temperature).map(|t| Temperature::new(t).unwrap_or_default()).collect();
+            (0..rows).map(temperature).map(|t| Temperature::new(t).expect("0 or more")).collect();
         let uniforms = (0..rows).map(|row| seed.uniform(2000 + row)).collect();
         let mut batch = Self { rows, vocab, stride, data, temperatures, uniforms };
         (0..rows).for_each(|row| batch.poison(seed, row, counts));

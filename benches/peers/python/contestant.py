@@ -6,12 +6,12 @@ import time
 import numpy as np
 
 from accuracy import accuracy, exact_softmax
+from rows import TEMPERATURE
 
 DRAWS = 1000  # Tokens of each row, for the operation of that name.
 
 TOLERANCE = 1e-3  # The relative error that a softmax may have.
-TOO_SLOW = 1.0  # A peer whose call takes longer (seconds) is not timed,
-WARM = 0.005  # and one that takes longer than this needs no call to warm the caches.
+TOO_SLOW = 1.0  # A peer whose call takes longer (seconds) is not timed.
 FULL = {"rounds": 21, "turn": 0.008, "enough": 0.8, "fewest": 5}
 QUICK = {"rounds": 7, "turn": 0.002, "enough": 0.05, "fewest": 3}
 
@@ -34,8 +34,7 @@ class Contestant:
         return answer
 
     def turn(self, effort):
-        if self.first < WARM:
-            self.call()
+        self.call()  # It warms the caches.
         start = time.perf_counter()
         while True:
             before = time.perf_counter()
@@ -68,7 +67,7 @@ def is_right(op, logits, answer):
 
 def has_right_frequencies(tokens, row):
     """Within five standard deviations, and a masked token never."""
-    mean = exact_softmax(row[None])[0] * tokens.size
+    mean = exact_softmax(row, TEMPERATURE) * tokens.size
     drawn = np.bincount(np.ravel(tokens), minlength=len(row))
     return (np.abs(drawn - mean) <= 5 * np.sqrt(mean * (1 - mean / tokens.size))).all()
 

@@ -10,18 +10,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from accuracy import exact_softmax
+
 HEAD = "method,row,temperature,relative_error,total_variation,reach,lost,drawable"
 SPECIAL = [0.0, 1e-45, 1e-39, np.inf, -1.0, np.nan]
 
 
 def softmax(logits, temperature):
     return torch.softmax(logits / temperature, dim=-1)
-
-
-def exact_softmax(logits, temperature):
-    logits = logits.astype(np.float64)
-    weights = np.exp((logits - logits.max()) / np.float64(temperature))
-    return weights / weights.sum()
 
 
 def metrics(logits, temperature):

@@ -147,3 +147,30 @@ pub fn odd_weights() -> Vec<Vec<f32>> {
     }
     odd
 }
+
+/// Logits, as bits, that weigh so that the f32 additions of each group round up; and others, down.
+pub const ROUNDED_UP: [u32; 8] = [
+    3_228_472_905,
+    3_239_463_143,
+    3_233_026_453,
+    1_075_297_728,
+    3_224_366_830,
+    3_232_461_798,
+    3_232_461_805,
+    1_071_004_577,
+];
+pub const ROUNDED_DOWN: [u32; 8] = [
+    3_240_736_877,
+    3_235_067_237,
+    3_210_765_144,
+    3_235_052_430,
+    3_238_228_526,
+    3_245_121_618,
+    3_223_013_127,
+    3_245_120_003,
+];
+
+/// Blocks of such logits: each fills one vector of every group.
+pub fn blocks_of(logits: [u32; 8], blocks: usize) -> Vec<f32> {
+    (0..blocks * 512).map(|i| f32::from_bits(logits[i % 128 / 16])).collect()
+}

@@ -125,7 +125,7 @@ fn draws(data: &Data) -> String {
 }
 
 fn temperatures(data: &Data) -> String {
-    let about = "A row of 128256 in L2, and the same call at T = 0.8 in turns with it.\n";
+    let about = "A row of 128256 in L2 (but alias tables: sixteen in turns), and the same call at T = 0.8 in turns with it.\n";
     pairs("Temperatures", about, "temperatures.csv", data.temperatures.as_deref())
 }
 

@@ -34,7 +34,7 @@ use crate::Logit;
 use crate::blocks::{BLOCK, GROUPS, Group, groups, groups_mut};
 use crate::simd::{LANES, Product, Simd, VECTORS};
 use crate::summary::{Reference, Summary};
-use guess::{guess, of_maximum};
+use guess::{NO_GUESS, guess, of_maximum};
 
 pub(crate) use factor::Factor;
 pub(crate) use peak::Peak;
@@ -100,7 +100,8 @@ fn weigh_and_sum<S: Simd, L: Logit, const STORE: bool>(
     let mut guessed = guess(simd, block, factor);
     loop {
         let likely = guessed.filter(|_| !peak.is_high());
-        let Some(reference) = likely.or_else(|| of_maximum(simd, block, factor, guessed, peak)) else {
+        let known = || of_maximum(simd, block, factor, guessed.unwrap_or(NO_GUESS), peak);
+        let Some(reference) = likely.or_else(known) else {
             if STORE {
                 *weights = [0.0; BLOCK];
             }

@@ -25,6 +25,9 @@ const NEAR: Range<f64> = -512.0..64.0;
 /// Below this power of two, x * lo leaves t within 2^-10 of [-1/2, 1/2].
 const DIRECT_LIMIT: f64 = 16_384.0;
 
+/// In place of a guess where there is none: it serves no weight.
+pub(super) const NO_GUESS: Reference = Reference { exponent: f32::NEG_INFINITY, offset: 0.0 };
+
 /// What is likely to suit a block. `None` if a guess would not do.
 #[inline(always)]
 pub(super) fn guess<S: Simd, L: Logit>(simd: S, block: &[L; BLOCK], factor: &Factor) -> Option<Reference> {
@@ -43,7 +46,7 @@ pub(super) fn of_maximum<S: Simd, L: Logit>(
     simd: S,
     block: &[L; BLOCK],
     factor: &Factor,
-    guessed: Option<Reference>,
+    guessed: Reference,
     peak: &mut Peak,
 ) -> Option<Reference> {
     simd.vectorize(
@@ -57,10 +60,14 @@ pub(super) fn of_maximum<S: Simd, L: Logit>(
                 return None;
             }
             peak.raise(power);
-            let serves = |guessed: &Reference| power - f64::from(guessed.exponent) < 121.0;
-            let direct = power.abs() < DIRECT_LIMIT;
-            let suits = if direct { of_power(power) } else { Reference { exponent: 0.0, offset: max } };
-            Some(guessed.filter(serves).unwrap_or(suits))
+            let (serves, direct) = (power - f64::from(guessed.exponent) < 121.0, power.abs() < DIRECT_LIMIT);
+            Some(if serves {
+                guessed
+            } else if direct {
+                of_power(power)
+            } else {
+                Reference { exponent: 0.0, offset: max }
+            })
         },
     )
 }

@@ -60,7 +60,7 @@ fn compare(options: &Options) -> Result<()> {
             batch.export(folder)?;
         }
         let mut answer = Answer::new(shape);
-        for op in Op::ALL.into_iter().filter(|op| op.takes(shape.rows)) {
+        for op in Op::ALL.into_iter().filter(|op| op.takes(&batch)) {
             report.add(op, &batch, &race(op, &batch, &mut answer, options)?)?;
         }
     }

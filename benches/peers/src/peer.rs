@@ -4,6 +4,7 @@ use rayon::prelude::*;
 
 use crate::Result;
 use crate::batch::{Answer, Batch, Shape};
+use crate::options::Options;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Op {
@@ -51,9 +52,14 @@ impl Op {
         }
     }
 
-    /// One table serves one row.
-    pub const fn takes(self, rows: usize) -> bool {
-        rows == 1 || !matches!(self, Self::AliasBuild | Self::AliasDraws)
+    /// One table serves one row. And in place, rows are nearly flat after the first call: another temperature
+    /// would show nothing.
+    pub fn takes(self, batch: &Batch) -> bool {
+        match self {
+            Self::AliasBuild | Self::AliasDraws => batch.shape.rows == 1,
+            Self::SoftmaxInPlace => batch.temperature == Options::TEMPERATURE,
+            _ => true,
+        }
     }
 }
 

@@ -138,8 +138,6 @@ fn pairs(head: &str, about: &str, file: &str, lines: Option<&[Line]>) -> String 
 fn by_op(lines: &[&Line], at: &str) -> String {
     let others = ["softmax_in_place", "draws", "alias_build", "alias_draws"];
     let ops = CHARTED.into_iter().chain(others).map(|op| format!("{op}{at}"));
-    // In place, rows are flat after the first call, whatever the temperature.
-    let ops = ops.filter(|op| op != "softmax_in_place at T = 0.2");
     let measured = ops.filter(|op| lines.iter().any(|line| line.op == *op));
     measured.map(|op| tables::peers(&op, lines)).collect::<Vec<_>>().join("\n")
 }

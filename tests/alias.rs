@@ -18,7 +18,7 @@ fn exact(weights: &[f32]) -> Vec<f64> {
 /// What the thresholds can resolve, and the rounding of the exact values in f64.
 fn resolution(vocab: usize) -> f64 {
     let bits = usize::BITS - (vocab - 1).leading_zeros();
-    f64::from(bits as f32 - 50.0).exp2() + 1e-14
+    f64::from(bits as f32 - 51.0).exp2() + 1e-14
 }
 
 #[test]

@@ -18,7 +18,7 @@ use super::weigh_tail;
 ///
 /// - `rows`: logits, which become probabilities. `temperatures`: one for all rows, or one per row.
 /// - Cost: one pass that reads the logits and writes weights over them, one that scales these in cache; in a
-///   batch of 32 MiB or more, in rows of 1024 or more, while the next row is read.
+///   batch of 32 MiB or more, in rows of 1024 or more, while the next row is read (but not on a Zen 4).
 ///
 /// Returns the rows that could not be served (a NaN or +inf, or all -inf), in order; they are filled with
 /// NaN.
@@ -91,7 +91,7 @@ fn softmax_row_in_place<'a, S: Simd>(
     if served.is_none() {
         return Err(row);
     }
-    pending.replace_with(simd, row, factor, &mut pass.summaries)
+    pending.normalize(simd, row, factor, &mut pass.summaries)
 }
 
 /// The weights of a row over its logits, and a summary for each block. `meanwhile` is called after each

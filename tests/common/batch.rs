@@ -3,7 +3,7 @@
 //! nothing.
 
 use super::case::{Case, Row};
-use super::check::row_error;
+use super::check::{row_error, same_bits};
 use super::{in_pool, temperature};
 use kelvin::reference::contract;
 use kelvin::{Draw, Error, FailedRows, Level, Logit, RowError, Rows, RowsMut, Temperature};
@@ -174,12 +174,4 @@ impl Batch<'_, f32> {
 
 fn bits_of<T, B>(expected: Expected<T>, bits: impl Fn(T) -> B) -> Expected<B> {
     expected.into_iter().map(|value| value.map(&bits)).collect()
-}
-
-/// Equal bits.
-fn same_bits(values: &[f32], expected: &[f32], context: &str) {
-    let differs = |(x, e): (&f32, &f32)| x.to_bits() != e.to_bits();
-    if let Some(i) = values.iter().zip(expected).position(differs) {
-        panic!("{context}: element {i} is {:e}, not {:e}", values[i], expected[i]);
-    }
 }

@@ -126,7 +126,7 @@ pub fn call(
 }
 
 /// Equal bits, a NaN being equal to any other.
-fn same_bits(values: &[f32], expected: &[f32], context: &str) {
+pub fn same_bits(values: &[f32], expected: &[f32], context: &str) {
     assert_eq!(values.len(), expected.len(), "{context}");
     for (i, (x, e)) in values.iter().zip(expected).enumerate() {
         let same = x.to_bits() == e.to_bits() || (x.is_nan() && e.is_nan());

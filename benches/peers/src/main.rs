@@ -4,6 +4,7 @@
 mod accuracy;
 mod batch;
 mod check;
+mod lock;
 mod options;
 mod peer;
 mod peers;

@@ -4,6 +4,7 @@ use rayon::prelude::*;
 
 use crate::Result;
 use crate::batch::{Answer, Batch, Shape};
+use crate::lock::version;
 use crate::options::Options;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,11 +80,8 @@ impl Peer {
         Self { op, name, package, prepare }
     }
 
-    /// The version that Cargo.lock pins: the newest (the last), where another peer pins an older one.
     pub fn version(&self) -> &'static str {
-        const LOCK: &str = include_str!("../Cargo.lock");
-        let entry = format!("name = \"{}\"\nversion = \"", self.package);
-        LOCK.rsplit_once(&entry).and_then(|(_, rest)| rest.split('"').next()).unwrap_or("-")
+        version(self.package).unwrap_or("-")
     }
 }
 

@@ -6,6 +6,8 @@ mod bars;
 mod data;
 mod figures;
 mod lines;
+#[path = "../../lock.rs"]
+mod lock;
 mod page;
 mod readme;
 mod style;

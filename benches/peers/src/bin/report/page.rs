@@ -6,6 +6,7 @@ use std::path::Path;
 use crate::Result;
 use crate::data::{Data, Line};
 use crate::figures::CHARTED;
+use crate::lock::version;
 use crate::tables;
 
 /// After this line, the page is kept by hand.
@@ -22,7 +23,6 @@ const PACKAGES: [&str; 8] = [
     "token-sampling",
     "tract-linalg",
 ];
-const LOCK: &str = include_str!("../../../Cargo.lock");
 
 const INTRODUCTION: &str = "\
 What kelvin costs, against what the memory allows and against its peers. `benches/peers/run` measures everything and
@@ -68,15 +68,12 @@ fn machine(data: &Data) -> String {
             tables::commands(data)
         )
     };
-    let lines = format!("{lines}- Peers: {}\n", PACKAGES.map(version).join(", "));
+    let lines = format!("{lines}- Peers: {}\n", PACKAGES.map(with_version).join(", "));
     format!("## Where and how\n\n{lines}{}\n{commands}", if data.is_quick() { warning } else { "" })
 }
 
-/// The newest (the last), where another package pins an older one.
-fn version(package: &str) -> String {
-    let entry = format!("name = \"{package}\"\nversion = \"");
-    let version = LOCK.rsplit_once(&entry).and_then(|(_, rest)| rest.split('"').next());
-    format!("{package} {}", version.unwrap_or("(unknown)"))
+fn with_version(package: &str) -> String {
+    format!("{package} {}", version(package).unwrap_or("(unknown)"))
 }
 
 fn limit(data: &Data, drawn: &[&str]) -> String {

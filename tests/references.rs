@@ -1,0 +1,138 @@
+//! Every level gives the bits of the scalar contract, also where the weights of a block are relative to something
+//! else than 1, and where blocks are too far below others to be weighed.
+
+mod common;
+
+use kelvin::Cdf;
+use kelvin::reference::contract;
+
+use common::{LAST_UNIFORM, TEMPERATURES, check, gaussian, levels, one, temperature, thinned, uniforms};
+
+const ENDS: [f64; 3] = [0.0, 0.37, LAST_UNIFORM];
+
+/// Weights that are about to become 0 or infinite, before and after the block gets another reference.
+#[test]
+fn weights_at_the_ends_of_f32() {
+    let levels = levels();
+    for power in thinned(-1040..1040, 7).map(|eighth| eighth as f32 / 8.0) {
+        let mut row = gaussian(600, 1.0, 11);
+        row[40..43].copy_from_slice(
+            &[power, power.next_up(), power.next_down()].map(|x| x * std::f32::consts::LN_2),
+        );
+        check::bits(&levels, &row, 1.0, &ENDS);
+        row[..16].fill(-power / 2.0);
+        check::bits(&levels, &row, 1.0, &ENDS);
+    }
+}
+
+/// Blocks of every kind in one row: ordinary, masked, far below the rest, with a late maximum, huge.
+#[test]
+fn blocks_of_every_kind() {
+    let levels = levels();
+    let mut row = gaussian(6 * 512 + 100, 3.0, 4);
+    row[512..1024].fill(f32::NEG_INFINITY);
+    row[1024..1536].iter_mut().for_each(|x| *x -= 300.0);
+    row[1900] = 90.0;
+    row[2048..2080].fill(f32::NEG_INFINITY);
+    row[2600..2700].iter_mut().for_each(|x| *x *= 1e30);
+    for t in TEMPERATURES {
+        check::bits(&levels, &row, t, &uniforms(20, 5));
+        check::bits(&levels, &row[..2500], t, &uniforms(20, 6));
+    }
+}
+
+/// Where the reference of a block changes, or how it is found: a step of f32 below, at, and above, for the
+/// largest of the first sixteen logits, for the largest of all, and for a sum.
+#[test]
+fn blocks_where_their_reference_changes() {
+    const BORDERS: [f64; 12] =
+        [-16384.0, -520.0, -512.0, -24.0, 64.0, 110.0, 111.0, 120.0, 136.0, 168.0, 712.0, 16384.0];
+    let levels = levels();
+    for (t, power) in [0.004_f32, 0.07, 0.3, 0.7, 5.0, 40.0].into_iter().flat_map(|t| BORDERS.map(|p| (t, p)))
+    {
+        let border = (power * f64::from(t) * std::f64::consts::LN_2) as f32;
+        // (Beside an ordinary block, one far below it would not count.)
+        let mut row = gaussian(if power < 0.0 { 512 } else { 700 }, 3.0, 12);
+        let logits = row.clone();
+        for x in [border.next_down(), border, border.next_up()] {
+            for (x, logit) in row[..512].iter_mut().zip(&logits) {
+                *x = border + t * (0.1 * logit - 200.0);
+            }
+            row[7] = x;
+            check::bits(&levels, &row, t, &[0.4]);
+            for highest in [115.0, power as f32 + 40.0] {
+                row[300] = highest * t * std::f32::consts::LN_2;
+                check::bits(&levels, &row, t, &[0.4]);
+            }
+            (row[7], row[300]) = (f32::NEG_INFINITY, x);
+            check::bits(&levels, &row, t, &[0.4]);
+            row[..512].fill(x - 9.0 * t * std::f32::consts::LN_2);
+            check::bits(&levels, &row, t, &[0.4]);
+        }
+    }
+}
+
+/// A block so far below its row that its mass is subnormal, or 0 in some of its groups, and still drawn from.
+#[test]
+fn blocks_of_subnormal_mass() {
+    let levels = levels();
+    for powers in thinned(1020..1080, 5) {
+        let mut row = gaussian(1024, 1e-4, 12);
+        let below = powers as f32 * std::f32::consts::LN_2 / 1000.0;
+        row.iter_mut().zip(0..).for_each(|(x, i)| *x += if i < 512 { 20.0 - below } else { 20.0 });
+        check::bits(&levels, &row, 0.001, &[0.0, 5e-324, 1e-322, 1e-318, 1e-310]);
+    }
+}
+
+/// Blocks so far below one before them that they count in nothing, or just in the last bit of the sum, or in
+/// the least probability: all are weighed as if each were alone in its row. (Of rows of up to 2048, and of
+/// longer ones.) A NaN among them is found.
+#[test]
+fn blocks_far_below_one_before_them() {
+    const TOP: [f64; 3] = [0.0, 0.5, LAST_UNIFORM];
+    let levels = levels();
+    for (t, power) in [(0.01_f32, 300.0), (0.01, -700.0), (1e-5, 20_000.0), (1e-5, -20_000.0)] {
+        let logit = |power: f64| (power * f64::from(t) * std::f64::consts::LN_2) as f32;
+        for gap in thinned([20, 52, 53, 54, 55].into_iter().chain(58..69).chain(122..130), 7) {
+            let mut row = vec![logit(power - 20.0); 512];
+            row.extend([logit(power - 400.0); 511]);
+            row.push(logit(power));
+            for below in [f64::from(gap), 60.5, 1e6, f64::from(gap) + 0.5] {
+                row.extend([logit(power - below); 512]);
+            }
+            row.extend([logit(power - f64::from(gap)); 40]);
+            for len in [row.len(), 4 * 512, 3 * 512 + 9] {
+                check::bits(&levels, &row[..len], t, &TOP);
+                for &level in &levels {
+                    let mut cdf = Cdf::default();
+                    level.rebuild_cdf(&mut cdf, one(&row[..len]), 0, temperature(t)).expect("servable");
+                    for u in TOP {
+                        let expected = contract::sample(&row[..len], t, u).expect("servable").0;
+                        assert_eq!(cdf.draw(u), Ok(expected as u32), "{level}, T = {t:e}, {len} tokens");
+                    }
+                }
+            }
+            for place in [1024, 1600, 2047, 3072, row.len() - 1] {
+                let before = std::mem::replace(&mut row[place], f32::NAN);
+                check::bits(&levels, &row, t, &[0.5]);
+                row[place] = before;
+            }
+        }
+    }
+}
+
+/// Of three blocks, the second is 64.35 powers of two below the first, and the third so far above both that
+/// their masses are subnormal: that of the second is rounded up, twice, to half the last bit of the first's.
+#[test]
+fn blocks_far_below_one_before_them_of_subnormal_mass() {
+    let [first, second, third] = [0x412a_9992, 0x4129_e2e0, 0x4135_e97e].map(f32::from_bits);
+    let mut row = vec![f32::NEG_INFINITY; 512];
+    row[100] = first;
+    row.extend([second; 512]);
+    row.push(third);
+    row.resize(5 * 512, f32::NEG_INFINITY);
+    let u = 8.882_345_449_815_369e-308_f64;
+    for len in [1025, row.len()] {
+        check::bits(&levels(), &row[..len], 0.001, &[u.next_down(), u, u.next_up()]);
+    }
+}

@@ -31,7 +31,7 @@ use crate::weights::{Factor, Peak, weigh_block};
 use crate::{Error, FailedRows, Level, Logit, Rows, RowsMut, Temperature};
 
 pub use in_place::softmax_in_place;
-use normalize::for_each_scale;
+use normalize::{for_each_scale, normalize_row};
 
 /// The probabilities of each row: e^(x/T), divided by their sum.
 ///
@@ -131,13 +131,7 @@ fn softmax_row<S: Simd, L: Logit>(
         return greedy_row(simd, row, out, 1.0, 0.0);
     };
     weigh_row::<_, _, false>(simd, row, factor, out, pass);
-    for_each_scale(
-        &mut pass.summaries,
-        factor,
-        out.len(),
-        #[inline(always)]
-        |range, scale| scale.apply_to_all(simd, &mut out[range]),
-    )
+    normalize_row(simd, out, factor, &mut pass.summaries)
 }
 
 /// [`softmax_row`], past the caches.

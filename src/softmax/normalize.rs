@@ -61,6 +61,23 @@ impl Scale {
     }
 }
 
+/// Weights to probabilities, in place. `None` if the row cannot be served.
+#[inline(always)]
+pub(super) fn normalize_row<S: Simd>(
+    simd: S,
+    weights: &mut [f32],
+    factor: &Factor,
+    summaries: &mut [Summary],
+) -> Option<()> {
+    for_each_scale(
+        summaries,
+        factor,
+        weights.len(),
+        #[inline(always)]
+        |range, scale| scale.apply_to_all(simd, &mut weights[range]),
+    )
+}
+
 /// Calls `normalize` with each stretch of a row of `len` weights that has the same scale. `None` if all
 /// weigh nothing, or if one is not finite.
 #[inline(always)]

@@ -5,7 +5,7 @@ use core::mem::take;
 
 use bytemuck::pod_align_to;
 
-use super::normalize::{Scale, for_each_scale};
+use super::normalize::{Scale, for_each_scale, normalize_row};
 use crate::Level;
 use crate::blocks::GROUP;
 use crate::scratch::{borrow, give_back};
@@ -54,14 +54,7 @@ impl<'a> Pending<'a> {
         summaries: &mut [Summary],
     ) -> Result<(), &'a mut [f32]> {
         if !self.waits {
-            let normalized = for_each_scale(
-                summaries,
-                factor,
-                row.len(),
-                #[inline(always)]
-                |range, scale| scale.apply_to_all(simd, &mut row[range]),
-            );
-            return normalized.ok_or(row);
+            return normalize_row(simd, row, factor, summaries).ok_or(row);
         }
         self.finish(simd);
         let scales = &mut self.scales;

@@ -3,7 +3,10 @@
 mod common;
 
 use common::statistics::{assert_fits, assert_follows, total_variation};
-use common::{TEMPERATURES, gaussian, in_pool, levels, nine_rows, odd_weights, one, shapes, temperature};
+use common::{
+    TEMPERATURES, drawn_by_tables, gaussian, in_pool, levels, nine_rows, odd_weights, one, shapes,
+    temperature,
+};
 use kelvin::reference::oracle;
 use kelvin::{AliasTable, Error, Key, RowError, Rows, Temperature, Words, sample_many_by_alias};
 
@@ -144,12 +147,8 @@ fn a_batch_draws_what_tables_of_its_rows_draw() {
     let logits = Rows::new(&data, vocab).expect("rows");
     let mut words = vec![0; rows * draws];
     words.chunks_mut(draws).zip(&keys).for_each(|(words, key)| key.fill_words(words));
-    let mut expected = vec![u32::MAX; rows * draws];
-    for (row, tokens) in expected.chunks_mut(draws).enumerate() {
-        if let Ok(table) = AliasTable::new(logits, row, t[row]) {
-            table.draw_keyed(keys[row], tokens).expect("a table");
-        }
-    }
+    let expected =
+        drawn_by_tables(&keys, draws, |row| AliasTable::new(logits, row, t[row]), AliasTable::draw_keyed);
     for (level, threads) in levels().into_iter().flat_map(|level| [(level, 1), (level, 3)]) {
         for source in [Words::Keys(&keys), Words::Given(&words)] {
             let mut tokens = vec![0; rows * draws];
@@ -160,12 +159,8 @@ fn a_batch_draws_what_tables_of_its_rows_draw() {
     }
     let weights: Vec<f32> = data.iter().map(|x| x.exp2()).collect();
     let probs = Rows::new(&weights, vocab).expect("rows");
-    expected.fill(u32::MAX);
-    for (row, tokens) in expected.chunks_mut(draws).enumerate() {
-        if let Ok(table) = AliasTable::from_probs(probs, row) {
-            table.draw_keyed(keys[row], tokens).expect("a table");
-        }
-    }
+    let expected =
+        drawn_by_tables(&keys, draws, |row| AliasTable::from_probs(probs, row), AliasTable::draw_keyed);
     for level in levels() {
         for source in [Words::Keys(&keys), Words::Given(&words)] {
             let mut tokens = vec![0; rows * draws];

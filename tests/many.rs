@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{gaussian, in_pool, levels, nine_rows, one, temperature};
+use common::{drawn_by_tables, gaussian, in_pool, levels, nine_rows, one, temperature};
 use kelvin::{
     AliasTable, Cdf, Draws, Error, FailedRows, Key, RowError, Rows, Temperature, Uniforms, draw_counts,
     sample_many,
@@ -26,12 +26,7 @@ fn check_batch(draws: usize) {
     let logits = Rows::new(&data, vocab).expect("rows");
     let mut uniforms = vec![0.0; rows * draws];
     uniforms.chunks_mut(draws).zip(&keys).for_each(|(u, key)| key.fill(u));
-    let mut expected = vec![u32::MAX; rows * draws];
-    for (row, tokens) in expected.chunks_mut(draws).enumerate() {
-        if let Ok(cdf) = Cdf::new(logits, row, t[row]) {
-            cdf.draw_keyed(keys[row], tokens).expect("a table");
-        }
-    }
+    let expected = drawn_by_tables(&keys, draws, |row| Cdf::new(logits, row, t[row]), Cdf::draw_keyed);
     for (level, threads) in levels().into_iter().flat_map(|level| [(level, 1), (level, 3)]) {
         for source in [Uniforms::Keys(&keys), Uniforms::Given(&uniforms)] {
             let mut tokens = vec![0; rows * draws];
@@ -42,12 +37,7 @@ fn check_batch(draws: usize) {
     }
     let weights: Vec<f32> = data.iter().map(|x| x.exp2()).collect();
     let probs = Rows::new(&weights, vocab).expect("rows");
-    expected.fill(u32::MAX);
-    for (row, tokens) in expected.chunks_mut(draws).enumerate() {
-        if let Ok(cdf) = Cdf::from_probs(probs, row) {
-            cdf.draw_keyed(keys[row], tokens).expect("a table");
-        }
-    }
+    let expected = drawn_by_tables(&keys, draws, |row| Cdf::from_probs(probs, row), Cdf::draw_keyed);
     for level in levels() {
         for source in [Uniforms::Keys(&keys), Uniforms::Given(&uniforms)] {
             let mut tokens = vec![0; rows * draws];

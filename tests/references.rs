@@ -1,5 +1,5 @@
-//! Every level gives the bits of the scalar contract, also where the weights of a block are relative to something
-//! else than 1, and where blocks are too far below others to be weighed.
+//! Every level gives the bits of the scalar contract, also where the weights of a block are relative to
+//! something else than 1, and where blocks are too far below others to be weighed.
 
 mod common;
 

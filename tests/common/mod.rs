@@ -110,6 +110,22 @@ pub fn nine_rows(vocab: usize) -> (Vec<f32>, [Temperature; 9], [Key; 9], [RowErr
     (data, temperatures.map(temperature), keys, errors)
 }
 
+/// What a table of each row draws with the row's key; `u32::MAX` where there is no table.
+pub fn drawn_by_tables<T>(
+    keys: &[Key],
+    draws: usize,
+    table: impl Fn(usize) -> Result<T, RowError>,
+    draw: fn(&T, Key, &mut [u32]) -> Result<(), Error>,
+) -> Vec<u32> {
+    let mut tokens = vec![u32::MAX; keys.len() * draws];
+    for (row, tokens) in tokens.chunks_mut(draws).enumerate() {
+        if let Ok(table) = table(row) {
+            draw(&table, keys[row], tokens).expect("a table");
+        }
+    }
+    tokens
+}
+
 /// The four shapes of rows that distributions are measured on.
 pub fn shapes(vocab: usize) -> [(&'static str, Vec<f32>); 4] {
     let zipf = |rank: usize| -1.1 * ((1 + rank) as f32).ln();

@@ -61,7 +61,7 @@ impl Pass {
             #[inline(always)]
             |start, block| {
                 let loaded = at_groups::<TWICE, _, _>(simd, row, start, simd.ahead());
-                summaries.push(source.summarize(simd, block, &mut peak, scratch, loaded, |_, _| ()));
+                summaries.push(source.weigh::<false, _>(simd, block, &mut peak, scratch, loaded, |_, _| ()));
             },
         );
     }
@@ -78,7 +78,8 @@ impl Pass {
             |start, block| {
                 let (weights, sums) = (&mut self.weights[start / BLOCK], &mut self.lane_sums[start / BLOCK]);
                 let loaded = at_groups::<false, _, _>(simd, row, start, simd.ahead());
-                self.summaries.push(source.weigh(simd, block, &mut peak, weights, loaded, keep(simd, sums)));
+                let summed = keep(simd, sums);
+                self.summaries.push(source.weigh::<true, _>(simd, block, &mut peak, weights, loaded, summed));
             },
         );
     }

@@ -236,11 +236,12 @@ impl<L: Logit> Sampled<L> for Softmax<'_> {
         let place = if Pass::is_short(row) { found.index } else { 0 };
         let (weights, lane_sums) = (&mut pass.weights[place], &mut pass.lane_sums[place]);
         if !Pass::is_short(row) {
+            let summed = keep(simd, lane_sums);
             with_block(
                 &row[found.index * BLOCK..],
                 self.padding(),
                 #[inline(always)]
-                |block| self.weigh(simd, block, &mut Peak::none(), weights, |_| (), keep(simd, lane_sums)),
+                |block| self.weigh::<true, _>(simd, block, &mut Peak::none(), weights, |_| (), summed),
             );
         }
         let sums = sum_lanes(simd, lane_sums);

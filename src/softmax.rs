@@ -184,7 +184,7 @@ fn weigh_row<S: Simd, L: Logit, const TWICE: bool>(
     let mut peak = Peak::of_probs();
     for (index, block) in blocks.iter().enumerate() {
         let [out, ahead @ ..] = outs else { break };
-        pass.summaries.push(weigh_block(
+        pass.summaries.push(weigh_block::<true, _, _>(
             simd,
             block,
             factor,
@@ -217,5 +217,5 @@ fn weigh_tail<S: Simd, L: Logit>(
     peak: &mut Peak,
     weights: &mut [f32; BLOCK],
 ) -> Summary {
-    weigh_block(simd, &padded(tail, L::NEG_INFINITY), factor, peak, weights, |_| (), |_, _| ())
+    weigh_block::<true, _, _>(simd, &padded(tail, L::NEG_INFINITY), factor, peak, weights, |_| (), |_, _| ())
 }

@@ -5,7 +5,7 @@ use crate::check::{diagnose, diagnose_weights};
 use crate::simd::Simd;
 use crate::summary::{Reference, Summary};
 use crate::sums::{LaneSums, sum_block, sum_groups, sum_lanes};
-use crate::weights::{Factor, Peak, summarize, weigh_block, weigh_group};
+use crate::weights::{Factor, Peak, weigh_block, weigh_group};
 use crate::{Logit, RowError};
 
 /// Where the weights of a row of `L` come from.
@@ -20,23 +20,13 @@ pub(crate) trait Source<L: Logit>: Copy {
     fn reweigh_below(self) -> f64;
     /// The weights of a block, and its summary. `loaded` is called with the number of each group, `summed`
     /// with that and what [`Source::sums`] will want to know, as in `weights.rs`. `peak` goes from block to
-    /// block.
-    fn weigh<S: Simd>(
+    /// block. Unless `STORE`, `weights` is left with anything.
+    fn weigh<const STORE: bool, S: Simd>(
         self,
         simd: S,
         block: &[L; BLOCK],
         peak: &mut Peak,
         weights: &mut [f32; BLOCK],
-        loaded: impl FnMut(usize),
-        summed: impl FnMut(usize, S::V),
-    ) -> Summary;
-    /// [`Source::weigh`], for the summary and what is kept alone. `scratch` is left with anything.
-    fn summarize<S: Simd>(
-        self,
-        simd: S,
-        block: &[L; BLOCK],
-        peak: &mut Peak,
-        scratch: &mut [f32; BLOCK],
         loaded: impl FnMut(usize),
         summed: impl FnMut(usize, S::V),
     ) -> Summary;
@@ -70,7 +60,7 @@ impl<L: Logit> Source<L> for Softmax<'_> {
     }
 
     #[inline(always)]
-    fn weigh<S: Simd>(
+    fn weigh<const STORE: bool, S: Simd>(
         self,
         simd: S,
         block: &[L; BLOCK],
@@ -79,20 +69,7 @@ impl<L: Logit> Source<L> for Softmax<'_> {
         loaded: impl FnMut(usize),
         summed: impl FnMut(usize, S::V),
     ) -> Summary {
-        weigh_block(simd, block, self.0, peak, weights, loaded, summed)
-    }
-
-    #[inline(always)]
-    fn summarize<S: Simd>(
-        self,
-        simd: S,
-        block: &[L; BLOCK],
-        peak: &mut Peak,
-        scratch: &mut [f32; BLOCK],
-        loaded: impl FnMut(usize),
-        summed: impl FnMut(usize, S::V),
-    ) -> Summary {
-        summarize(simd, block, self.0, peak, scratch, loaded, summed)
+        weigh_block::<STORE, _, _>(simd, block, self.0, peak, weights, loaded, summed)
     }
 
     #[inline(always)]
@@ -130,7 +107,7 @@ impl<L: Logit> Source<L> for Weights {
     }
 
     #[inline(always)]
-    fn weigh<S: Simd>(
+    fn weigh<const STORE: bool, S: Simd>(
         self,
         simd: S,
         block: &[L; BLOCK],
@@ -139,20 +116,9 @@ impl<L: Logit> Source<L> for Weights {
         loaded: impl FnMut(usize),
         _: impl FnMut(usize, S::V),
     ) -> Summary {
-        widen_block(simd, block, weights);
-        Summary { sum: sum_block(simd, block, loaded), ..Summary::default() }
-    }
-
-    #[inline(always)]
-    fn summarize<S: Simd>(
-        self,
-        simd: S,
-        block: &[L; BLOCK],
-        _: &mut Peak,
-        _: &mut [f32; BLOCK],
-        loaded: impl FnMut(usize),
-        _: impl FnMut(usize, S::V),
-    ) -> Summary {
+        if STORE {
+            widen_block(simd, block, weights);
+        }
         Summary { sum: sum_block(simd, block, loaded), ..Summary::default() }
     }
 

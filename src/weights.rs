@@ -54,40 +54,13 @@ const OFFSET: u8 = 2;
 /// Of logits that are shrunk ([`Factor::shrink`]), the negligible ones taken for 0.
 const SHRUNK: u8 = 3;
 
-/// The weights of one block, and its summary. `loaded` is called with the number of each group, once it is
-/// loaded, `summed` with that and the sums of its lanes; if the block is done again, they are called again,
-/// and the last ones count.
-#[inline(always)]
-pub(crate) fn weigh_block<S: Simd, L: Logit>(
-    simd: S,
-    block: &[L; BLOCK],
-    factor: &Factor,
-    peak: &mut Peak,
-    weights: &mut [f32; BLOCK],
-    loaded: impl FnMut(usize),
-    summed: impl FnMut(usize, S::V),
-) -> Summary {
-    weigh_and_sum::<S, L, true>(simd, block, factor, peak, weights, loaded, summed)
-}
-
-/// [`weigh_block`], for the summary alone. What is left in `scratch` may be anything: weights that fit the
-/// registers are not stored. (Stores hold up a row from memory: 1.1 x.)
-#[inline(always)]
-pub(crate) fn summarize<S: Simd, L: Logit>(
-    simd: S,
-    block: &[L; BLOCK],
-    factor: &Factor,
-    peak: &mut Peak,
-    scratch: &mut [f32; BLOCK],
-    loaded: impl FnMut(usize),
-    summed: impl FnMut(usize, S::V),
-) -> Summary {
-    weigh_and_sum::<S, L, false>(simd, block, factor, peak, scratch, loaded, summed)
-}
-
+/// The weights of one block, and its summary. Unless they are to be stored, `weights` is left with anything:
+/// those that fit the registers stay there. (Stores hold up a row from memory: 1.1 x.) `loaded` is called
+/// with the number of each group, once it is loaded, `summed` with that and the sums of its lanes; if the
+/// block is done again, they are called again, and the last ones count.
 #[expect(clippy::redundant_closure, reason = "`&mut loaded` itself would stay a call")]
 #[inline(always)]
-fn weigh_and_sum<S: Simd, L: Logit, const STORE: bool>(
+pub(crate) fn weigh_block<const STORE: bool, S: Simd, L: Logit>(
     simd: S,
     block: &[L; BLOCK],
     factor: &Factor,
@@ -96,16 +69,20 @@ fn weigh_and_sum<S: Simd, L: Logit, const STORE: bool>(
     mut loaded: impl FnMut(usize),
     mut summed: impl FnMut(usize, S::V),
 ) -> Summary {
-    // A guess is tried once; what is made of the maximum is final.
+    // A guess is tried once; what is made of the maximum is final. (A loop, so that `weigh` is inlined once.)
     let mut guessed = guess(simd, block, factor);
     loop {
-        let likely = guessed.filter(|_| !peak.is_high());
-        let known = || of_maximum(simd, block, factor, guessed.unwrap_or(NO_GUESS), peak);
-        let Some(reference) = likely.or_else(known) else {
-            if STORE {
-                *weights = [0.0; BLOCK];
-            }
-            return weigh_nothing(simd, loaded, summed);
+        let reference = match guessed {
+            Some(guess) if !peak.is_high() => guess,
+            _ => match of_maximum(simd, block, factor, guessed.unwrap_or(NO_GUESS), peak) {
+                Some(reference) => reference,
+                None => {
+                    if STORE {
+                        *weights = [0.0; BLOCK];
+                    }
+                    return weigh_nothing(simd, loaded, summed);
+                }
+            },
         };
         let sum = if factor.shrink == 1.0 && reference == Reference::default() {
             weigh::<S, L, PLAIN, STORE>(
@@ -122,9 +99,10 @@ fn weigh_and_sum<S: Simd, L: Logit, const STORE: bool>(
         } else {
             weigh_apart::<S, L, STORE>(simd, block, factor, reference, weights, &mut loaded, &mut summed)
         };
-        if guessed.take().is_none() || TRUSTED.contains(&sum) {
+        if guessed.is_none() || TRUSTED.contains(&sum) {
             return Summary::new(sum, reference);
         }
+        guessed = None;
     }
 }
 
@@ -276,25 +254,17 @@ fn weigh_in_form<S: Simd, L: Logit, const FORM: u8>(
     );
 }
 
-/// The sums of the weights of a group, lane by lane, pairwise.
+/// The sums of the weights of a group, lane by lane, pairwise: i with i + 4, then + 2, + 1.
 #[inline(always)]
 fn add_up<S: Simd>(simd: S, weights: &Group<f32>) -> S::V {
-    let mut w = [simd.splat(0.0); VECTORS];
+    let mut sums = [simd.splat(0.0); VECTORS];
     for i in 0..VECTORS {
-        w[i] = simd.load(&weights[i]);
+        sums[i] = simd.load(&weights[i]);
     }
-    reduce(w, |a, b| simd.add(a, b))
-}
-
-/// One vector of all, lane by lane: i with i + 4, then + 2, + 1.
-#[inline(always)]
-fn reduce<V: Copy>(mut v: [V; VECTORS], combine: impl Fn(V, V) -> V) -> V {
-    let mut half = VECTORS / 2;
-    while half > 0 {
+    for half in [4, 2, 1] {
         for i in 0..half {
-            v[i] = combine(v[i], v[i + half]);
+            sums[i] = simd.add(sums[i], sums[i + half]);
         }
-        half /= 2;
     }
-    v[0]
+    sums[0]
 }

@@ -37,7 +37,7 @@ impl Cdf {
             source.padding(),
             #[inline(always)]
             |start, block| {
-                self.summaries.push(source.weigh(
+                self.summaries.push(source.weigh::<true, _>(
                     simd,
                     block,
                     &mut peak,

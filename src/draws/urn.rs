@@ -104,7 +104,7 @@ impl Urn {
             source.padding(),
             #[inline(always)]
             |start, block| {
-                self.summaries.push(source.summarize(
+                self.summaries.push(source.weigh::<false, _>(
                     simd,
                     block,
                     // What is nothing beside other blocks may be all that is left in the end.
@@ -248,8 +248,8 @@ impl Block {
         simd.vectorize(
             #[inline(always)]
             || {
-                let summary =
-                    source.weigh(simd, &rest, &mut Peak::none(), &mut self.weights, |_| (), |_, _| ());
+                let (peak, weights) = (&mut Peak::none(), &mut self.weights);
+                let summary = source.weigh::<true, _>(simd, &rest, peak, weights, |_| (), |_, _| ());
                 let sums = self.group_sums.iter_mut().zip(&mut self.vector_sums);
                 for ((group, vectors), weights) in sums.zip(groups(&self.weights)) {
                     *vectors = sum_vectors(simd, weights);

@@ -115,7 +115,7 @@ fn weigh_row_in_place<S: Simd>(
         **this = *first;
     }
     while let [block, ahead @ ..] = blocks {
-        let summary = weigh_block(
+        let summary = weigh_block::<true, _, _>(
             simd,
             this,
             factor,

@@ -68,31 +68,40 @@
 #[doc = include_str!("../README.md")]
 struct ReadmeExamples;
 
+// What goes in, and what comes back.
+mod check;
+mod error;
+mod key;
+mod rows;
+
+// The stages, and what else there is to ask of a row.
 mod alias;
 mod argmax;
-mod batch;
-mod blocks;
-mod check;
 mod draws;
-mod error;
-mod inversion;
-mod key;
 mod log_softmax;
+mod sample;
+mod softmax;
+mod temperature;
+
+// What they are made of: blocks, their weights, the sums of these, and the way back from a sum to a token.
+mod blocks;
+mod inversion;
 mod math;
 mod output;
 mod pass;
 mod prefetch;
-pub mod reference;
-mod rows;
-mod sample;
 mod scratch;
-mod simd;
-mod softmax;
 mod source;
 mod summary;
 mod sums;
-mod temperature;
 mod weights;
+
+// On which threads, by which instructions.
+mod batch;
+mod simd;
+
+// What they are compared with.
+pub mod reference;
 
 pub use alias::AliasTable;
 pub use alias::many::{Words, sample_many_by_alias, sample_many_from_probs_by_alias};

@@ -58,7 +58,7 @@ use crate::{Error, Key, Level, Logit, RowError, Rows, Temperature};
 #[derive(Clone, Default)]
 pub struct AliasTable {
     columns: Vec<u64>,
-    scale: Scale,
+    layout: Layout,
 }
 
 impl AliasTable {
@@ -122,8 +122,8 @@ impl AliasTable {
         let product = u128::from(word) * self.columns.len() as u128;
         let (index, rest) = ((product >> 64) as usize, product as u64);
         let column = self.columns.get(index).ok_or(Error::EmptyTable)?;
-        let aliases = self.scale.aliases();
-        Ok(select_unpredictable(rest < column & !aliases, index as u32, (column & aliases) as u32))
+        let mask = self.layout.alias_mask();
+        Ok(select_unpredictable(rest < column & !mask, index as u32, (column & mask) as u32))
     }
 
     /// The token of each word.
@@ -158,11 +158,11 @@ impl AliasTable {
     pub fn probabilities(&self) -> Vec<f64> {
         let mut masses = vec![0.0; self.vocab()];
         for (index, column) in self.columns.iter().enumerate() {
-            let own = self.scale.own(*column);
+            let own = self.layout.own_mass(*column);
             masses[index] += own;
-            masses[(column & self.scale.aliases()) as usize] += self.scale.capacity() - own;
+            masses[(column & self.layout.alias_mask()) as usize] += self.layout.capacity() - own;
         }
-        let total = self.vocab() as f64 * self.scale.capacity();
+        let total = self.vocab() as f64 * self.layout.capacity();
         masses.into_iter().map(|mass| mass / total).collect()
     }
 }
@@ -175,12 +175,12 @@ impl fmt::Debug for AliasTable {
 
 /// What a column holds: a threshold in its upper 51 - b bits (below them 0), an alias in the lower b bits.
 #[derive(Clone, Copy, Debug, Default)]
-struct Scale {
+struct Layout {
     /// b, the bits of a token number.
     bits: u32,
 }
 
-impl Scale {
+impl Layout {
     fn new(vocab: usize) -> Self {
         Self { bits: usize::BITS - (vocab - 1).leading_zeros() }
     }
@@ -198,11 +198,11 @@ impl Scale {
     }
 
     /// The mass of a column's own token.
-    fn own(self, column: u64) -> f64 {
+    fn own_mass(self, column: u64) -> f64 {
         (column >> (13 + self.bits)) as f64
     }
 
-    const fn aliases(self) -> u64 {
+    const fn alias_mask(self) -> u64 {
         (1 << self.bits) - 1
     }
 }

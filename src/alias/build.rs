@@ -11,9 +11,9 @@
 
 use core::cell::Cell;
 
-use super::lacking::{BLOCK_LANES, Grid, Lacking, Place, ROWS};
+use super::lacking::{BLOCK_LANES, GRID_ROWS, Grid, Lacking, Place};
 use super::measure::{AT_ONCE, Heavy, Measure};
-use super::{AliasTable, Scale, TO_INTEGER};
+use super::{AliasTable, Layout, TO_INTEGER};
 use crate::blocks::{BLOCK, widen_row, with_block};
 use crate::check::{diagnose, diagnose_weights};
 use crate::scratch::{room, with_scratch};
@@ -37,8 +37,8 @@ impl AliasTable {
     /// The columns, from weights and their sum. `heavy` has room for all tokens, and [`AT_ONCE`] more.
     #[inline(always)]
     fn fill<S: Simd>(&mut self, simd: S, weights: &[f32], sum: f64, heavy: &mut [Heavy]) {
-        self.scale = Scale::new(weights.len());
-        let measure = Measure::new(self.scale.capacity(), weights.len(), sum);
+        self.layout = Layout::new(weights.len());
+        let measure = Measure::new(self.layout.capacity(), weights.len(), sum);
         let count = measure.collect(simd, weights, heavy);
         self.columns.resize(weights.len(), 0);
         match &mut heavy[..count] {
@@ -46,7 +46,7 @@ impl AliasTable {
             [] => self.columns.iter_mut().zip(0..).for_each(|(column, token)| *column = token),
             heavy => {
                 let given = heavy[0].mass - measure.capacity;
-                Pour { scale: self.scale, measure, heavy, at: 0, given }.sweep(
+                Pour { layout: self.layout, measure, heavy, at: 0, given }.sweep(
                     simd,
                     weights,
                     &mut self.columns,
@@ -58,7 +58,7 @@ impl AliasTable {
 
 /// The heavy tokens, while they fill up light ones.
 struct Pour<'a> {
-    scale: Scale,
+    layout: Layout,
     measure: Measure,
     heavy: &'a mut [Heavy],
     /// The heavy one at hand.
@@ -84,16 +84,16 @@ impl Pour<'_> {
             // again: kept, they take 1.1 to 1.3 x as long where they lie 4096 bytes from the columns.
             let aliases = self.aliases(simd, &lacking, used);
             for ((column, &weight), &alias) in columns.iter_mut().zip(weights).zip(aliases.as_flattened()) {
-                *column = self.scale.column(self.measure.raised_mass(weight), alias);
+                *column = self.layout.column(self.measure.raised_mass(weight), alias);
             }
         }
         let (light, heavy) = self.heavy.split_at(self.at);
         for (this, next) in light.iter().zip(&self.heavy[1..]) {
-            columns[this.token as usize] = self.scale.column(this.mass + TO_INTEGER, next.token);
+            columns[this.token as usize] = self.layout.column(this.mass + TO_INTEGER, next.token);
         }
         // No light one is left, so those that are still heavy keep their columns for themselves.
         for this in heavy {
-            columns[this.token as usize] = self.scale.column(TO_INTEGER, this.token);
+            columns[this.token as usize] = self.layout.column(TO_INTEGER, this.token);
         }
     }
 
@@ -102,9 +102,9 @@ impl Pour<'_> {
     fn aliases<S: Simd>(&mut self, simd: S, lacking: &Lacking, used: f64) -> Grid<u32> {
         let mut current = self.heavy[self.at].token;
         if used <= self.given {
-            return [[current; BLOCK_LANES]; ROWS];
+            return [[current; BLOCK_LANES]; GRID_ROWS];
         }
-        let (mut aliases, mut last) = ([[NONE; BLOCK_LANES]; ROWS], [NONE; BLOCK_LANES]);
+        let (mut aliases, mut last) = ([[NONE; BLOCK_LANES]; GRID_ROWS], [NONE; BLOCK_LANES]);
         while used > self.given {
             // The last one takes what the others left: rounding.
             let [this, next, ..] = &mut self.heavy[self.at..] else { break };
@@ -114,7 +114,7 @@ impl Pour<'_> {
             self.given += next.mass - self.measure.capacity;
             self.at += 1;
             // What follows in its lane: after the last row, that is nothing, and row 0 is overwritten below.
-            aliases[(row + 1) % ROWS][lane] = next.token;
+            aliases[(row + 1) % GRID_ROWS][lane] = next.token;
             last[lane] = next.token;
         }
         // A lane begins with what the lanes before it ended with; a row goes on with the row above.
@@ -202,7 +202,7 @@ mod tests {
     fn order(len: usize) -> impl Iterator<Item = usize> {
         let of_block = |block| {
             (0..BLOCK_LANES)
-                .flat_map(move |lane| (0..ROWS).map(move |row| block * BLOCK + row * BLOCK_LANES + lane))
+                .flat_map(move |lane| (0..GRID_ROWS).map(move |row| block * BLOCK + row * BLOCK_LANES + lane))
         };
         (0..len.div_ceil(BLOCK)).flat_map(of_block).filter(move |token| *token < len)
     }
@@ -246,14 +246,14 @@ mod tests {
                 let mut table = AliasTable::default();
                 level.rebuild_alias_from_probs(&mut table, rows, 0).expect("servable");
                 let sum = weights.iter().map(|&w| f64::from(w)).sum();
-                let measure = Measure::new(table.scale.capacity(), weights.len(), sum);
+                let measure = Measure::new(table.layout.capacity(), weights.len(), sum);
                 let mut heavy = vec![Heavy::default(); weights.len() + AT_ONCE];
                 let count = dispatch!(level, simd => measure.collect(simd, &weights, &mut heavy));
                 if count > 0 {
                     let single = sweep_one_by_one(measure, &weights, &heavy[..count]);
                     let single: Vec<u64> = single
                         .iter()
-                        .map(|&(own, alias)| table.scale.column(own + TO_INTEGER, alias))
+                        .map(|&(own, alias)| table.layout.column(own + TO_INTEGER, alias))
                         .collect();
                     assert_eq!(table.columns, single, "{level}, {len}");
                 }

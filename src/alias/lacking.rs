@@ -8,24 +8,24 @@ use core::hint::select_unpredictable;
 use super::TO_INTEGER;
 use super::measure::Measure;
 use crate::blocks::BLOCK;
-use crate::simd::{Simd, VECTORS};
+use crate::simd::{Simd, WIDE_LANES};
 
 /// Lanes of a block: eights of eight.
-pub(super) const BLOCK_LANES: usize = VECTORS * VECTORS;
+pub(super) const BLOCK_LANES: usize = WIDE_LANES * WIDE_LANES;
 
-/// Tokens of a lane.
-pub(super) const ROWS: usize = BLOCK / BLOCK_LANES;
+/// Tokens of a lane, which are rows of the grid.
+pub(super) const GRID_ROWS: usize = BLOCK / BLOCK_LANES;
 
 /// A block, row by row.
-pub(super) type Grid<T> = [[T; BLOCK_LANES]; ROWS];
+pub(super) type Grid<T> = [[T; BLOCK_LANES]; GRID_ROWS];
 
 pub(super) struct Lacking {
     /// What the tokens of each lane lack, through each row of the block.
     through: Grid<f64>,
     /// What all tokens lack, from the first of the table through each lane.
-    lanes: [[f64; VECTORS]; VECTORS],
+    lanes: [[f64; WIDE_LANES]; WIDE_LANES],
     /// The last of each eight of these: searched first.
-    eights: [f64; VECTORS],
+    eights: [f64; WIDE_LANES],
 }
 
 /// Where a sum is exceeded, and by how much.
@@ -37,9 +37,9 @@ pub(super) struct Place {
 
 impl Lacking {
     pub(super) const NOTHING: Self = Self {
-        through: [[0.0; BLOCK_LANES]; ROWS],
-        lanes: [[0.0; VECTORS]; VECTORS],
-        eights: [0.0; VECTORS],
+        through: [[0.0; BLOCK_LANES]; GRID_ROWS],
+        lanes: [[0.0; WIDE_LANES]; WIDE_LANES],
+        eights: [0.0; WIDE_LANES],
     };
 
     /// For a block of weights, before which light tokens lack `before`. Returns what they lack through it.
@@ -58,7 +58,7 @@ impl Lacking {
             for lane in &mut *lanes {
                 *lane += sum;
             }
-            sum = lanes[VECTORS - 1];
+            sum = lanes[WIDE_LANES - 1];
             *end = sum;
         }
         sum
@@ -68,9 +68,9 @@ impl Lacking {
     #[inline(always)]
     pub(super) fn find<S: Simd>(&self, simd: S, target: f64) -> Place {
         let eight = simd.count_not_above(&self.eights, target);
-        let lane = eight * VECTORS + simd.count_not_above(&self.lanes[eight], target);
-        let before = self.lanes.as_flattened()[lane] - self.through[ROWS - 1][lane];
-        let (mut row, mut half) = (0, ROWS / 2);
+        let lane = eight * WIDE_LANES + simd.count_not_above(&self.lanes[eight], target);
+        let before = self.lanes.as_flattened()[lane] - self.through[GRID_ROWS - 1][lane];
+        let (mut row, mut half) = (0, GRID_ROWS / 2);
         while half > 0 {
             let below = self.through[row + half - 1][lane] <= target - before;
             row = select_unpredictable(below, row + half, row);
@@ -83,10 +83,10 @@ impl Lacking {
 /// The sums of the first one, the first two, and so on: each step adds what stands 1, 2, 4 places before.
 /// (Hillis and Steele, "Data parallel algorithms", 1986: the scan.)
 #[inline(always)]
-fn prefix_sums(mut x: [f64; VECTORS]) -> [f64; VECTORS] {
+fn prefix_sums(mut x: [f64; WIDE_LANES]) -> [f64; WIDE_LANES] {
     let mut step = 1;
-    while step < VECTORS {
-        for i in (step..VECTORS).rev() {
+    while step < WIDE_LANES {
+        for i in (step..WIDE_LANES).rev() {
             x[i] += x[i - step];
         }
         step *= 2;

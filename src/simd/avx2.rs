@@ -1,7 +1,7 @@
 //! AVX2 with FMA and F16C: the sixteen lanes are two registers. x86-64 since 2013.
 
 use super::exp2::ROUND;
-use super::{LANES, Line, Simd, VECTORS};
+use super::{LANES, Line, Simd, WIDE_LANES};
 use core::arch::x86_64::*;
 
 /// Proof that this CPU has AVX2, FMA and F16C: only [`Avx2::detect`] makes one.
@@ -123,7 +123,7 @@ impl Simd for Avx2 {
             _mm_cvtsd_f64(_mm_add_sd(pair, _mm_unpackhi_pd(pair, pair)))
         }
         fn reduce_add_four(vectors: &[[f32; LANES]; 4]) -> [f64; 4] { reduce_add_four(vectors) }
-        fn count_not_above(sorted: &[f64; VECTORS], x: f64) -> usize {
+        fn count_not_above(sorted: &[f64; WIDE_LANES], x: f64) -> usize {
             // What is not above x compares as -1.
             let (mut counts, x) = (_mm256_setzero_si256(), _mm256_set1_pd(x));
             for four in sorted.as_chunks::<4>().0 {

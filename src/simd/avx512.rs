@@ -2,7 +2,7 @@
 
 use super::avx2::{prefetch, reduce_add_four};
 use super::exp2::LOWEST;
-use super::{LANES, Line, Simd, VECTORS};
+use super::{LANES, Line, Simd, WIDE_LANES};
 use core::arch::x86_64::*;
 
 /// Proof that this CPU has AVX-512: only [`Avx512::detect`] makes one.
@@ -163,7 +163,7 @@ impl Simd for Avx512 {
         // Half as wide as it could be: on a Zen 4, widening sixteen lanes by two instructions takes longer
         // than by four. Measured, for eight vectors: 8.7 against 12.9 ns.
         fn reduce_add_four(vectors: &[[f32; LANES]; 4]) -> [f64; 4] { reduce_add_four(vectors) }
-        fn count_not_above(sorted: &[f64; VECTORS], x: f64) -> usize {
+        fn count_not_above(sorted: &[f64; WIDE_LANES], x: f64) -> usize {
             _mm512_cmp_pd_mask::<_CMP_LE_OQ>(bytemuck::must_cast(*sorted), _mm512_set1_pd(x)).count_ones() as usize
         }
         fn transpose(vectors: &[&[f32; LANES]; LANES]) -> [[f32; LANES]; LANES] {

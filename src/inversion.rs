@@ -27,10 +27,10 @@ pub(crate) fn find_in_block<'a, S: Simd>(
     target: f64,
     weights: impl FnOnce(usize) -> &'a Group<f32>,
 ) -> usize {
-    let intervals = Groups::new(sums, block.before, block.mass);
+    let intervals = GroupIntervals::new(sums, block.before, block.mass);
     let (group, within) = intervals.find(target);
     let weights = weights(group);
-    let (vector, within) = Vectors::new(simd, weights, intervals.mass(group)).find(simd, within);
+    let (vector, within) = VectorIntervals::new(simd, weights, intervals.mass(group)).find(simd, within);
     let [lane] = find_lanes(simd, [&weights[vector]], &[within]);
     group * GROUP + vector * LANES + lane as usize
 }
@@ -38,13 +38,13 @@ pub(crate) fn find_in_block<'a, S: Simd>(
 /// The groups of a block, as intervals of the row's sum.
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(align(64))]
-pub(crate) struct Groups {
+pub(crate) struct GroupIntervals {
     /// Infinite after the last in which the sum grows.
     starts: [f64; GROUPS],
     masses: [f64; GROUPS],
 }
 
-impl Groups {
+impl GroupIntervals {
     /// `sums` are those of the groups, in the block's units; what lies before the block, and its mass, are in
     /// the row's. (In a block of mass 0 nothing is ever looked for.)
     #[inline(always)]
@@ -78,7 +78,7 @@ impl Groups {
 
 /// The vectors of a group, as intervals of their sum.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Vectors {
+pub(crate) struct VectorIntervals {
     /// Infinite after the last in which the sum grows.
     starts: [f64; VECTORS],
     /// Their sum, over the mass of the group: by which a target is multiplied. (Finite, also where the mass
@@ -86,7 +86,7 @@ pub(crate) struct Vectors {
     scale: f64,
 }
 
-impl Vectors {
+impl VectorIntervals {
     #[inline(always)]
     pub(crate) fn new<S: Simd>(simd: S, weights: &Group<f32>, mass: f64) -> Self {
         let (starts, total) = prefixes(&sum_vectors(simd, weights));
@@ -185,7 +185,7 @@ mod tests {
         let mut group = [[0.0; LANES]; VECTORS];
         (group[3][7], group[5][0]) = (1.0, 2.0);
         for level in Level::available() {
-            let vectors = dispatch!(level, simd => Vectors::new(simd, &group, 3.0));
+            let vectors = dispatch!(level, simd => VectorIntervals::new(simd, &group, 3.0));
             let found = TARGETS.map(|t| dispatch!(level, simd => vectors.find(simd, t)));
             assert_eq!(found.map(|(vector, _)| vector as u32), PARTS, "{level}");
             assert_eq!(found.map(|(_, within)| within), [0.0, 0.9, 0.0, 2.9 - 1.0, 2.0, 3.0], "{level}");
@@ -204,7 +204,7 @@ mod tests {
         for [first, second] in [[0, 1], [0, 3], [1, 3], [2, 3]] {
             let mut sums = [0.0; GROUPS];
             (sums[first], sums[second]) = (1.0, 3.0);
-            let groups = Groups::new(&sums, 10.0, 2.0);
+            let groups = GroupIntervals::new(&sums, 10.0, 2.0);
             let found =
                 [(first, 0.0), (first, 0.25), (second, 0.0), (second, 0.5), (second, 1.5), (second, 4.5)];
             assert_eq!(targets.map(|target| groups.find(target)), found);
@@ -220,7 +220,7 @@ mod tests {
         group[2][1] = 1.0;
         for level in Level::available() {
             for mass in [f64::from_bits(1), 0.0] {
-                let vectors = dispatch!(level, simd => Vectors::new(simd, &group, mass));
+                let vectors = dispatch!(level, simd => VectorIntervals::new(simd, &group, mass));
                 let (vector, within) = dispatch!(level, simd => vectors.find(simd, 0.0));
                 assert_eq!((vector, within), (2, 0.0), "{level}");
             }

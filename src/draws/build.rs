@@ -2,7 +2,7 @@
 
 use super::cdf::Cdf;
 use crate::blocks::{BLOCK, GROUPS, for_each_block};
-use crate::inversion::{Groups, Vectors};
+use crate::inversion::{GroupIntervals, VectorIntervals};
 use crate::prefetch::at_groups;
 use crate::simd::{AHEAD, LANES, Line, Simd, VECTORS, dispatch};
 use crate::source::{Softmax, Source, Weights};
@@ -58,7 +58,7 @@ impl Cdf {
         self.summaries.clear();
         self.group_sums.clear();
         self.weights.resize(blocks * BLOCK / LANES, Line::ZERO);
-        self.vectors.resize(blocks * GROUPS, Vectors::default());
+        self.vectors.resize(blocks * GROUPS, VectorIntervals::default());
         self.summed.clear();
         self.summed.resize(blocks * GROUPS, false);
     }
@@ -70,10 +70,10 @@ impl Cdf {
         self.groups.clear();
         let mut before = 0.0;
         for (summary, sums) in self.summaries.iter().zip(&self.group_sums) {
-            self.groups.push(Groups::new(sums, before, total.mass(summary, factor)));
+            self.groups.push(GroupIntervals::new(sums, before, total.mass(summary, factor)));
             before = summary.through;
         }
-        self.prefixes.fill(self.groups.iter().map(Groups::start), self.sum);
+        self.prefixes.fill(self.groups.iter().map(GroupIntervals::start), self.sum);
         Some(())
     }
 
@@ -90,7 +90,7 @@ impl Cdf {
     pub(super) fn finish_group<S: Simd>(&mut self, simd: S, group: usize) {
         let weights: &[Line; VECTORS] = &self.weights.as_chunks().0[group];
         let mass = self.groups[group / GROUPS].mass(group % GROUPS);
-        self.vectors[group] = Vectors::new(simd, bytemuck::must_cast_ref(weights), mass);
+        self.vectors[group] = VectorIntervals::new(simd, bytemuck::must_cast_ref(weights), mass);
     }
 }
 

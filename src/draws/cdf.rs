@@ -16,7 +16,7 @@ use super::guide::Guide;
 use super::prefixes::Prefixes;
 use crate::blocks::GROUPS;
 use crate::check::{check_length, check_range};
-use crate::inversion::{Groups, Vectors};
+use crate::inversion::{GroupIntervals, VectorIntervals};
 use crate::simd::Line;
 use crate::summary::Summary;
 use crate::{Error, Key, Level, Logit, RowError, Rows, Temperature};
@@ -64,10 +64,10 @@ pub struct Cdf {
     /// Where the blocks begin, in that sum.
     pub(super) prefixes: Prefixes,
     /// Of each block, where its groups begin.
-    pub(super) groups: Vec<Groups>,
+    pub(super) groups: Vec<GroupIntervals>,
     /// Of each group, where its vectors begin: in the tables of [`Cdf::find_lazily`], if the group is
     /// `summed`.
-    pub(super) vectors: Vec<Vectors>,
+    pub(super) vectors: Vec<VectorIntervals>,
     pub(super) summed: Vec<bool>,
     /// Of each token, in whole blocks.
     pub(super) weights: Vec<Line>,

@@ -1,6 +1,6 @@
 //! The largest logit of each row: what T = 0 means.
 
-use crate::batch::{fill_outcomes, searching};
+use crate::batch::{cost_of_searching, fill_outcomes};
 use crate::blocks::{BLOCK, for_each_block};
 use crate::check::diagnose;
 use crate::prefetch::at_groups;
@@ -40,7 +40,7 @@ impl Level {
         logits: Rows<'_, L>,
         tokens: &mut [Result<u32, RowError>],
     ) -> Result<(), Error> {
-        let cost = searching(logits.vocab());
+        let cost = cost_of_searching(logits.vocab());
         fill_outcomes(logits, "tokens", tokens, cost, |index, _| self.greedy_token(logits, index))
     }
 

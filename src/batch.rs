@@ -4,44 +4,27 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use crate::check::{check_length, diagnose};
+use crate::check::{Temperatures, check_length, diagnose};
 use crate::output::past_caches;
 use crate::{Error, FailedRows, Logit, RowError, Rows, RowsMut, Temperature};
-
-/// One temperature for all rows, or one per row.
-#[derive(Clone, Copy)]
-pub(crate) struct Temperatures<'a>(&'a [Temperature]);
-
-impl<'a> Temperatures<'a> {
-    pub(crate) fn new(rows: usize, temperatures: &'a [Temperature]) -> Result<Self, Error> {
-        if temperatures.len() != 1 {
-            check_length("temperatures (or one for all rows)", rows, temperatures.len())?;
-        }
-        Ok(Self(temperatures))
-    }
-
-    pub(crate) fn at(self, row: usize) -> &'a Temperature {
-        &self.0[if self.0.len() == 1 { 0 } else { row }]
-    }
-}
 
 /// The cost of weighing a row, in logits, of which one takes 0.2 ns or more. The 256 stand for what a row
 /// costs by itself. (One of 16 tokens takes 150 ns or more, on a Zen 4. All costs are rather too low than too
 /// high, since a thread that is woken for too little costs time.)
-pub(crate) const fn weighing(vocab: usize) -> usize {
+pub(crate) const fn cost_of_weighing(vocab: usize) -> usize {
     vocab.saturating_add(256)
 }
 
 /// The cost of scaling a row. (On two threads of a Zen 4, 4 x 128256 take 1.4 x the time of one, 8 x 128256
 /// 0.8 to 1.2 x.)
-pub(crate) const fn scaling(vocab: usize) -> usize {
-    weighing(vocab) / 2
+pub(crate) const fn cost_of_scaling(vocab: usize) -> usize {
+    cost_of_weighing(vocab) / 2
 }
 
 /// The cost of searching a row. (On two threads of a Zen 4, 4 x 128256 take twice the time of one, 16 x
 /// 128256 1.3 x, 32 x 128256 as long.)
-pub(crate) const fn searching(vocab: usize) -> usize {
-    weighing(vocab) / 8
+pub(crate) const fn cost_of_searching(vocab: usize) -> usize {
+    cost_of_weighing(vocab) / 8
 }
 
 /// Writes one outcome per row. `cost` is that of a row, here and below.
@@ -83,14 +66,14 @@ pub(crate) fn map_rows<L: Logit>(
 
 /// Changes each row. A row that fails is given back, with the reason, and filled with NaN; the failures are
 /// returned in order. For `init` and the state it makes, see [`for_each_chunk`].
-pub(crate) fn for_each_row<'a, H: Send>(
+pub(crate) fn for_each_row<'a, State: Send>(
     rows: &'a mut RowsMut<'_>,
     cost: usize,
-    init: impl Fn() -> H + Sync,
-    kernel: impl Fn(&mut H, usize, &'a mut [f32]) -> Result<(), Failure<'a, f32>> + Sync,
+    init: impl Fn() -> State + Sync,
+    kernel: impl Fn(&mut State, usize, &'a mut [f32]) -> Result<(), Failure<'a, f32>> + Sync,
 ) -> FailedRows {
-    let shape = (rows.stride(), rows.vocab());
-    for_each_part(rows.data_mut(), shape, cost, f32::NAN, init, kernel)
+    let (stride, vocab) = (rows.stride(), rows.vocab());
+    for_each_part(rows.data_mut(), stride, vocab, cost, f32::NAN, init, kernel)
 }
 
 /// Writes the tokens of `draws` draws from each row. A row that fails has `u32::MAX` instead; the failures
@@ -98,13 +81,15 @@ pub(crate) fn for_each_row<'a, H: Send>(
 pub(crate) fn fill_tokens(
     tokens: &mut [u32],
     draws: usize,
-    (vocab, cost_of_draw): (usize, usize),
+    vocab: usize,
+    cost_of_draw: usize,
     kernel: impl Fn(usize, &mut [u32]) -> Result<(), RowError> + Sync,
 ) -> FailedRows {
-    let cost = weighing(vocab).saturating_add(draws.saturating_mul(cost_of_draw));
+    let cost = cost_of_weighing(vocab).saturating_add(draws.saturating_mul(cost_of_draw));
     for_each_part(
         tokens,
-        (draws, draws),
+        draws,
+        draws,
         cost,
         u32::MAX,
         || (),
@@ -117,13 +102,14 @@ type Failure<'a, T> = (RowError, &'a mut [T]);
 
 /// Calls `kernel` with the beginning (of `len` items) of each chunk of `stride` items. Where it fails, that
 /// is filled with `failure`; the failures are returned in order.
-fn for_each_part<'a, T: Copy + Send + Sync, H: Send>(
+fn for_each_part<'a, T: Copy + Send + Sync, State: Send>(
     data: &'a mut [T],
-    (stride, len): (usize, usize),
+    stride: usize,
+    len: usize,
     cost: usize,
     failure: T,
-    init: impl Fn() -> H + Sync,
-    kernel: impl Fn(&mut H, usize, &'a mut [T]) -> Result<(), Failure<'a, T>> + Sync,
+    init: impl Fn() -> State + Sync,
+    kernel: impl Fn(&mut State, usize, &'a mut [T]) -> Result<(), Failure<'a, T>> + Sync,
 ) -> FailedRows {
     let failed = Mutex::new(Vec::new());
     for_each_chunk(data, stride.max(1), cost, init, |state, row, data: &'a mut [T]| {
@@ -149,12 +135,12 @@ const WORTH_SHARING: usize = 500_000;
     not(all(feature = "rayon", not(target_family = "wasm"))),
     expect(unused_variables, reason = "on one thread, the cost decides nothing")
 )]
-fn for_each_chunk<'a, T: Send, H: Send>(
+fn for_each_chunk<'a, T: Send, State: Send>(
     data: &'a mut [T],
     chunk: usize,
     cost: usize,
-    init: impl Fn() -> H + Sync,
-    kernel: impl Fn(&mut H, usize, &'a mut [T]) + Sync,
+    init: impl Fn() -> State + Sync,
+    kernel: impl Fn(&mut State, usize, &'a mut [T]) + Sync,
 ) {
     let next = |mut state, (i, data)| {
         kernel(&mut state, i, data);
@@ -204,12 +190,16 @@ mod tests {
     #[test]
     fn small_batches_stay_on_one_thread() {
         assert_eq!(
-            [(1, 32_000), (8, 32_000), (1, 1 << 20)].map(|(rows, vocab)| threads(rows, weighing(vocab))),
+            [(1, 32_000), (8, 32_000), (1, 1 << 20)]
+                .map(|(rows, vocab)| threads(rows, cost_of_weighing(vocab))),
             [1; 3]
         );
-        assert_eq!(threads(15, searching(128_256)), 1);
+        assert_eq!(threads(15, cost_of_searching(128_256)), 1);
         // Many short rows are no small batch.
-        assert_eq!([(64, 32_000), (2000, 16)].map(|(rows, vocab)| threads(rows, weighing(vocab))), [2; 2]);
-        assert_eq!(threads(16_000, searching(1)), 2);
+        assert_eq!(
+            [(64, 32_000), (2000, 16)].map(|(rows, vocab)| threads(rows, cost_of_weighing(vocab))),
+            [2; 2]
+        );
+        assert_eq!(threads(16_000, cost_of_searching(1)), 2);
     }
 }

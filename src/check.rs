@@ -1,10 +1,27 @@
 //! What a call is refused for, before anything is written; and why a row could not be served.
 
-use crate::{Error, Logit, RowError};
+use crate::{Error, Logit, RowError, Temperature};
 
 /// Whether there are as many of something as there must be.
 pub(crate) fn check_length(of: &'static str, expected: usize, found: usize) -> Result<(), Error> {
     if found == expected { Ok(()) } else { Err(Error::Length { of, expected, found }) }
+}
+
+/// One temperature for all rows, or one per row.
+#[derive(Clone, Copy)]
+pub(crate) struct Temperatures<'a>(&'a [Temperature]);
+
+impl<'a> Temperatures<'a> {
+    pub(crate) fn new(rows: usize, temperatures: &'a [Temperature]) -> Result<Self, Error> {
+        if temperatures.len() != 1 {
+            check_length("temperatures (or one for all rows)", rows, temperatures.len())?;
+        }
+        Ok(Self(temperatures))
+    }
+
+    pub(crate) fn at(self, row: usize) -> &'a Temperature {
+        &self.0[if self.0.len() == 1 { 0 } else { row }]
+    }
 }
 
 /// How many tokens each row has room for, if all have the same.

@@ -6,8 +6,8 @@
 use core::f64::consts::LN_2;
 
 use crate::argmax::{greatest, greedy_row};
-use crate::batch::{Temperatures, fill_outcomes, map_rows, weighing};
-use crate::check::diagnose;
+use crate::batch::{cost_of_weighing, fill_outcomes, map_rows};
+use crate::check::{Temperatures, diagnose};
 use crate::math::ln;
 use crate::output::map_vectors;
 use crate::pass::{Pass, with_pass};
@@ -99,7 +99,7 @@ impl Level {
             logits,
             temperatures,
             logprobs,
-            weighing(logits.vocab()),
+            cost_of_weighing(logits.vocab()),
             |row, temperature, out, past_caches| {
                 with_pass(|pass| {
                     if past_caches {
@@ -123,7 +123,7 @@ impl Level {
         sums: &mut [Result<f64, RowError>],
     ) -> Result<(), Error> {
         let temperatures = Temperatures::new(logits.rows(), temperatures)?;
-        fill_outcomes(logits, "sums", sums, weighing(logits.vocab()), |index, row| {
+        fill_outcomes(logits, "sums", sums, cost_of_weighing(logits.vocab()), |index, row| {
             let temperature = temperatures.at(index);
             let sum =
                 with_pass(|pass| dispatch!(self, simd => log_sum_exp_row(simd, row, temperature, pass)));

@@ -14,9 +14,9 @@
 use core::f64::consts::LN_2;
 use core::slice::from_mut;
 
-use crate::batch::{Temperatures, fill_outcomes, weighing};
+use crate::batch::{cost_of_weighing, fill_outcomes};
 use crate::blocks::{BLOCK, as_wide, groups, groups_mut, with_block};
-use crate::check::check_uniforms;
+use crate::check::{Temperatures, check_uniforms};
 use crate::inversion::find_in_block;
 use crate::math::ln;
 use crate::pass::{Pass, with_pass};
@@ -126,7 +126,7 @@ impl Level {
     ) -> Result<(), Error> {
         let temperatures = Temperatures::new(logits.rows(), temperatures)?;
         check_uniforms(logits.rows(), uniforms)?;
-        fill_outcomes(logits, "draws", draws, weighing(logits.vocab()), |index, row| {
+        fill_outcomes(logits, "draws", draws, cost_of_weighing(logits.vocab()), |index, row| {
             let Some(factor) = temperatures.at(index).factor() else {
                 return self.greedy_token(logits, index).map(|token| Draw { token, logprob: 0.0 });
             };
@@ -145,7 +145,7 @@ impl Level {
         draws: &mut [Result<Draw, RowError>],
     ) -> Result<(), Error> {
         check_uniforms(probs.rows(), uniforms)?;
-        fill_outcomes(probs, "draws", draws, weighing(probs.vocab()), |index, row| {
+        fill_outcomes(probs, "draws", draws, cost_of_weighing(probs.vocab()), |index, row| {
             self.sample_row(Weights, index, row, uniforms[index])
         })
     }
@@ -200,7 +200,7 @@ fn sample_tokens<S: Simd, L: Logit>(
     tokens: &mut [u32],
     pass: &mut Pass,
 ) -> Option<Total> {
-    source.pass(simd, row, pass);
+    source.scan(simd, row, pass);
     let total = Total::of(&mut pass.summaries, source.factor())?;
     for (token, uniform) in tokens.iter_mut().zip(uniforms) {
         let target = uniform * total.sum;
@@ -213,7 +213,7 @@ fn sample_tokens<S: Simd, L: Logit>(
 /// Where logits and weights differ.
 pub(crate) trait Sampled<L: Logit>: Source<L> {
     /// The pass over a row.
-    fn pass<S: Simd>(self, simd: S, row: &[L], pass: &mut Pass);
+    fn scan<S: Simd>(self, simd: S, row: &[L], pass: &mut Pass);
     /// The token, inside its block, of a target that lies in the block.
     fn find<S: Simd>(self, simd: S, row: &[L], found: &Found, target: f64, pass: &mut Pass) -> usize;
     /// The natural logarithm of a token's probability, given what stands for it in the row.
@@ -222,7 +222,7 @@ pub(crate) trait Sampled<L: Logit>: Source<L> {
 
 impl<L: Logit> Sampled<L> for Softmax<'_> {
     #[inline(always)]
-    fn pass<S: Simd>(self, simd: S, row: &[L], pass: &mut Pass) {
+    fn scan<S: Simd>(self, simd: S, row: &[L], pass: &mut Pass) {
         if Pass::is_short(row) {
             pass.keep_weights(simd, self, row);
         } else {
@@ -266,7 +266,7 @@ impl<L: Logit> Sampled<L> for Softmax<'_> {
 
 impl<L: Logit> Sampled<L> for Weights {
     #[inline(always)]
-    fn pass<S: Simd>(self, simd: S, row: &[L], pass: &mut Pass) {
+    fn scan<S: Simd>(self, simd: S, row: &[L], pass: &mut Pass) {
         pass.summarize::<false, _, _>(simd, self, row);
     }
 

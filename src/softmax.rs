@@ -19,7 +19,7 @@ mod pending;
 use core::cell::Cell;
 
 use crate::argmax::greedy_row;
-use crate::batch::{map_rows, weighing};
+use crate::batch::{cost_of_weighing, map_rows};
 use crate::blocks::{BLOCK, GROUP, padded};
 use crate::output::map_vectors;
 use crate::pass::{Pass, with_pass};
@@ -83,7 +83,7 @@ impl Level {
             logits,
             temperatures,
             probs,
-            weighing(logits.vocab()),
+            cost_of_weighing(logits.vocab()),
             |row, temperature, out, past_caches| {
                 with_pass(|pass| {
                     if past_caches {

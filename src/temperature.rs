@@ -4,7 +4,7 @@ use core::fmt;
 use core::hash::{Hash, Hasher};
 
 use crate::argmax::greedy_row;
-use crate::batch::{map_rows, scaling};
+use crate::batch::{cost_of_scaling, map_rows};
 use crate::output::map_vectors;
 use crate::simd::{Simd, dispatch};
 use crate::weights::Factor;
@@ -163,7 +163,7 @@ impl Level {
             logits,
             temperatures,
             scaled,
-            scaling(logits.vocab()),
+            cost_of_scaling(logits.vocab()),
             |row, temperature, out, past_caches| dispatch!(self, simd => scale_row(simd, row, temperature, out, past_caches)),
         )
     }

@@ -3,8 +3,8 @@
 use core::cell::Cell;
 
 use super::AliasTable;
-use crate::batch::{Temperatures, fill_tokens};
-use crate::check::{check_length, draws_per_row};
+use crate::batch::fill_tokens;
+use crate::check::{Temperatures, check_length, draws_per_row};
 use crate::scratch::with_scratch;
 use crate::{Error, FailedRows, Key, Level, Logit, RowError, Rows, Temperature};
 
@@ -142,7 +142,7 @@ fn draw_rows(
         static TABLE: Cell<AliasTable> = Cell::default();
     }
     let draws = words.draws(rows, tokens.len())?;
-    Ok(fill_tokens(tokens, draws, (vocab, COST_OF_DRAW), |row, tokens| {
+    Ok(fill_tokens(tokens, draws, vocab, COST_OF_DRAW, |row, tokens| {
         with_scratch(&TABLE, |table| {
             rebuild(table, row)?;
             match words {

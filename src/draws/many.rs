@@ -4,8 +4,9 @@ use core::cell::Cell;
 
 use super::Uniforms;
 use super::cdf::{Cdf, for_uniforms};
-use crate::batch::{Temperatures, fill_tokens};
+use crate::batch::fill_tokens;
 use crate::blocks::GROUP;
+use crate::check::Temperatures;
 use crate::sample::Sampled;
 use crate::scratch::with_scratch;
 use crate::source::{Softmax, Weights};
@@ -230,7 +231,7 @@ impl Level {
         tokens: &mut [u32],
     ) -> Result<FailedRows, Error> {
         let draws = uniforms.draws(rows.rows(), tokens.len())?;
-        Ok(fill_tokens(tokens, draws, (rows.vocab(), COST_OF_DRAW), |index, tokens| {
+        Ok(fill_tokens(tokens, draws, rows.vocab(), COST_OF_DRAW, |index, tokens| {
             let row = rows.row(index);
             let Some(source) = source(index) else {
                 tokens.fill(self.greedy_token(rows, index)?);

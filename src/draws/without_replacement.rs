@@ -4,7 +4,8 @@ use core::cell::Cell;
 
 use super::Uniforms;
 use super::urn::{Refusal, Urn};
-use crate::batch::{Temperatures, fill_tokens};
+use crate::batch::fill_tokens;
+use crate::check::Temperatures;
 use crate::scratch::with_scratch;
 use crate::simd::{Simd, dispatch};
 use crate::source::{Softmax, Source, Weights};
@@ -126,7 +127,7 @@ impl Level {
         tokens: &mut [u32],
     ) -> Result<FailedRows, Error> {
         let draws = uniforms.draws(rows.rows(), tokens.len())?;
-        Ok(fill_tokens(tokens, draws, (rows.vocab(), COST_OF_DRAW), |index, tokens| {
+        Ok(fill_tokens(tokens, draws, rows.vocab(), COST_OF_DRAW, |index, tokens| {
             let row = rows.row(index);
             let Some(source) = source(index) else {
                 return single(index, self.greedy_token(rows, index)?, tokens);

@@ -1,9 +1,9 @@
 //! Softmax where the logits lie.
 
 use crate::argmax::{greatest, one_hot};
-use crate::batch::{Temperatures, for_each_row, weighing};
+use crate::batch::{cost_of_weighing, for_each_row};
 use crate::blocks::{BLOCK, GROUP, Group, groups_mut};
-use crate::check::diagnose;
+use crate::check::{Temperatures, diagnose};
 use crate::output::past_caches;
 use crate::pass::{Pass, with_pass};
 use crate::prefetch::prefetch_lines_and_page;
@@ -52,7 +52,7 @@ impl Level {
         let from_memory = past_caches(rows);
         Ok(for_each_row(
             rows,
-            weighing(rows.vocab()),
+            cost_of_weighing(rows.vocab()),
             || Pending::new(self, from_memory),
             |pending, index, row| {
                 let temperature = temperatures.at(index);

@@ -20,6 +20,9 @@ mod avx512;
 mod exp2;
 mod level;
 mod portable;
+#[cfg(target_arch = "x86_64")]
+#[expect(unsafe_code, reason = "a prefetch")]
+mod x86;
 
 use core::array::{from_mut, from_ref};
 use core::hint::select_unpredictable;

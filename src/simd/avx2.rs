@@ -1,6 +1,7 @@
 //! AVX2 with FMA and F16C: the sixteen lanes are two registers. x86-64 since 2013.
 
 use super::exp2::ROUND;
+use super::x86::{prefetch, reduce_add_eight, reduce_add_four, reduce_max};
 use super::{LANES, Line, Simd, WIDE_LANES};
 use core::arch::x86_64::*;
 
@@ -93,12 +94,7 @@ impl Simd for Avx2 {
             (high << 8 | low) as u32
         }
         fn exp2i(p: V, k: V, e: V) -> V { [exp2i(p[0], k[0], e[0]), exp2i(p[1], k[1], e[1])] }
-        fn reduce_max(v: V) -> f32 {
-            let halves: [__m128; 2] = bytemuck::must_cast(_mm256_max_ps(v[0], v[1]));
-            let quarter = _mm_max_ps(halves[0], halves[1]);
-            let pair = _mm_max_ps(quarter, _mm_movehl_ps(quarter, quarter));
-            _mm_cvtss_f32(_mm_max_ss(pair, _mm_movehdup_ps(pair)))
-        }
+        fn reduce_max(v: V) -> f32 { reduce_max(v) }
         fn widen(v: V) -> D {
             let quarters: [__m128; 4] = bytemuck::must_cast(v);
             [
@@ -117,10 +113,7 @@ impl Simd for Avx2 {
             ]
         }
         fn reduce_add_wide(v: D) -> f64 {
-            let eight = [_mm256_add_pd(v[0], v[2]), _mm256_add_pd(v[1], v[3])];
-            let halves: [__m128d; 2] = bytemuck::must_cast(_mm256_add_pd(eight[0], eight[1]));
-            let pair = _mm_add_pd(halves[0], halves[1]);
-            _mm_cvtsd_f64(_mm_add_sd(pair, _mm_unpackhi_pd(pair, pair)))
+            reduce_add_eight([_mm256_add_pd(v[0], v[2]), _mm256_add_pd(v[1], v[3])])
         }
         fn reduce_add_four(vectors: &[[f32; LANES]; 4]) -> [f64; 4] { reduce_add_four(vectors) }
         fn count_not_above(sorted: &[f64; WIDE_LANES], x: f64) -> usize {
@@ -179,36 +172,4 @@ fn select_lt(a: __m256, b: __m256, yes: __m256, no: __m256) -> __m256 {
 fn exp2i(p: __m256, k: __m256, e: __m256) -> __m256 {
     let k = _mm256_sub_ps(k, _mm256_sub_ps(e, _mm256_set1_ps(ROUND)));
     _mm256_mul_ps(p, _mm256_castsi256_ps(_mm256_slli_epi32::<23>(_mm256_castps_si256(k))))
-}
-
-/// Prefetches the cache line of `data[index]`, with this hint. (It needs no more than SSE: AVX-512 uses it,
-/// too.)
-#[inline(always)]
-pub(super) fn prefetch<const HINT: i32, T>(data: &[T], index: usize) {
-    let line = data.as_ptr().wrapping_add(index).cast::<i8>();
-    // SAFETY: a prefetch is a hint: it reads nothing and never faults, whatever the address.
-    unsafe { _mm_prefetch::<HINT>(line) }
-}
-
-/// [`Simd::reduce_add_four`]: AVX-512 takes it too.
-#[inline]
-#[target_feature(enable = "avx2,fma,f16c")]
-pub(super) fn reduce_add_four(vectors: &[[f32; LANES]; 4]) -> [f64; 4] {
-    let mut v = [_mm256_setzero_pd(); 4];
-    for (v, vector) in v.iter_mut().zip(vectors) {
-        let [a, b, c, d]: [__m128; 4] = bytemuck::must_cast(*vector);
-        let even = _mm256_add_pd(_mm256_cvtps_pd(a), _mm256_cvtps_pd(c));
-        let odd = _mm256_add_pd(_mm256_cvtps_pd(b), _mm256_cvtps_pd(d));
-        *v = _mm256_add_pd(even, odd);
-    }
-    // Two vectors become one, then two of those: the sums come out in order.
-    let (even, odd) = (fold_halves(v[0], v[2]), fold_halves(v[1], v[3]));
-    bytemuck::must_cast(_mm256_add_pd(_mm256_unpacklo_pd(even, odd), _mm256_unpackhi_pd(even, odd)))
-}
-
-/// The lower and the upper half of each added.
-#[inline]
-#[target_feature(enable = "avx2,fma,f16c")]
-fn fold_halves(a: __m256d, b: __m256d) -> __m256d {
-    _mm256_add_pd(_mm256_permute2f128_pd::<0x20>(a, b), _mm256_permute2f128_pd::<0x31>(a, b))
 }

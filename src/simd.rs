@@ -28,7 +28,7 @@ use core::array::{from_mut, from_ref};
 use core::hint::select_unpredictable;
 
 pub(crate) use exp2::Product;
-use exp2::exp2_of_product;
+use exp2::exp2_in_stages;
 pub use level::Level;
 pub(crate) use level::{Isa, dispatch};
 
@@ -92,7 +92,7 @@ pub trait Simd: Copy + Send + Sync {
     /// loads wait behind prefetches. (256 rows on an Intel Granite Rapids, as against asking first: AVX2
     /// `sample` and `log_sum_exp` take 0.97 x the time.)
     #[inline(always)]
-    fn exp2_of_product<T>(
+    fn exp2_of_group<T>(
         self,
         group: &[T; VECTORS],
         x: impl Fn(&T) -> Self::V,
@@ -101,10 +101,10 @@ pub trait Simd: Copy + Send + Sync {
         loaded: impl FnOnce(),
     ) {
         if Self::HOLDS_GROUP {
-            return exp2_of_product(self, group, x, product, out, loaded);
+            return exp2_in_stages(self, group, x, product, out, loaded);
         }
         for (vector, out) in group.iter().zip(out) {
-            exp2_of_product(self, from_ref(vector), &x, product, from_mut(out), || ());
+            exp2_in_stages(self, from_ref(vector), &x, product, from_mut(out), || ());
         }
         loaded();
     }

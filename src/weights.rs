@@ -237,7 +237,7 @@ fn weigh_in_form<S: Simd, L: Logit, const FORM: u8>(
     let (negligible, zero) = (simd.splat(factor.negligible), simd.splat(0.0));
     let product =
         Product { hi: factor.hi, lo: factor.lo, exponent: (FORM >= SHIFTED).then_some(reference.exponent) };
-    simd.exp2_of_product(
+    simd.exp2_of_group(
         group,
         #[inline(always)]
         |x| {

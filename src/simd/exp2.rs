@@ -13,7 +13,7 @@ pub(super) const LOWEST: f32 = -125.0;
 /// 2^t = 1 + t (C1 + t (C2 + ..)) on [-1/2, 1/2].
 ///
 /// Minimax coefficients (relative error 9.3e-8), then moved by a few ulp each to narrow the range of the
-/// error that f32 arithmetic leaves. (The second is even, for `portable/fused.rs`.) Over every f32 t with |t|
+/// error that f32 arithmetic leaves. (The second is even, for `portable/exp2.rs`.) Over every f32 t with |t|
 /// <= 0.502 the error lies in [-1.57e-7, 1.53e-7]: `cargo test --test oracle -- --ignored` goes through them
 /// all.
 pub(super) const POLYNOMIAL: [f32; 5] = [
@@ -24,7 +24,7 @@ pub(super) const POLYNOMIAL: [f32; 5] = [
     f32::from_bits(0x3aad_cb6e), // 0x1.5b96dcp-10, ~ ln(2)^5 / 5!
 ];
 
-/// What [`exp2_of_product`] computes of a logit x: 2^(x (hi + lo) - exponent). See `weights.rs`.
+/// What [`exp2_in_stages`] computes of a logit x: 2^(x (hi + lo) - exponent). See `weights.rs`.
 #[derive(Clone, Copy, Debug)]
 pub struct Product {
     pub(crate) hi: f32,
@@ -37,7 +37,7 @@ pub struct Product {
 ///
 /// Loops, since LLVM leaves `map` over an array of vectors as a call.
 #[inline(always)]
-pub(super) fn exp2_of_product<S: Simd, T, const N: usize>(
+pub(super) fn exp2_in_stages<S: Simd, T, const N: usize>(
     simd: S,
     group: &[T; N],
     x: impl Fn(&T) -> S::V,

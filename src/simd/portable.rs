@@ -2,6 +2,8 @@
 //! Where that has no fused multiply-add, it is emulated exactly.
 
 #[cfg(not(any(target_feature = "fma", all(target_arch = "aarch64", target_feature = "neon"))))]
+mod exp2;
+#[cfg(not(any(target_feature = "fma", all(target_arch = "aarch64", target_feature = "neon"))))]
 mod fused;
 
 use super::exp2::{LOWEST, ROUND};
@@ -131,7 +133,7 @@ impl Simd for Portable {
 
     #[cfg(not(any(target_feature = "fma", all(target_arch = "aarch64", target_feature = "neon"))))]
     #[inline(always)]
-    fn exp2_of_product<T>(
+    fn exp2_of_group<T>(
         self,
         group: &[T; super::VECTORS],
         x: impl Fn(&T) -> f32x16,
@@ -140,7 +142,7 @@ impl Simd for Portable {
         loaded: impl FnOnce(),
     ) {
         for (vector, out) in group.iter().zip(out) {
-            let (p, k) = fused::exp2_of_product(x(vector), product.hi, product.lo);
+            let (p, k) = exp2::exp2_of_product(x(vector), product.hi, product.lo);
             self.store(self.exp2i(p, k, f32x16::splat(product.exponent.unwrap_or(0.0) + ROUND)), out);
         }
         loaded();

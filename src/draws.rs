@@ -5,13 +5,14 @@
 //! search.rs, prefixes.rs        its searches
 //! guide.rs                      a shortcut through it
 //! choice.rs                     this table, or that of alias.rs
-//! many.rs                       batches, and counts
+//! many.rs, counts.rs            batches, and counts
 //! without_replacement.rs        distinct tokens; urn.rs, tree.rs, part.rs: what is left of a row meanwhile
 //! ```
 
 mod build;
 pub(crate) mod cdf;
 pub(crate) mod choice;
+pub(crate) mod counts;
 mod guide;
 pub(crate) mod many;
 mod part;

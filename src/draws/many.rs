@@ -1,4 +1,4 @@
-//! A batch of rows, many draws each; and their counts.
+//! A batch of rows, many draws each.
 
 use core::cell::Cell;
 
@@ -10,7 +10,7 @@ use crate::check::Temperatures;
 use crate::sample::Sampled;
 use crate::scratch::with_scratch;
 use crate::source::{Softmax, Weights};
-use crate::{Error, FailedRows, Key, Level, Logit, RowError, Rows, Temperature};
+use crate::{Error, FailedRows, Level, Logit, Rows, Temperature};
 
 /// Draws many tokens from each row, independently ("with replacement").
 ///
@@ -82,95 +82,6 @@ pub fn sample_many_from_probs<L: Logit>(
     Level::best().sample_many_from_probs(probs, uniforms, tokens)
 }
 
-/// How often each token is drawn, in this number of draws with a key: the tokens that were, in order of their
-/// number, each with its count.
-///
-/// - The draws are those of [`sample_many`] with this key; they are not stored. For uniforms of yours there
-///   is [`Cdf::count_many`].
-/// - Memory: 8 bytes per token of the vocabulary for the counts, and a [`Cdf`]; for as many draws as
-///   tokens or more, with a guide if it pays.
-///
-/// # Errors
-/// A [`RowError`] if row `row` has a NaN or +inf, or nothing but -inf (or is not there).
-///
-/// ```
-/// use kelvin::{Key, Rows, Temperature, draw_counts};
-///
-/// let words = ["cat", "dog", "fish"];
-/// let logits = Rows::new(&[2.0_f32, 1.0, f32::NEG_INFINITY], 3)?;
-/// let counts = draw_counts(logits, 0, Temperature::ONE, Key { seed: 1, position: 0 }, 1000)?;
-/// for &(token, count) in &counts {
-///     println!("{}: {count}", words[token as usize]);
-/// }
-/// assert_eq!(counts.iter().map(|(_, count)| count).sum::<u64>(), 1000);
-/// assert_eq!(counts.len(), 2);
-/// # Ok::<(), kelvin::Error>(())
-/// ```
-pub fn draw_counts<L: Logit>(
-    logits: Rows<'_, L>,
-    row: usize,
-    temperature: Temperature,
-    key: Key,
-    draws: u64,
-) -> Result<Vec<(u32, u64)>, RowError> {
-    Level::best().draw_counts(logits, row, temperature, key, draws)
-}
-
-impl Cdf {
-    /// How often each token is drawn, in this number of draws with a key: those of [`Cdf::draw_keyed`]. The
-    /// tokens that were drawn, in order of their number.
-    ///
-    /// # Errors
-    /// [`Error::EmptyTable`] if the table is empty.
-    pub fn count_keyed(&self, key: Key, draws: u64) -> Result<Vec<(u32, u64)>, Error> {
-        self.check(&[])?;
-        Ok(self.count_words(key, draws))
-    }
-
-    fn count_words(&self, key: Key, draws: u64) -> Vec<(u32, u64)> {
-        self.count((0..draws).zip(key.uniforms()).map(|(_, uniform)| uniform))
-    }
-
-    /// How often each token is drawn by the uniforms: by [`Cdf::draw_many`]. The tokens that were drawn, in
-    /// order of their number.
-    ///
-    /// # Errors
-    /// [`Error::Uniform`] if one lies outside [0, 1); [`Error::EmptyTable`] if the table is empty.
-    ///
-    /// ```
-    /// use kelvin::{Cdf, Rows};
-    ///
-    /// let cdf = Cdf::from_probs(Rows::new(&[0.5, 0.0, 0.5], 3)?, 0)?;
-    /// assert_eq!(cdf.count_many(&[0.1, 0.9, 0.2])?, [(0, 2), (2, 1)]);
-    /// # Ok::<(), kelvin::Error>(())
-    /// ```
-    pub fn count_many(&self, uniforms: &[f64]) -> Result<Vec<(u32, u64)>, Error> {
-        self.check(uniforms)?;
-        Ok(self.count(uniforms.iter().copied()))
-    }
-
-    /// Counts the tokens of uniforms, some at a time.
-    fn count(&self, mut uniforms: impl Iterator<Item = f64>) -> Vec<(u32, u64)> {
-        let mut counts = vec![0_u64; self.vocab()];
-        let (mut batch, mut tokens) = ([0.0; BATCH], [0; BATCH]);
-        loop {
-            let mut len = 0;
-            for (place, uniform) in batch.iter_mut().zip(&mut uniforms) {
-                *place = uniform;
-                len += 1;
-            }
-            if len == 0 {
-                return (0..).zip(counts).filter(|(_, count)| *count > 0).collect();
-            }
-            self.search(&batch[..len], &mut tokens[..len]);
-            tokens[..len].iter().for_each(|&token| counts[token as usize] += 1);
-        }
-    }
-}
-
-/// Draws counted at a time.
-const BATCH: usize = 256;
-
 impl Level {
     /// [`sample_many`](crate::sample_many), on this level.
     ///
@@ -201,27 +112,6 @@ impl Level {
         self.draw_rows(probs, |_| Some(Weights), uniforms, tokens)
     }
 
-    /// [`draw_counts`](crate::draw_counts), on this level.
-    ///
-    /// # Errors
-    /// As there.
-    pub fn draw_counts<L: Logit>(
-        self,
-        logits: Rows<'_, L>,
-        row: usize,
-        temperature: Temperature,
-        key: Key,
-        draws: u64,
-    ) -> Result<Vec<(u32, u64)>, RowError> {
-        let mut cdf = Cdf::default();
-        self.rebuild_cdf(&mut cdf, logits, row, temperature)?;
-        // From half as many on, it depends on the row whether a guide pays; here it mostly does.
-        if draws >= logits.vocab() as u64 {
-            cdf.add_guide();
-        }
-        Ok(cdf.count_words(key, draws))
-    }
-
     /// Many tokens from each row; where there is no source, always the greedy one.
     fn draw_rows<L: Logit, S: Sampled<L>>(
         self,
@@ -242,7 +132,7 @@ impl Level {
             }
             with_scratch(&CDF, |cdf| {
                 cdf.fill(self, source, index, row)?;
-                cdf.draw_lazily(uniforms, index, tokens);
+                cdf.draw_row(uniforms, index, tokens);
                 Ok(())
             })
         }))
@@ -251,7 +141,7 @@ impl Level {
 
 impl Cdf {
     /// The tokens of a row's uniforms, in a table without its vectors.
-    fn draw_lazily(&mut self, uniforms: Uniforms<'_>, row: usize, tokens: &mut [u32]) {
+    fn draw_row(&mut self, uniforms: Uniforms<'_>, row: usize, tokens: &mut [u32]) {
         let draws = tokens.len();
         let find: fn(&mut Self, &[f64], &mut [u32]) = if draws / LAZY > self.vocab / GROUP {
             self.finish();

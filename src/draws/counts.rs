@@ -1,0 +1,116 @@
+//! How often each token is drawn, without the tokens.
+
+use super::cdf::Cdf;
+use crate::{Error, Key, Level, Logit, RowError, Rows, Temperature};
+
+/// How often each token is drawn, in this number of draws with a key: the tokens that were, in order of their
+/// number, each with its count.
+///
+/// - The draws are those of [`sample_many`](crate::sample_many) with this key; they are not stored. For
+///   uniforms of yours there is [`Cdf::count_many`].
+/// - Memory: 8 bytes per token of the vocabulary for the counts, and a [`Cdf`]; for as many draws as
+///   tokens or more, with a guide if it pays.
+///
+/// # Errors
+/// A [`RowError`] if row `row` has a NaN or +inf, or nothing but -inf (or is not there).
+///
+/// ```
+/// use kelvin::{Key, Rows, Temperature, draw_counts};
+///
+/// let words = ["cat", "dog", "fish"];
+/// let logits = Rows::new(&[2.0_f32, 1.0, f32::NEG_INFINITY], 3)?;
+/// let counts = draw_counts(logits, 0, Temperature::ONE, Key { seed: 1, position: 0 }, 1000)?;
+/// for &(token, count) in &counts {
+///     println!("{}: {count}", words[token as usize]);
+/// }
+/// assert_eq!(counts.iter().map(|(_, count)| count).sum::<u64>(), 1000);
+/// assert_eq!(counts.len(), 2);
+/// # Ok::<(), kelvin::Error>(())
+/// ```
+pub fn draw_counts<L: Logit>(
+    logits: Rows<'_, L>,
+    row: usize,
+    temperature: Temperature,
+    key: Key,
+    draws: u64,
+) -> Result<Vec<(u32, u64)>, RowError> {
+    Level::best().draw_counts(logits, row, temperature, key, draws)
+}
+
+impl Cdf {
+    /// How often each token is drawn, in this number of draws with a key: those of [`Cdf::draw_keyed`]. The
+    /// tokens that were drawn, in order of their number.
+    ///
+    /// # Errors
+    /// [`Error::EmptyTable`] if the table is empty.
+    pub fn count_keyed(&self, key: Key, draws: u64) -> Result<Vec<(u32, u64)>, Error> {
+        self.check(&[])?;
+        Ok(self.count_draws(key, draws))
+    }
+
+    fn count_draws(&self, key: Key, draws: u64) -> Vec<(u32, u64)> {
+        self.count((0..draws).zip(key.uniforms()).map(|(_, uniform)| uniform))
+    }
+
+    /// How often each token is drawn by the uniforms: by [`Cdf::draw_many`]. The tokens that were drawn, in
+    /// order of their number.
+    ///
+    /// # Errors
+    /// [`Error::Uniform`] if one lies outside [0, 1); [`Error::EmptyTable`] if the table is empty.
+    ///
+    /// ```
+    /// use kelvin::{Cdf, Rows};
+    ///
+    /// let cdf = Cdf::from_probs(Rows::new(&[0.5, 0.0, 0.5], 3)?, 0)?;
+    /// assert_eq!(cdf.count_many(&[0.1, 0.9, 0.2])?, [(0, 2), (2, 1)]);
+    /// # Ok::<(), kelvin::Error>(())
+    /// ```
+    pub fn count_many(&self, uniforms: &[f64]) -> Result<Vec<(u32, u64)>, Error> {
+        self.check(uniforms)?;
+        Ok(self.count(uniforms.iter().copied()))
+    }
+
+    /// Counts the tokens of uniforms, some at a time.
+    fn count(&self, mut uniforms: impl Iterator<Item = f64>) -> Vec<(u32, u64)> {
+        let mut counts = vec![0_u64; self.vocab()];
+        let (mut batch, mut tokens) = ([0.0; BATCH], [0; BATCH]);
+        loop {
+            let mut len = 0;
+            for (place, uniform) in batch.iter_mut().zip(&mut uniforms) {
+                *place = uniform;
+                len += 1;
+            }
+            if len == 0 {
+                return (0..).zip(counts).filter(|(_, count)| *count > 0).collect();
+            }
+            self.search(&batch[..len], &mut tokens[..len]);
+            tokens[..len].iter().for_each(|&token| counts[token as usize] += 1);
+        }
+    }
+}
+
+/// Draws counted at a time.
+const BATCH: usize = 256;
+
+impl Level {
+    /// [`draw_counts`](crate::draw_counts), on this level.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn draw_counts<L: Logit>(
+        self,
+        logits: Rows<'_, L>,
+        row: usize,
+        temperature: Temperature,
+        key: Key,
+        draws: u64,
+    ) -> Result<Vec<(u32, u64)>, RowError> {
+        let mut cdf = Cdf::default();
+        self.rebuild_cdf(&mut cdf, logits, row, temperature)?;
+        // From half as many on, it depends on the row whether a guide pays; here it mostly does.
+        if draws >= logits.vocab() as u64 {
+            cdf.add_guide();
+        }
+        Ok(cdf.count_draws(key, draws))
+    }
+}

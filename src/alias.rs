@@ -89,7 +89,7 @@ impl AliasTable {
     /// [`AliasTable::new`], in the memory of this table.
     ///
     /// # Errors
-    /// As there: the table is then empty.
+    /// Those of [`AliasTable::new`]; the table is then empty.
     pub fn rebuild<L: Logit>(
         &mut self,
         logits: Rows<'_, L>,
@@ -102,7 +102,7 @@ impl AliasTable {
     /// [`AliasTable::from_probs`], in the memory of this table.
     ///
     /// # Errors
-    /// As there: the table is then empty.
+    /// Those of [`AliasTable::from_probs`]; the table is then empty.
     pub fn rebuild_from_probs<L: Logit>(&mut self, probs: Rows<'_, L>, row: usize) -> Result<(), RowError> {
         Level::best().rebuild_alias_from_probs(self, probs, row)
     }

@@ -34,7 +34,7 @@ impl Level {
     /// [`argmax`](crate::argmax), on this level.
     ///
     /// # Errors
-    /// As there.
+    /// Those of [`argmax`](crate::argmax).
     pub fn argmax<L: Logit>(
         self,
         logits: Rows<'_, L>,

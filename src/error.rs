@@ -113,7 +113,7 @@ pub enum RowError {
     Logit {
         /// The row.
         row: usize,
-        /// The token.
+        /// Its index in the row.
         index: usize,
         /// NaN or +inf.
         value: f32,
@@ -122,7 +122,7 @@ pub enum RowError {
     Weight {
         /// The row.
         row: usize,
-        /// The token.
+        /// Its index in the row.
         index: usize,
         /// The weight.
         value: f32,

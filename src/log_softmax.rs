@@ -1,7 +1,7 @@
 //! Stage 2, in logarithms: log-probabilities, and the logarithm of the sum they share.
 //!
-//! One pass that keeps summaries alone; for the log-probabilities a second, x/T - ln(sum of e^(x/T)), of
-//! which both are two floats.
+//! One pass that keeps summaries alone; for the log-probabilities a second, x/T - ln(sum of e^(x/T)), each of
+//! the two held as a pair of f32.
 
 use core::f64::consts::LN_2;
 
@@ -88,7 +88,7 @@ impl Level {
     /// [`log_softmax`](crate::log_softmax), on this level.
     ///
     /// # Errors
-    /// As there.
+    /// Those of [`log_softmax`](crate::log_softmax).
     pub fn log_softmax<L: Logit>(
         self,
         logits: Rows<'_, L>,
@@ -115,7 +115,7 @@ impl Level {
     /// [`log_sum_exp`](crate::log_sum_exp), on this level.
     ///
     /// # Errors
-    /// As there.
+    /// Those of [`log_sum_exp`](crate::log_sum_exp).
     pub fn log_sum_exp<L: Logit>(
         self,
         logits: Rows<'_, L>,
@@ -176,7 +176,7 @@ fn log_softmax_row<S: Simd, L: Logit, const PAST_CACHES: bool>(
     Some(())
 }
 
-/// As two f32.
+/// The nearest f32, and the f32 nearest to the rest.
 fn split(x: f64) -> [f32; 2] {
     let high = x as f32;
     [high, (x - f64::from(high)) as f32]

@@ -18,12 +18,12 @@ const SHORT: usize = 4;
 /// What a pass leaves, and room for it.
 #[derive(Default)]
 pub(crate) struct Pass {
-    /// Of each block.
+    /// One for each block.
     pub(crate) summaries: Vec<Summary>,
-    /// Of the blocks of a short row, after [`Pass::keep_weights`]; else room for anything. (On the stack, it
-    /// would be set to 0 for each row: 1024 logits take 1.1 x the time.)
+    /// The weights of a short row's blocks, after [`Pass::keep_weights`]; else room for anything. (On the
+    /// stack, it would be set to 0 for each row: 1024 logits take 1.1 x the time.)
     pub(crate) weights: [AlignedBlock; SHORT],
-    /// Of these weights.
+    /// The sums of these weights' groups, lane by lane.
     pub(crate) lane_sums: [LaneSums; SHORT],
 }
 

@@ -7,8 +7,8 @@ use crate::simd::{LANES, Line, Simd, VECTORS};
 pub(crate) const PAGE: usize = 4096;
 
 /// Where in a group the cache line lies that is prefetched a page early, so that the page table has been read
-/// when the others are. (On an Intel Granite Rapids, `sample` of 256 rows then takes 0.88 x the time. On a
-/// Zen 3, 1.03 x; it would be 1.13 x for the first line of each group.)
+/// when the others are. (On an Intel Granite Rapids, `sample` of 256 rows then takes 0.88 x the time. The
+/// first line of each group serves less on a Zen 3.)
 const EARLY: usize = GROUP / 8 * 5;
 
 /// The numbers of a cache line.
@@ -35,9 +35,6 @@ pub(crate) fn prefetch_lines_and_page<const LEN: usize, S: Simd, T>(simd: S, dat
 /// and is passed over `TWICE`, each pass asks for its share, so that the memory is read at an even pace: the
 /// second, which has its row in the caches, for a quarter of the next row, the first for the rest of its own.
 /// (Not where [`Simd::reads_ahead`]: there the second pass asks for nothing.)
-///
-/// 256 rows of 131072, on an Intel Emerald Rapids: `softmax` takes 0.91 x the time of asking for all of the
-/// next row in the second pass, `log_softmax` 0.89 x. An eighth or a half serves as well.
 ///
 /// The distance is [`AHEAD`](crate::simd::AHEAD), or [`Simd::ahead`] in a pass that stores no weights. (Where
 /// that is 0, this asks for what was just loaded, which costs nothing; a branch per group in its place takes

@@ -161,7 +161,7 @@ impl Shape {
     }
 }
 
-/// From this size in bytes on, a batch is taken not to fit the caches.
+/// A batch of this many bytes or more is assumed not to fit the caches.
 const LARGE: usize = 32 << 20;
 
 macro_rules! shape_accessors {
@@ -232,19 +232,19 @@ impl<'a, L: Logit> Rows<'a, L> {
 }
 
 impl<'a> RowsMut<'a> {
-    /// As [`Rows::new`].
+    /// [`Rows::new`], to write.
     ///
     /// # Errors
-    /// As [`Rows::new`].
+    /// Those of [`Rows::new`].
     pub fn new(data: &'a mut [f32], vocab: usize) -> Result<Self, Error> {
         let shape = Shape::dense(data.len(), vocab)?;
         Ok(Self { data, shape })
     }
 
-    /// As [`Rows::with_stride`].
+    /// [`Rows::with_stride`], to write.
     ///
     /// # Errors
-    /// As [`Rows::with_stride`].
+    /// Those of [`Rows::with_stride`].
     pub fn with_stride(data: &'a mut [f32], rows: usize, vocab: usize, stride: usize) -> Result<Self, Error> {
         let shape = Shape::strided(data.len(), rows, vocab, stride)?;
         Ok(Self { data, shape })

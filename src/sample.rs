@@ -116,7 +116,7 @@ impl Level {
     /// [`sample`](crate::sample), on this level.
     ///
     /// # Errors
-    /// As there.
+    /// Those of [`sample`](crate::sample).
     pub fn sample<L: Logit>(
         self,
         logits: Rows<'_, L>,
@@ -137,7 +137,7 @@ impl Level {
     /// [`sample_from_probs`](crate::sample_from_probs), on this level.
     ///
     /// # Errors
-    /// As there.
+    /// Those of [`sample_from_probs`](crate::sample_from_probs).
     pub fn sample_from_probs<L: Logit>(
         self,
         probs: Rows<'_, L>,

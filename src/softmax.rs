@@ -72,7 +72,7 @@ impl Level {
     /// [`softmax`](crate::softmax), on this level.
     ///
     /// # Errors
-    /// As there.
+    /// Those of [`softmax`](crate::softmax).
     pub fn softmax<L: Logit>(
         self,
         logits: Rows<'_, L>,
@@ -162,7 +162,7 @@ fn softmax_row_streaming<S: Simd, L: Logit>(
                 #[inline(always)]
                 |index, w| {
                     prefetch_in_second_pass(simd, row, range.start + index);
-                    // It waits for the memory, not for a multiplication by 1.
+                    // Always in both steps: it waits for the memory, not for one multiplication more.
                     scale.apply::<_, true>(simd, simd.load(w))
                 },
             );

@@ -152,7 +152,7 @@ impl Level {
     /// [`scale`](crate::scale), on this level.
     ///
     /// # Errors
-    /// As there.
+    /// Those of [`scale`](crate::scale).
     pub fn scale<L: Logit>(
         self,
         logits: Rows<'_, L>,

@@ -152,7 +152,7 @@ impl Level {
     /// [`AliasTable::rebuild`], on this level.
     ///
     /// # Errors
-    /// As there.
+    /// Those of [`AliasTable::rebuild`].
     pub fn rebuild_alias<L: Logit>(
         self,
         table: &mut AliasTable,
@@ -174,7 +174,7 @@ impl Level {
     /// [`AliasTable::rebuild_from_probs`], on this level.
     ///
     /// # Errors
-    /// As there.
+    /// Those of [`AliasTable::rebuild_from_probs`].
     pub fn rebuild_alias_from_probs<L: Logit>(
         self,
         table: &mut AliasTable,

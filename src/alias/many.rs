@@ -69,7 +69,8 @@ pub fn sample_many_by_alias<L: Logit>(
 /// Draws very many tokens from each row of weights, which need not sum to 1: [`sample_many_by_alias`] without
 /// a softmax.
 ///
-/// - `probs`: rows x vocab, each weight 0 or more and finite. `words` and `tokens`, cost and memory as there.
+/// - `probs`: rows x vocab, each weight 0 or more and finite. `words` and `tokens`, cost and memory as of
+///   [`sample_many_by_alias`].
 ///
 /// Returns the rows that could not be served (a negative, infinite or NaN weight, or all 0), in order; their
 /// tokens are `u32::MAX`.
@@ -98,7 +99,7 @@ impl Level {
     /// [`sample_many_by_alias`](crate::sample_many_by_alias), on this level.
     ///
     /// # Errors
-    /// As there.
+    /// Those of [`sample_many_by_alias`](crate::sample_many_by_alias).
     pub fn sample_many_by_alias<L: Logit>(
         self,
         logits: Rows<'_, L>,
@@ -115,7 +116,7 @@ impl Level {
     /// [`sample_many_from_probs_by_alias`](crate::sample_many_from_probs_by_alias), on this level.
     ///
     /// # Errors
-    /// As there.
+    /// Those of [`sample_many_from_probs_by_alias`](crate::sample_many_from_probs_by_alias).
     pub fn sample_many_from_probs_by_alias<L: Logit>(
         self,
         probs: Rows<'_, L>,
@@ -149,6 +150,7 @@ fn draw_rows(
                 Words::Given(words) => table.draw_many(&words[row * draws..][..draws], tokens),
                 Words::Keys(keys) => table.draw_keyed(keys[row], tokens),
             }
+            // Not reached: the table is not empty, and the lengths fit.
             .map_err(|_| RowError::NothingToDraw { row })
         })
     }))

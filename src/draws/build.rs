@@ -98,7 +98,7 @@ impl Level {
     /// [`Cdf::rebuild`], on this level.
     ///
     /// # Errors
-    /// As there.
+    /// Those of [`Cdf::rebuild`].
     pub fn rebuild_cdf<L: Logit>(
         self,
         cdf: &mut Cdf,
@@ -122,7 +122,7 @@ impl Level {
     /// [`Cdf::rebuild_from_probs`], on this level.
     ///
     /// # Errors
-    /// As there.
+    /// Those of [`Cdf::rebuild_from_probs`].
     pub fn rebuild_cdf_from_probs<L: Logit>(
         self,
         cdf: &mut Cdf,

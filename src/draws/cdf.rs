@@ -63,16 +63,15 @@ pub struct Cdf {
     pub(super) sum: f64,
     /// Where the blocks begin, in that sum.
     pub(super) prefixes: Prefixes,
-    /// Of each block, where its groups begin.
+    /// Where the groups of each block begin.
     pub(super) groups: Vec<GroupIntervals>,
-    /// Of each group, where its vectors begin: in the tables of [`Cdf::find_lazily`], if the group is
-    /// `summed`.
+    /// Where the vectors of each group begin: in the tables of [`Cdf::find_lazily`], if the group is `summed`.
     pub(super) vectors: Vec<VectorIntervals>,
     pub(super) summed: Vec<bool>,
-    /// Of each token, in whole blocks.
+    /// The weights of the tokens, padded to whole blocks.
     pub(super) weights: Vec<Line>,
     pub(super) guide: Guide,
-    /// Of each block, what the pass that builds the table knows before it has seen all of them.
+    /// What the pass that builds the table knows of each block before it has seen all of them.
     pub(super) summaries: Vec<Summary>,
     pub(super) group_sums: Vec<[f64; GROUPS]>,
 }
@@ -105,7 +104,7 @@ impl Cdf {
     /// [`Cdf::new`], in the memory of this table. Without a guide.
     ///
     /// # Errors
-    /// As there: the table is then empty.
+    /// Those of [`Cdf::new`]; the table is then empty.
     pub fn rebuild<L: Logit>(
         &mut self,
         logits: Rows<'_, L>,
@@ -118,7 +117,7 @@ impl Cdf {
     /// [`Cdf::from_probs`], in the memory of this table. Without a guide.
     ///
     /// # Errors
-    /// As there: the table is then empty.
+    /// Those of [`Cdf::from_probs`]; the table is then empty.
     pub fn rebuild_from_probs<L: Logit>(&mut self, probs: Rows<'_, L>, row: usize) -> Result<(), RowError> {
         Level::best().rebuild_cdf_from_probs(self, probs, row)
     }

@@ -96,7 +96,7 @@ impl Level {
     /// [`draw_counts`](crate::draw_counts), on this level.
     ///
     /// # Errors
-    /// As there.
+    /// Those of [`draw_counts`](crate::draw_counts).
     pub fn draw_counts<L: Logit>(
         self,
         logits: Rows<'_, L>,

@@ -54,7 +54,7 @@ pub fn sample_many<L: Logit>(
 /// Draws many tokens from each row of weights, which need not sum to 1: [`sample_many`] without a softmax.
 ///
 /// - `probs`: rows x vocab, each weight 0 or more and finite. `uniforms` and `tokens`, cost and memory as
-///   there.
+///   of [`sample_many`].
 /// - Each token is the one that [`sample_from_probs`](crate::sample_from_probs) draws with its uniform.
 ///
 /// Returns the rows that could not be served (a negative, infinite or NaN weight, or all 0), in order; their
@@ -86,7 +86,7 @@ impl Level {
     /// [`sample_many`](crate::sample_many), on this level.
     ///
     /// # Errors
-    /// As there.
+    /// Those of [`sample_many`](crate::sample_many).
     pub fn sample_many<L: Logit>(
         self,
         logits: Rows<'_, L>,
@@ -102,7 +102,7 @@ impl Level {
     /// [`sample_many_from_probs`](crate::sample_many_from_probs), on this level.
     ///
     /// # Errors
-    /// As there.
+    /// Those of [`sample_many_from_probs`](crate::sample_many_from_probs).
     pub fn sample_many_from_probs<L: Logit>(
         self,
         probs: Rows<'_, L>,

@@ -29,11 +29,11 @@ use crate::weights::{Factor, Peak};
 /// A row, and what has been taken from it.
 #[derive(Debug, Default)]
 pub(super) struct Urn {
-    /// Of each block, what is left.
+    /// What is left of each block.
     summaries: Vec<Summary>,
-    /// Of their masses.
+    /// The masses of the blocks.
     tree: Tree,
-    /// Of the groups of each block, before anything was taken.
+    /// The sums of each block's groups, lane by lane, before anything was taken.
     lane_sums: Vec<LaneSums>,
     /// Valid where `touched`.
     blocks: Vec<Block>,
@@ -55,7 +55,7 @@ struct Block {
     group_sums: [f64; GROUPS],
     /// Valid in the groups that are `weighed`.
     vector_sums: [[f64; VECTORS]; GROUPS],
-    /// Of its tokens; valid in the groups that are `weighed`.
+    /// The weights of its tokens; valid in the groups that are `weighed`.
     weights: AlignedBlock,
     weighed: [bool; GROUPS],
     /// A bit per token.
@@ -107,7 +107,7 @@ impl Urn {
                 self.summaries.push(source.weigh::<false, _>(
                     simd,
                     block,
-                    // What is nothing beside other blocks may be all that is left in the end.
+                    // Every block is weighed: one that is nothing beside others may be all that is left.
                     &mut Peak::none(),
                     &mut scratch,
                     at_groups::<false, _, _>(simd, row, start, AHEAD),

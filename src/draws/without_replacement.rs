@@ -60,7 +60,7 @@ pub fn sample_without_replacement<L: Logit>(
 /// without a softmax.
 ///
 /// - `probs`: rows x vocab, each weight 0 or more and finite. `uniforms` and `tokens`, cost and memory as
-///   there.
+///   of [`sample_without_replacement`].
 ///
 /// Returns the rows that could not be served (a negative, infinite or NaN weight, or fewer than k above 0),
 /// in order; their tokens are `u32::MAX`.
@@ -91,7 +91,7 @@ impl Level {
     /// [`sample_without_replacement`](crate::sample_without_replacement), on this level.
     ///
     /// # Errors
-    /// As there.
+    /// Those of [`sample_without_replacement`](crate::sample_without_replacement).
     pub fn sample_without_replacement<L: Logit>(
         self,
         logits: Rows<'_, L>,
@@ -108,7 +108,7 @@ impl Level {
     /// level.
     ///
     /// # Errors
-    /// As there.
+    /// Those of [`sample_from_probs_without_replacement`](crate::sample_from_probs_without_replacement).
     pub fn sample_from_probs_without_replacement<L: Logit>(
         self,
         probs: Rows<'_, L>,

@@ -42,7 +42,7 @@ impl Level {
     /// [`softmax_in_place`](crate::softmax_in_place), on this level.
     ///
     /// # Errors
-    /// As there.
+    /// Those of [`softmax_in_place`](crate::softmax_in_place).
     pub fn softmax_in_place(
         self,
         rows: &mut RowsMut<'_>,

@@ -14,18 +14,14 @@ use crate::summary::Summary;
 use crate::weights::Factor;
 
 /// The row before the one at work. Where rows come from memory, it is normalized while that is weighed, group
-/// by group: one waits for the memory, the other for the caches, and seldom both.
-///
-/// 128 MiB in place on an Intel Granite Rapids, each way in a process of its own, as against one after the
-/// other: rows of 131072 take 0.82 x the time, of 524288 0.75 x, of 32,000 0.93 x, of 2048 0.63 x. In the
-/// caches, of which the second level may not hold both rows, 0.96 to 1.09 x; and `softmax`, which waits for
-/// its output to be written, 0.96 to 1.04 x. On a Zen 4, which reads ahead better than it is told to, 1.1 x
-/// (524288: 1.25 x): there no row waits.
+/// by group: one waits for the memory, the other for the caches, and seldom both. (128 MiB in place, in rows
+/// of 131072: 0.82 x the time on an Intel Granite Rapids. On a Zen 4, which reads ahead better than it is
+/// told to, it would be 1.1 x, so there no row waits; nor do rows in the caches.)
 pub(super) struct Pending<'a> {
     row: &'a mut [f32],
-    /// Up to where it is normalized.
+    /// How many of its weights are normalized.
     done: usize,
-    /// Of each stretch that is not, its end and its scale. The last stretch comes first.
+    /// The end and the scale of each stretch that is not; the last one comes first.
     scales: Vec<(usize, Scale)>,
     /// Whether rows are to wait.
     waits: bool,

@@ -1,4 +1,4 @@
-//! The alias table: its distribution by enumeration of the columns, and its draws.
+//! The alias table: its distribution by enumeration of the words, and its draws.
 
 mod common;
 
@@ -18,6 +18,25 @@ fn exact(weights: &[f32]) -> Vec<f64> {
     weights.iter().map(|&w| f64::from(w) / sum).collect()
 }
 
+/// How many of the 2^64 words lead to each token, all of them counted: a column answers with its own token up to
+/// some word, and from there on with its alias.
+fn enumerate(table: &AliasTable) -> Vec<f64> {
+    let (len, draw) = (table.vocab() as u128, |word: u128| table.draw(word as u64).expect("a table"));
+    let mut words = vec![0; table.vocab()];
+    for column in 0..len {
+        let [start, end] = [column, column + 1].map(|column| (column << 64).div_ceil(len));
+        let (own, alias) = (draw(start), draw(end - 1));
+        let (mut from, mut to) = (start, end - 1);
+        while from < to {
+            let middle = from.midpoint(to);
+            if draw(middle) == alias { to = middle } else { from = middle + 1 }
+        }
+        words[own as usize] += to - start;
+        words[alias as usize] += end - to;
+    }
+    words.into_iter().map(|words| words as f64 / 64_f64.exp2()).collect()
+}
+
 /// What the thresholds can resolve, and the rounding of the exact values in f64.
 fn resolution(vocab: usize) -> f64 {
     let bits = usize::BITS - (vocab - 1).leading_zeros();
@@ -31,12 +50,14 @@ fn enumerated_distribution_is_that_of_the_weights() {
             let truth = oracle::softmax(&row, t).expect("servable");
             let weights: Vec<f32> = truth.iter().map(|&p| p as f32).collect();
             let table = AliasTable::from_probs(one(&weights), 0).expect("servable");
-            let distance = total_variation(&table.probabilities(), &exact(&weights));
+            let distance = total_variation(&enumerate(&table), &exact(&weights));
             println!("{shape}, T = {t}: total variation {distance:.1e}, resolution {:.1e}", resolution(QWEN));
             assert!(distance <= resolution(QWEN), "{shape}: {distance:e}");
             let table = AliasTable::new(one(&row), 0, temperature(t)).expect("servable");
-            let distance = total_variation(&table.probabilities(), &truth);
+            let distance = total_variation(&enumerate(&table), &truth);
             assert!(distance <= 1e-7, "{shape}, T = {t}, from logits: {distance:e}");
+            let distance = total_variation(&enumerate(&table), &table.probabilities());
+            assert!(distance <= 1e-13, "{shape}, T = {t}, from the columns: {distance:e}");
         }
     }
 }

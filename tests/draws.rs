@@ -8,7 +8,7 @@ use common::{
     uniforms,
 };
 use kelvin::reference::oracle;
-use kelvin::{Cdf, Draw, Key, Level, sample_from_probs};
+use kelvin::{Cdf, Draw, Key, Level, RowError, Temperature, sample_from_probs};
 
 const QWEN: usize = 151_936;
 const KEY: Key = Key { seed: 4, position: 2 };
@@ -89,6 +89,33 @@ fn same_token_as_sample_from_probs() {
                 let drawn = built.map(|()| cdf.draw(u).expect("a table"));
                 assert_eq!(drawn, draws[0].map(|draw| draw.token), "{level}, u = {u}");
             }
+        }
+    }
+}
+
+/// Whatever a table held before, a greedy token, a guide, a longer row, weights or nothing: it draws what a new
+/// one draws.
+#[test]
+fn a_table_made_again_forgets_what_it_held() {
+    let (long, short, uniforms) = (gaussian(5000, 3.0, 1), gaussian(700, 3.0, 2), ends_and(50, 8));
+    let weights: Vec<f32> = gaussian(2000, 1.0, 3).into_iter().map(f32::abs).collect();
+    let makers: [&dyn Fn(&mut Cdf) -> Result<(), RowError>; 5] = [
+        &|cdf| cdf.rebuild(one(&long), 0, Temperature::GREEDY),
+        &|cdf| cdf.rebuild(one(&long), 0, temperature(0.3)),
+        &|cdf| cdf.rebuild(one(&short), 0, temperature(0.8)),
+        &|cdf| cdf.rebuild_from_probs(one(&weights), 0),
+        &|cdf| cdf.rebuild(one(&[f32::NAN; 600]), 0, Temperature::ONE),
+    ];
+    let drawn = |cdf: &Cdf| uniforms.iter().map(|&u| cdf.draw(u)).collect::<Vec<_>>();
+    for (before, guided) in makers.into_iter().flat_map(|before| [(before, false), (before, true)]) {
+        for make in makers {
+            let (mut used, mut new) = (Cdf::default(), Cdf::default());
+            let _ = before(&mut used);
+            if guided {
+                used.add_guide();
+            }
+            assert_eq!((make(&mut used), used.vocab()), (make(&mut new), new.vocab()));
+            assert_eq!(drawn(&used), drawn(&new));
         }
     }
 }

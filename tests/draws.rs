@@ -99,7 +99,8 @@ fn same_token_as_sample_from_probs() {
 fn a_table_made_again_forgets_what_it_held() {
     let (long, short, uniforms) = (gaussian(5000, 3.0, 1), gaussian(700, 3.0, 2), ends_and(50, 8));
     let weights: Vec<f32> = gaussian(2000, 1.0, 3).into_iter().map(f32::abs).collect();
-    let makers: [&dyn Fn(&mut Cdf) -> Result<(), RowError>; 5] = [
+    type Maker<'a> = &'a dyn Fn(&mut Cdf) -> Result<(), RowError>;
+    let makers: [Maker<'_>; 5] = [
         &|cdf| cdf.rebuild(one(&long), 0, Temperature::GREEDY),
         &|cdf| cdf.rebuild(one(&long), 0, temperature(0.3)),
         &|cdf| cdf.rebuild(one(&short), 0, temperature(0.8)),

@@ -6,11 +6,11 @@ mod common;
 
 use std::fmt::Debug;
 
-use common::{TEMPERATURES, check, gaussian, levels, one, temperature, thinned, uniforms};
+use common::{TEMPERATURES, check, gaussian, levels, one, temperature, thinned};
 use half::{bf16, f16};
 use kelvin::reference::contract;
 use kelvin::{
-    AliasTable, Cdf, Draw, Draws, Error, FailedRows, Key, Level, Logit, RowError, Rows, RowsMut, Temperature,
+    AliasTable, Cdf, Draw, Draws, FailedRows, Key, Level, Logit, RowError, Rows, RowsMut, Temperature,
     Uniforms, Words,
 };
 
@@ -82,47 +82,6 @@ fn results<L: Logit>(
     level.log_sum_exp(rows, &[t], &mut sum).expect("shapes fit");
     bits.extend(token[0]);
     (bits, draws.to_vec(), sum[0].expect("servable").to_bits())
-}
-
-/// Beyond the caches results are streamed, and rows may be asked for ahead.
-#[test]
-fn batches_beyond_the_caches() {
-    large_batch("f16", f16::from_f32_const);
-    large_batch("bf16", bf16::from_f32_const);
-}
-
-fn large_batch<L: Logit>(dtype: &str, narrow: fn(f32) -> L) {
-    let (rows, vocab) = (140, 128_256);
-    let numbers = gaussian(vocab + rows, 3.0, 7);
-    let data: Vec<L> = (0..rows).flat_map(|row| &numbers[row..][..vocab]).map(|&x| narrow(x)).collect();
-    let wide: Vec<f32> = data.iter().map(|&x| x.into()).collect();
-    let (data, wide) = (Rows::new(&data, vocab).expect("rows"), Rows::new(&wide, vocab).expect("rows"));
-    let t = [0.8, 0.0].map(temperature).repeat(rows / 2);
-    let (mut found, mut expected) = (vec![0.0; rows * vocab], vec![0.0; rows * vocab]);
-    for level in levels() {
-        let kernels: [(&str, Writer<L>, Writer<f32>); 3] = [
-            ("softmax", Level::softmax, Level::softmax),
-            ("log_softmax", Level::log_softmax, Level::log_softmax),
-            ("scale", Level::scale, Level::scale),
-        ];
-        for (name, kernel, of_wide) in kernels {
-            let failed = [
-                kernel(level, data, &t, &mut RowsMut::new(&mut found, vocab).expect("rows")),
-                of_wide(level, wide, &t, &mut RowsMut::new(&mut expected, vocab).expect("rows")),
-            ];
-            assert_eq!(failed, [0; 2].map(|_| Ok(FailedRows::default())));
-            check::same_bits(&found, &expected, &format!("{name}, {dtype}, {level}"));
-        }
-        assert_eq!(tokens(level, data, &t), tokens(level, wide, &t), "{dtype}, {level}");
-    }
-}
-
-type Writer<L> = fn(Level, Rows<'_, L>, &[Temperature], &mut RowsMut<'_>) -> Result<FailedRows, Error>;
-
-fn tokens<L: Logit>(level: Level, rows: Rows<'_, L>, t: &[Temperature]) -> Vec<Result<Draw, RowError>> {
-    let mut draws = vec![Ok(Draw::default()); rows.rows()];
-    level.sample(rows, t, &uniforms(rows.rows(), 8), &mut draws).expect("shapes fit");
-    draws
 }
 
 /// A row that cannot be served has the error of the widened row.

@@ -2,9 +2,9 @@
 
 mod common;
 
-use common::check::{call, run};
+use common::check::run;
 use common::{gaussian, in_pool, levels, one, temperature, uniforms};
-use kelvin::{Draw, FailedRows, Key, Level, RowError, Rows, RowsMut, Temperature};
+use kelvin::{Draw, FailedRows, Key, Level, RowError, Rows, Temperature};
 
 const VOCAB: usize = 5003;
 const ROWS: usize = 256;
@@ -60,67 +60,6 @@ fn alone_or_among_shuffled_neighbours_on_any_thread_and_level() {
             }
         }
     }
-}
-
-/// An output beyond the caches is written past them, in lines of 64 bytes: the same bits, whatever the rows'
-/// first and last lines are. (At T = 0.7, a deviation of 20 makes blocks so far below the largest logit that
-/// what their weights are multiplied by is below the normal numbers, and a few probabilities still are not.)
-#[test]
-fn results_of_a_batch_beyond_the_caches() {
-    let (rows, vocab) = (LARGE_ROWS, LARGE_VOCAB);
-    let (data, t) = large_batch();
-    let logits = Rows::new(&data, vocab).expect("rows");
-    let mut out = vec![0.0; 3 + rows * vocab];
-    for kernel in ["softmax", "softmax in place", "log_softmax", "scale"] {
-        let alone: Vec<Vec<f32>> =
-            data.chunks(vocab).zip(&t).map(|(row, &t)| run(Level::best(), kernel, row, &[t]).0).collect();
-        // (On one thread, each row is done while the next one is at work.)
-        let ways = |level| [(level, 0, 1), (level, 3, 2), (level, 0, 3)];
-        for (level, shift, threads) in levels().into_iter().flat_map(ways) {
-            let results = &mut out[shift..][..rows * vocab];
-            results.copy_from_slice(&data);
-            let mut probs = RowsMut::new(results, vocab).expect("rows");
-            let failed = in_pool(threads, || call(level, kernel, logits, &t, &mut probs));
-            assert_eq!(failed.iter().map(RowError::row).collect::<Vec<_>>(), BAD_ROWS);
-            for (i, (row, alone)) in results.chunks(vocab).zip(&alone).enumerate() {
-                let bits = |x: &f32| x.to_bits();
-                let same = row.iter().map(bits).eq(alone.iter().map(bits));
-                assert!(same, "{kernel}, {level}, shift {shift}, {threads} threads, row {i}");
-            }
-        }
-    }
-}
-
-#[test]
-fn tokens_of_a_batch_beyond_the_caches() {
-    let (data, t) = large_batch();
-    let tokens = |level: Level, data: &[f32], t: &[Temperature]| {
-        let rows = Rows::new(data, LARGE_VOCAB).expect("rows");
-        let (mut draws, mut tokens) = (vec![Ok(Draw::default()); t.len()], vec![Ok(0); t.len()]);
-        level.sample(rows, t, &vec![0.3; t.len()], &mut draws).expect("shapes fit");
-        level.argmax(rows, &mut tokens).expect("shapes fit");
-        draws.into_iter().zip(tokens).map(|(draw, token)| (draw.ok(), token.ok())).collect::<Vec<_>>()
-    };
-    let alone: Vec<_> =
-        data.chunks(LARGE_VOCAB).zip(&t).map(|(row, &t)| tokens(Level::best(), row, &[t])[0]).collect();
-    assert_eq!(BAD_ROWS.map(|row| alone[row]), [(None, None); 2]);
-    for level in levels() {
-        assert_eq!(tokens(level, &data, &t), alone, "{level}");
-    }
-}
-
-const LARGE_VOCAB: usize = 1_000_003;
-const LARGE_ROWS: usize = 10;
-const BAD_ROWS: [usize; 2] = [7, 9];
-
-/// `LARGE_ROWS` rows of that, two of which cannot be served: the one for its second block, the other for its end.
-fn large_batch() -> (Vec<f32>, Vec<Temperature>) {
-    let row = |i: usize| gaussian(LARGE_VOCAB, [3.0, 20.0, 3e4][i % 3], i as u64);
-    let mut data: Vec<f32> = (0..LARGE_ROWS).flat_map(row).collect();
-    data[7 * LARGE_VOCAB + 600] = f32::NAN;
-    data[LARGE_ROWS * LARGE_VOCAB - 1] = f32::NAN;
-    let temperatures = [0.7, 0.0, 30.0].map(temperature);
-    (data, (0..LARGE_ROWS).map(|i| temperatures[i / 3 % 3]).collect())
 }
 
 /// Masked tokens after the last one do not move a token.

@@ -5,6 +5,7 @@ mod common;
 use common::{
     ROUNDED_UP, TEMPERATURES, VOCABS, blocks_of, check, gaussian, levels, shapes, temperature, thinned,
 };
+use kelvin::reference::contract::polynomial;
 use kelvin::reference::oracle;
 use kelvin::{Level, Temperature};
 
@@ -166,7 +167,7 @@ fn sums_and_quotients() {
 }
 
 /// The polynomial over every f32 of its range (and a little beyond, as far as |x/T| < 2^14 lets t go):
-/// the error that `weights.rs` states, and never 0. About 20 s.
+/// the error that `simd/exp2.rs` states, and never 0. About 20 s.
 #[test]
 #[ignore = "exhaustive"]
 fn exponential_over_every_f32_of_the_reduced_range() {
@@ -182,9 +183,4 @@ fn exponential_over_every_f32_of_the_reduced_range() {
     let zero =
         (0..=f32::INFINITY.to_bits()).map(f32::from_bits).find(|&t| polynomial(t) * polynomial(-t) == 0.0);
     assert_eq!(zero, None, "an exponent beyond f32 could then hide its overflow");
-}
-
-/// As the kernels do it.
-fn polynomial(t: f32) -> f32 {
-    kelvin::reference::contract::power_of_two(t)
 }

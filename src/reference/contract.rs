@@ -28,13 +28,13 @@ struct Factor {
 
 /// A block: the sum of its weights, of which that of a logit x is 2^((x - offset) log2(e)/T - exponent).
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Block {
+struct Block {
     /// The sum, in f64.
-    pub sum: f64,
+    sum: f64,
     /// The power of two that weighs 1.
-    pub exponent: f32,
+    exponent: f32,
     /// The logit that is subtracted first.
-    pub offset: f32,
+    offset: f32,
 }
 
 fn factor(temperature: f32) -> Factor {
@@ -48,7 +48,7 @@ fn factor(temperature: f32) -> Factor {
 
 /// 2^t for a t of the reduced range, as the kernels compute it.
 #[must_use]
-pub fn power_of_two(t: f32) -> f32 {
+pub fn polynomial(t: f32) -> f32 {
     COEFFICIENTS.map(f32::from_bits).into_iter().rev().reduce(|p, c| p.mul_add(t, c)).unwrap_or(1.0)
 }
 
@@ -56,7 +56,7 @@ fn weight(x: f32, factor: Factor, exponent: f32, offset: f32) -> f32 {
     let d = x.mul_add(factor.shrink, -(offset * factor.shrink));
     let n = d.mul_add(factor.hi, ROUND) - ROUND;
     let t = d.mul_add(factor.lo, d.mul_add(factor.hi, -n));
-    let p = power_of_two(t);
+    let p = polynomial(t);
     let k = n - exponent;
     if k < -125.0 {
         return 0.0;
@@ -134,8 +134,7 @@ fn relative(block: &Block, to: &Block, factor: Factor) -> f64 {
 }
 
 /// The summaries of a row's blocks, in order.
-#[must_use]
-pub fn blocks(row: &[f32], temperature: f32) -> Vec<Block> {
+fn blocks(row: &[f32], temperature: f32) -> Vec<Block> {
     row.chunks(BLOCK).map(|block| summarize(block, factor(temperature))).collect()
 }
 

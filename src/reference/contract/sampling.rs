@@ -43,7 +43,7 @@ pub fn distribution(row: &[f32], temperature: f32) -> Option<Vec<f64>> {
         let weights = weights(logits, factor, block.exponent, block.offset);
         let sums = group_sums(&weights);
         let within = weights.chunks(GROUP).zip(sums).flat_map(|(group, mass)| {
-            let sum: f64 = group.iter().map(|&w| f64::from(w)).sum();
+            let sum: f64 = vector_sums(group).iter().sum();
             let scale = if mass > 0.0 { mass / sum * scale } else { 0.0 };
             group.iter().map(move |&w| f64::from(w) * scale)
         });

@@ -27,6 +27,7 @@ use crate::{Error, Key};
 
 /// Where the uniforms of a batch come from, for any number of draws per row.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub enum Uniforms<'a> {
     /// Rows x draws uniforms in [0, 1), those of a row side by side.
     Given(&'a [f64]),

@@ -28,7 +28,7 @@
 //! | x/T alone | [`scale`] | as of [`softmax`] |
 //!
 //! For many tokens from a single row there are tables to keep, [`Cdf`] and [`AliasTable`] ([`Draws`] picks
-//! one), and [`draw_counts`]; a row that fails is their [`RowError`].
+//! one), and [`draw_counts`] or [`draw_counts_from_probs`]; a row that fails is their [`RowError`].
 //!
 //! - **What goes in**: [`Rows`], at any stride, of `f32` or (with the feature `half`) `f16` and `bf16`; a
 //!   [`Temperature`] from 0 to infinity; uniforms in [0, 1), of your own or from a [`Key`].
@@ -112,7 +112,7 @@ pub use argmax::argmax;
 pub use draws::Uniforms;
 pub use draws::cdf::Cdf;
 pub use draws::choice::Draws;
-pub use draws::counts::draw_counts;
+pub use draws::counts::{draw_counts, draw_counts_from_probs};
 pub use draws::many::{sample_many, sample_many_from_probs};
 pub use draws::without_replacement::{sample_from_probs_without_replacement, sample_without_replacement};
 pub use error::{Error, FailedRows, RowError};

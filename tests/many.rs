@@ -5,7 +5,7 @@ mod common;
 use common::{drawn_by_tables, gaussian, in_pool, levels, nine_rows, one, temperature};
 use kelvin::{
     AliasTable, Cdf, Draws, Error, FailedRows, Key, RowError, Rows, Temperature, Uniforms, draw_counts,
-    sample_many,
+    draw_counts_from_probs, sample_many,
 };
 
 const KEY: Key = Key { seed: 4, position: 2 };
@@ -94,6 +94,14 @@ fn counts_are_those_of_the_draws() {
             tokens.chunk_by(|a, b| a == b).map(|run| (run[0], run.len() as u64)).collect();
         assert_eq!(counts, expected);
     }
+    let weights: Vec<f32> = row.iter().map(|x| x.max(0.0)).collect();
+    let cdf = Cdf::from_probs(one(&weights), 0).expect("servable");
+    for draws in [9, 20_000] {
+        let counts = draw_counts_from_probs(one(&weights), 0, KEY, draws).expect("servable");
+        assert_eq!(Ok(counts), cdf.count_keyed(KEY, draws));
+    }
+    let error = RowError::Weight { row: 0, index: 1, value: -1.0 };
+    assert_eq!(draw_counts_from_probs(one(&[1.0, -1.0]), 0, KEY, 9), Err(error));
     assert_eq!(draw_counts(one(&row), 0, temperature(0.0), KEY, 9).expect("servable").len(), 1);
     assert_eq!(Cdf::default().count_keyed(KEY, 9), Err(Error::EmptyTable));
     assert_eq!(Cdf::default().count_many(&[0.5]), Err(Error::EmptyTable));
@@ -152,8 +160,18 @@ fn either_table_draws_by_keys_and_words() {
     let mut words = [0; 50];
     KEY.fill_words(&mut words);
     assert_eq!(words.map(|word| few.draw(word).expect("a table")), expected);
+    few.draw_many(&words, &mut tokens).expect("one token per word");
+    assert_eq!(tokens, expected);
     many.draw_keyed(KEY, &mut tokens).expect("a table");
     alias.expect("servable").draw_keyed(KEY, &mut expected).expect("a table");
     assert_eq!(tokens, expected);
     assert_eq!(words.map(|word| many.draw(word).expect("a table")), expected);
+    many.draw_many(&words, &mut tokens).expect("one token per word");
+    assert_eq!(tokens, expected);
+    for draws in [few, many, Draws::Cdf(Cdf::default())] {
+        let short = Err(Error::Length { of: "tokens", expected: 50, found: 49 });
+        assert_eq!(draws.draw_many(&words, &mut tokens[1..]), short);
+    }
+    assert_eq!(Draws::Cdf(Cdf::default()).draw_many(&words, &mut tokens), Err(Error::EmptyTable));
+    assert_eq!(tokens, expected);
 }

@@ -10,6 +10,7 @@ use crate::{Error, FailedRows, Key, Level, Logit, RowError, Rows, Temperature};
 
 /// Where the random words of a batch come from, for any number of draws per row.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub enum Words<'a> {
     /// Rows x draws words, all of whose 64 bits count, those of a row side by side.
     Given(&'a [u64]),

@@ -17,6 +17,7 @@ use super::prefixes::Prefixes;
 use crate::blocks::GROUPS;
 use crate::check::{check_length, check_range};
 use crate::inversion::{GroupIntervals, VectorIntervals};
+use crate::key::to_uniform;
 use crate::simd::Line;
 use crate::summary::Summary;
 use crate::{Error, Key, Level, Logit, RowError, Rows, Temperature};
@@ -156,7 +157,16 @@ impl Cdf {
     /// [`Error::EmptyTable`] if the table is empty.
     pub fn draw_keyed(&self, key: Key, tokens: &mut [u32]) -> Result<(), Error> {
         self.check(&[])?;
-        for_uniforms(key, tokens, |uniforms, tokens| self.search(uniforms, tokens));
+        for_uniforms(key.uniforms(), tokens, |uniforms, tokens| self.search(uniforms, tokens));
+        Ok(())
+    }
+
+    /// The token of each word, of its upper 53 bits as a uniform.
+    pub(super) fn draw_words(&self, words: &[u64], tokens: &mut [u32]) -> Result<(), Error> {
+        check_length("tokens", words.len(), tokens.len())?;
+        self.check(&[])?;
+        let uniforms = words.iter().copied().map(to_uniform);
+        for_uniforms(uniforms, tokens, |uniforms, tokens| self.search(uniforms, tokens));
         Ok(())
     }
 
@@ -175,9 +185,13 @@ impl fmt::Debug for Cdf {
     }
 }
 
-/// Calls `search` with the uniforms of a key, a few at a time, and the tokens they are for.
-pub(super) fn for_uniforms(key: Key, tokens: &mut [u32], mut search: impl FnMut(&[f64], &mut [u32])) {
-    let (mut all, mut uniforms) = (key.uniforms(), [0.0; BATCH]);
+/// Calls `search` with some uniforms at a time, and the tokens they are for.
+pub(super) fn for_uniforms(
+    mut all: impl Iterator<Item = f64>,
+    tokens: &mut [u32],
+    mut search: impl FnMut(&[f64], &mut [u32]),
+) {
+    let mut uniforms = [0.0; BATCH];
     for tokens in tokens.chunks_mut(BATCH) {
         let uniforms = &mut uniforms[..tokens.len()];
         uniforms.iter_mut().zip(&mut all).for_each(|(out, uniform)| *out = uniform);

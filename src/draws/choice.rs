@@ -1,6 +1,7 @@
 //! Which table to draw from, given how often.
 
 use super::cdf::Cdf;
+use crate::key::to_uniform;
 use crate::math::ln;
 use crate::simd::{Simd, dispatch};
 use crate::sums::sum_row;
@@ -93,8 +94,20 @@ impl Draws {
     /// [`Error::EmptyTable`] if the table is empty.
     pub fn draw(&self, word: u64) -> Result<u32, Error> {
         match self {
-            Self::Cdf(cdf) => cdf.draw(crate::key::to_uniform(word)),
+            Self::Cdf(cdf) => cdf.draw(to_uniform(word)),
             Self::Alias(table) => table.draw(word),
+        }
+    }
+
+    /// The token of each word.
+    ///
+    /// # Errors
+    /// [`Error::Length`] if there is not one token per word; [`Error::EmptyTable`] if the table is empty.
+    /// Nothing has been written then.
+    pub fn draw_many(&self, words: &[u64], tokens: &mut [u32]) -> Result<(), Error> {
+        match self {
+            Self::Cdf(cdf) => cdf.draw_words(words, tokens),
+            Self::Alias(table) => table.draw_many(words, tokens),
         }
     }
 

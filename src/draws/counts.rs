@@ -8,8 +8,9 @@ use crate::{Error, Key, Level, Logit, RowError, Rows, Temperature};
 ///
 /// - The draws are those of [`sample_many`](crate::sample_many) with this key; they are not stored. For
 ///   uniforms of yours there is [`Cdf::count_many`].
-/// - Memory: 8 bytes per token of the vocabulary for the counts, and a [`Cdf`]; for as many draws as
-///   tokens or more, with a guide if it pays.
+/// - Cost: that of building a [`Cdf`], and of a draw from it each; for as many draws as tokens or more, with a
+///   guide if it pays. At T = 0 all are the greedy token.
+/// - Memory, for the time of the call: the table, and 8 bytes per token of the vocabulary for the counts.
 ///
 /// # Errors
 /// A [`RowError`] if row `row` has a NaN or +inf, or nothing but -inf (or is not there).
@@ -37,6 +38,32 @@ pub fn draw_counts<L: Logit>(
     Level::best().draw_counts(logits, row, temperature, key, draws)
 }
 
+/// How often each token is drawn by weights, which need not sum to 1: [`draw_counts`] without a softmax.
+///
+/// - The draws are those of [`sample_many_from_probs`](crate::sample_many_from_probs) with this key. A token of
+///   weight 0 is never drawn. Cost and memory as of [`draw_counts`].
+///
+/// # Errors
+/// A [`RowError`] if a weight of row `row` is negative, NaN or infinite, or if all are 0 (or the row is not
+/// there).
+///
+/// ```
+/// use kelvin::{Key, Rows, draw_counts_from_probs};
+///
+/// let probs = Rows::new(&[0.0, 3.0, 0.0], 3)?;
+/// let counts = draw_counts_from_probs(probs, 0, Key { seed: 1, position: 0 }, 1000)?;
+/// assert_eq!(counts, [(1, 1000)]);
+/// # Ok::<(), kelvin::Error>(())
+/// ```
+pub fn draw_counts_from_probs<L: Logit>(
+    probs: Rows<'_, L>,
+    row: usize,
+    key: Key,
+    draws: u64,
+) -> Result<Vec<(u32, u64)>, RowError> {
+    Level::best().draw_counts_from_probs(probs, row, key, draws)
+}
+
 impl Cdf {
     /// How often each token is drawn, in this number of draws with a key: those of [`Cdf::draw_keyed`]. The
     /// tokens that were drawn, in order of their number.
@@ -50,6 +77,15 @@ impl Cdf {
 
     fn count_draws(&self, key: Key, draws: u64) -> Vec<(u32, u64)> {
         self.count((0..draws).zip(key.uniforms()).map(|(_, uniform)| uniform))
+    }
+
+    /// Counts all draws that will be made from a table.
+    fn count_once(mut self, key: Key, draws: u64) -> Vec<(u32, u64)> {
+        // From half as many on, it depends on the row whether a guide pays; here it mostly does.
+        if draws >= self.vocab() as u64 {
+            self.add_guide();
+        }
+        self.count_draws(key, draws)
     }
 
     /// How often each token is drawn by the uniforms: by [`Cdf::draw_many`]. The tokens that were drawn, in
@@ -107,10 +143,22 @@ impl Level {
     ) -> Result<Vec<(u32, u64)>, RowError> {
         let mut cdf = Cdf::default();
         self.rebuild_cdf(&mut cdf, logits, row, temperature)?;
-        // From half as many on, it depends on the row whether a guide pays; here it mostly does.
-        if draws >= logits.vocab() as u64 {
-            cdf.add_guide();
-        }
-        Ok(cdf.count_draws(key, draws))
+        Ok(cdf.count_once(key, draws))
+    }
+
+    /// [`draw_counts_from_probs`](crate::draw_counts_from_probs), on this level.
+    ///
+    /// # Errors
+    /// Those of [`draw_counts_from_probs`](crate::draw_counts_from_probs).
+    pub fn draw_counts_from_probs<L: Logit>(
+        self,
+        probs: Rows<'_, L>,
+        row: usize,
+        key: Key,
+        draws: u64,
+    ) -> Result<Vec<(u32, u64)>, RowError> {
+        let mut cdf = Cdf::default();
+        self.rebuild_cdf_from_probs(&mut cdf, probs, row)?;
+        Ok(cdf.count_once(key, draws))
     }
 }

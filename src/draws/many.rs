@@ -152,7 +152,7 @@ impl Cdf {
         match uniforms {
             Uniforms::Given(uniforms) => find(self, &uniforms[row * draws..][..draws], tokens),
             Uniforms::Keys(keys) => {
-                for_uniforms(keys[row], tokens, |uniforms, tokens| find(self, uniforms, tokens));
+                for_uniforms(keys[row].uniforms(), tokens, |uniforms, tokens| find(self, uniforms, tokens));
             }
         }
     }

@@ -43,7 +43,11 @@ use crate::{Error, Key, Level, Logit, RowError, Rows, Temperature};
 /// - Memory: 8 bytes per token. Each thread that builds keeps up to 20 per token of its longest row for the
 ///   next build.
 ///
-/// The empty table (`AliasTable::default()`, or after a rebuild that failed) refuses to draw.
+/// At T = 0 the greedy token answers every word. The empty table (`AliasTable::default()`, or after a rebuild
+/// that failed) refuses to draw.
+///
+/// Walker, "An efficient method for generating discrete random variables with general distributions", 1977;
+/// Hübschle-Schneider and Sanders, "Parallel weighted random sampling", 2019.
 ///
 /// ```
 /// use kelvin::{AliasTable, Key, Rows};

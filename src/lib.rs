@@ -25,7 +25,7 @@
 //! | distinct tokens | [`sample_without_replacement`], [`sample_from_probs_without_replacement`] | the same |
 //! | probabilities, or their logarithms | [`softmax`], [`softmax_in_place`], [`log_softmax`] | is in the [`FailedRows`]; it is filled with NaN |
 //! | the logarithm of the sum; the largest logit | [`log_sum_exp`], [`argmax`] | has a [`RowError`] as its outcome |
-//! | x/T alone | [`scale`] | as of [`softmax`] |
+//! | x/T alone | [`scale`] | is in the [`FailedRows`]; it is filled with NaN |
 //!
 //! For many tokens from a single row there are tables to keep, [`Cdf`] and [`AliasTable`] ([`Draws`] picks
 //! one), and [`draw_counts`] or [`draw_counts_from_probs`]; a row that fails is their [`RowError`].

@@ -88,6 +88,7 @@ pub fn sample<L: Logit>(
 /// Draws one token from each row of weights, which need not sum to 1.
 ///
 /// - `probs`: rows x vocab, each weight 0 or more and finite. `uniforms` and `draws` as in [`sample`].
+/// - A token of weight 0 is never drawn.
 /// - Cost: every weight is read once, and one block of 512 twice.
 ///
 /// A row with a negative, infinite or NaN weight, or all 0, has a [`RowError`] as its outcome.

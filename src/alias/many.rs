@@ -35,7 +35,7 @@ impl Words<'_> {
 /// - `logits`: rows x vocab. `temperatures`: one for all rows, or one per row.
 /// - `words`: one per draw (rows x draws), or a key per row. `tokens`: rows x draws.
 /// - Each token is the one that the row's own [`AliasTable`] draws for its word: not that of
-///   [`sample_many`](crate::sample_many).
+///   [`sample_many`](crate::sample_many). At T = 0 it is the greedy one, and never one that is masked.
 /// - Cost: a table per row, then one look per draw. [`Draws`](crate::Draws) says from how many draws on that
 ///   is less than the cost of [`sample_many`](crate::sample_many).
 /// - Memory: each thread keeps its table, and what building it took, for the next call.
@@ -71,7 +71,7 @@ pub fn sample_many_by_alias<L: Logit>(
 /// a softmax.
 ///
 /// - `probs`: rows x vocab, each weight 0 or more and finite. `words` and `tokens`, cost and memory as of
-///   [`sample_many_by_alias`].
+///   [`sample_many_by_alias`]. A token of weight 0 is never drawn.
 ///
 /// Returns the rows that could not be served (a negative, infinite or NaN weight, or all 0), in order; their
 /// tokens are `u32::MAX`.

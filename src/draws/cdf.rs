@@ -38,8 +38,8 @@ const BATCH: usize = 128;
 /// - Memory: 4.9 bytes per token. The row itself is not kept.
 /// - Draws run on the level that the table was built on.
 ///
-/// The empty table (`Cdf::default()`, or after a rebuild that failed) has a vocabulary of 0 and refuses
-/// to draw.
+/// At T = 0 every uniform draws the greedy token. The empty table (`Cdf::default()`, or after a rebuild that
+/// failed) has a vocabulary of 0 and refuses to draw.
 ///
 /// Inversion of the cumulative distribution: Devroye, "Non-Uniform Random Variate Generation", 1986, III.2.
 ///

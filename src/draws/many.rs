@@ -16,11 +16,11 @@ use crate::{Error, FailedRows, Level, Logit, Rows, Temperature};
 ///
 /// - `logits`: rows x vocab. `temperatures`: one for all rows, or one per row.
 /// - `uniforms`: one per draw (rows x draws), or a key per row. `tokens`: rows x draws.
-/// - Each token is the one that [`sample`](crate::sample) draws from its row with its uniform.
-/// - Cost: the pass that makes a [`Cdf`], per row, then four searches per draw. (For up to three draws per
-///   128 tokens, only the parts of the table that are drawn from are finished. For up to one per 6000, there
-///   is no table: `sample`'s pass, and per draw a block of 512 logits again.) For many more draws,
-///   [`sample_many_by_alias`](crate::sample_many_by_alias) takes less: [`Draws`](crate::Draws) says when.
+/// - Each token is the one that [`sample`](crate::sample) draws from its row with its uniform: at T = 0 the
+///   greedy one, and never one that is masked.
+/// - Cost: per row, at most the pass that makes a [`Cdf`], then four searches per draw; for a few draws little
+///   more than `sample`. For very many, [`sample_many_by_alias`](crate::sample_many_by_alias) takes less:
+///   [`Draws`](crate::Draws) says when.
 /// - Memory: each thread keeps its `Cdf` for the next call.
 ///
 /// Returns the rows that could not be served (a NaN or +inf, or all -inf), in order; their tokens are
@@ -55,7 +55,8 @@ pub fn sample_many<L: Logit>(
 ///
 /// - `probs`: rows x vocab, each weight 0 or more and finite. `uniforms` and `tokens`, cost and memory as
 ///   of [`sample_many`].
-/// - Each token is the one that [`sample_from_probs`](crate::sample_from_probs) draws with its uniform.
+/// - Each token is the one that [`sample_from_probs`](crate::sample_from_probs) draws with its uniform: never
+///   one of weight 0.
 ///
 /// Returns the rows that could not be served (a negative, infinite or NaN weight, or all 0), in order; their
 /// tokens are `u32::MAX`.

@@ -24,6 +24,7 @@ use crate::{Error, FailedRows, Level, Logit, RowError, Rows, Temperature};
 ///   `sample`, on an Intel Granite Rapids. Where what is left falls below 2^-500 of what there was (at very
 ///   low temperatures), the tree is built anew.
 /// - Memory: each thread keeps 5.3 bytes per token of its longest row for the next call.
+/// - Source: Wong and Easton, "An efficient method for weighted sampling without replacement", 1980.
 ///
 /// Returns the rows that could not be served, in order; their tokens are `u32::MAX`. Beside those that
 /// `sample` refuses, these are the rows with fewer than k tokens that are not masked (at T = 0, all rows if k

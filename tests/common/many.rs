@@ -16,7 +16,8 @@ pub fn draws(bytes: &[u8]) {
         for level in Level::available() {
             check_cdf(level, row, &uniforms, &mut tables);
         }
-        check_many(row, &uniforms);
+        check_many(row, &uniforms.repeat(1 + case.choice % 13));
+        check_weights(row, &uniforms);
         check_distinct(row, &uniforms[..1 + case.choice % uniforms.len()]);
     }
 }
@@ -77,6 +78,31 @@ fn check_many(row: &Row, uniforms: &[f64]) {
     for (&u, token) in uniforms.iter().zip(tokens) {
         let drawn = failed.first().map_or(Ok(token), |error| Err(*error));
         assert_eq!(drawn, check::draw(Level::best(), &row.logits, t(row), u).map(|draw| draw.token));
+    }
+}
+
+/// The sizes of the logits as weights: on every level a table and a batch draw the contract's tokens, and
+/// distinct tokens are the same, as many as there are.
+fn check_weights(row: &Row, uniforms: &[f64]) {
+    let weights: Vec<f32> = row.logits.iter().map(|x| x.abs()).collect();
+    let (probs, given) = (one(&weights), Uniforms::Given(uniforms));
+    let drawn = |&u: &f64| contract::sample_from_probs(&weights, u).map(|(token, _)| token);
+    let Some(expected) = uniforms.iter().map(drawn).collect::<Option<Vec<u32>>>() else {
+        return assert!(Cdf::from_probs(probs, 0).is_err(), "served");
+    };
+    let (mut cdf, mut distinct) = (Cdf::default(), None);
+    let (wanted, available) = (uniforms.len(), weights.iter().filter(|w| **w > 0.0).count());
+    let short = (available < wanted).then_some(RowError::TooFewTokens { row: 0, wanted, available });
+    for level in Level::available() {
+        let mut tokens = vec![0; wanted];
+        level.rebuild_cdf_from_probs(&mut cdf, probs, 0).expect("servable");
+        cdf.draw_many(uniforms, &mut tokens).expect("a table");
+        assert_eq!(tokens, expected, "{level}");
+        let failed = level.sample_many_from_probs(probs, given, &mut tokens).expect("shapes fit");
+        assert_eq!((failed.first(), &tokens), (None, &expected), "{level}");
+        let failed = level.sample_from_probs_without_replacement(probs, given, &mut tokens);
+        assert_eq!(failed.expect("shapes fit").first(), short.as_ref(), "{level}");
+        assert_eq!(distinct.get_or_insert_with(|| tokens.clone()), &tokens, "{level}");
     }
 }
 

@@ -96,25 +96,28 @@ pub trait Task {
     }
 }
 
+/// A call that leaves nothing to fetch.
+impl<F: FnMut(&Batch, &mut Answer) -> Result<()>> Task for F {
+    fn call(&mut self, batch: &Batch, answer: &mut Answer) -> Result<()> {
+        self(batch, answer)
+    }
+}
+
+/// Such a call, in a box. (It tells the compiler what the closure takes.)
+pub fn task(call: impl FnMut(&Batch, &mut Answer) -> Result<()> + 'static) -> Box<dyn Task> {
+    Box::new(call)
+}
+
 /// A softmax of one row: rows are shared among the threads.
 pub fn softmax_by_row<K>(kernel: K) -> Result<Box<dyn Task>>
 where
     K: Fn(&[f32], &mut [f32]) -> Result<()> + Sync + 'static,
 {
-    Ok(Box::new(SoftmaxByRow(kernel)))
-}
-
-struct SoftmaxByRow<K>(K);
-
-impl<K> Task for SoftmaxByRow<K>
-where
-    K: Fn(&[f32], &mut [f32]) -> Result<()> + Sync,
-{
-    fn call(&mut self, batch: &Batch, answer: &mut Answer) -> Result<()> {
+    Ok(task(move |batch, answer| {
         let vocab = batch.shape.vocab;
         let rows = batch.logits.par_chunks(vocab).zip(answer.probs.par_chunks_mut(vocab));
-        rows.try_for_each(|(row, probs)| (self.0)(row, probs))
-    }
+        rows.try_for_each(|(row, probs)| kernel(row, probs))
+    }))
 }
 
 /// A softmax of one row where it lies. The row of the next call is what this one leaves: each as long, and as
@@ -123,18 +126,7 @@ pub fn softmax_in_place_by_row<K>(kernel: K) -> Result<Box<dyn Task>>
 where
     K: Fn(&mut [f32]) -> Result<()> + Sync + 'static,
 {
-    Ok(Box::new(SoftmaxInPlaceByRow(kernel)))
-}
-
-struct SoftmaxInPlaceByRow<K>(K);
-
-impl<K> Task for SoftmaxInPlaceByRow<K>
-where
-    K: Fn(&mut [f32]) -> Result<()> + Sync,
-{
-    fn call(&mut self, batch: &Batch, answer: &mut Answer) -> Result<()> {
-        answer.probs.par_chunks_mut(batch.shape.vocab).try_for_each(&self.0)
-    }
+    Ok(task(move |batch, answer| answer.probs.par_chunks_mut(batch.shape.vocab).try_for_each(&kernel)))
 }
 
 /// A choice of one token from one row.
@@ -157,25 +149,14 @@ pub fn draw_by_row<D>(draw: impl Fn(u64) -> D) -> Result<Box<dyn Task>>
 where
     D: FnMut(&[f32], &mut [u32]) -> Result<()> + Send + 'static,
 {
-    let threads = rayon::current_num_threads() as u64;
-    Ok(Box::new(DrawByRow { per_thread: (0..threads).map(draw).collect() }))
-}
-
-struct DrawByRow<D> {
-    per_thread: Vec<D>,
-}
-
-impl<D> Task for DrawByRow<D>
-where
-    D: FnMut(&[f32], &mut [u32]) -> Result<()> + Send,
-{
-    fn call(&mut self, batch: &Batch, answer: &mut Answer) -> Result<()> {
+    let mut per_thread: Vec<D> = (0..rayon::current_num_threads() as u64).map(draw).collect();
+    Ok(task(move |batch, answer| {
         let Shape { rows, vocab } = batch.shape;
-        let (share, each) = (rows.div_ceil(self.per_thread.len()), answer.tokens.len() / rows);
+        let (share, each) = (rows.div_ceil(per_thread.len()), answer.tokens.len() / rows);
         let rows = batch.logits.par_chunks(share * vocab);
-        let shares = rows.zip(answer.tokens.par_chunks_mut(share * each)).zip(&mut self.per_thread);
+        let shares = rows.zip(answer.tokens.par_chunks_mut(share * each)).zip(&mut per_thread);
         shares.try_for_each(|((rows, tokens), draw)| {
             rows.chunks(vocab).zip(tokens.chunks_mut(each)).try_for_each(|(row, tokens)| draw(row, tokens))
         })
-    }
+    }))
 }

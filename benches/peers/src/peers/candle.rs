@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use crate::Result;
 use crate::batch::{Answer, Batch};
-use crate::peer::Task;
+use crate::peer::{Task, task};
 
 fn tensor(batch: &Batch) -> Result<Tensor> {
     let shape = (batch.shape.rows, batch.shape.vocab);
@@ -38,31 +38,20 @@ impl Task for Softmax {
 
 pub fn sample(batch: &Batch) -> Result<Box<dyn Task>> {
     let (logits, rows) = (tensor(batch)?, batch.shape.rows);
-    let rows = (0..rows).map(|row| logits.get(row)).collect::<std::result::Result<_, _>>()?;
+    let rows = (0..rows).map(|row| logits.get(row)).collect::<std::result::Result<Vec<_>, _>>()?;
     let sampling = Sampling::All { temperature: f64::from(batch.temperature) };
     let processor = |seed| LogitsProcessor::from_sampling(seed, sampling.clone());
-    Ok(Box::new(Sample {
-        rows,
-        per_thread: (0..rayon::current_num_threads() as u64).map(processor).collect(),
-    }))
-}
-
-struct Sample {
-    rows: Vec<Tensor>,
-    per_thread: Vec<LogitsProcessor>,
-}
-
-impl Task for Sample {
-    fn call(&mut self, _: &Batch, answer: &mut Answer) -> Result<()> {
-        let share = self.rows.len().div_ceil(self.per_thread.len());
-        let shares = self.rows.par_chunks(share).zip(answer.tokens.par_chunks_mut(share));
-        shares.zip(&mut self.per_thread).try_for_each(|((rows, tokens), processor)| {
+    let mut per_thread: Vec<_> = (0..rayon::current_num_threads() as u64).map(processor).collect();
+    Ok(task(move |_, answer| {
+        let share = rows.len().div_ceil(per_thread.len());
+        let shares = rows.par_chunks(share).zip(answer.tokens.par_chunks_mut(share));
+        shares.zip(&mut per_thread).try_for_each(|((rows, tokens), processor)| {
             for (row, token) in rows.iter().zip(tokens) {
                 *token = processor.sample(row)?;
             }
             Ok(())
         })
-    }
+    }))
 }
 
 pub fn argmax(batch: &Batch) -> Result<Box<dyn Task>> {

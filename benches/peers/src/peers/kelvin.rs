@@ -7,34 +7,24 @@ use rand::{Rng, SeedableRng};
 use super::weighted::{Probs, probs};
 use crate::Result;
 use crate::batch::{Answer, Batch};
-use crate::peer::Task;
+use crate::peer::{Task, task};
 
 pub fn softmax(batch: &Batch) -> Result<Box<dyn Task>> {
-    Ok(Box::new(Softmax(Temperature::new(batch.temperature)?)))
-}
-
-struct Softmax(Temperature);
-
-impl Task for Softmax {
-    fn call(&mut self, batch: &Batch, answer: &mut Answer) -> Result<()> {
+    let t = [Temperature::new(batch.temperature)?];
+    Ok(task(move |batch, answer| {
         let vocab = batch.shape.vocab;
         let logits = Rows::new(&batch.logits, vocab)?;
         let mut probs = RowsMut::new(&mut answer.probs, vocab)?;
-        Ok(kelvin::softmax(logits, &[self.0], &mut probs)?.into_result()?)
-    }
+        Ok(kelvin::softmax(logits, &t, &mut probs)?.into_result()?)
+    }))
 }
 
 pub fn softmax_in_place(batch: &Batch) -> Result<Box<dyn Task>> {
-    Ok(Box::new(SoftmaxInPlace(Temperature::new(batch.temperature)?)))
-}
-
-struct SoftmaxInPlace(Temperature);
-
-impl Task for SoftmaxInPlace {
-    fn call(&mut self, batch: &Batch, answer: &mut Answer) -> Result<()> {
+    let t = [Temperature::new(batch.temperature)?];
+    Ok(task(move |batch, answer| {
         let mut rows = RowsMut::new(&mut answer.probs, batch.shape.vocab)?;
-        Ok(kelvin::softmax_in_place(&mut rows, &[self.0])?.into_result()?)
-    }
+        Ok(kelvin::softmax_in_place(&mut rows, &t)?.into_result()?)
+    }))
 }
 
 pub fn sample(batch: &Batch) -> Result<Box<dyn Task>> {
@@ -93,22 +83,14 @@ impl Task for Argmax {
 }
 
 pub fn draws(batch: &Batch) -> Result<Box<dyn Task>> {
-    let keys = (0..batch.shape.rows as u64).map(|seed| Key { seed, position: 0 }).collect();
-    Ok(Box::new(Draws { temperature: Temperature::new(batch.temperature)?, keys }))
-}
-
-struct Draws {
-    temperature: Temperature,
-    keys: Vec<Key>,
-}
-
-impl Task for Draws {
-    fn call(&mut self, batch: &Batch, answer: &mut Answer) -> Result<()> {
-        self.keys.iter_mut().for_each(|key| key.position += 1);
+    let t = [Temperature::new(batch.temperature)?];
+    let mut keys: Vec<Key> = (0..batch.shape.rows as u64).map(|seed| Key { seed, position: 0 }).collect();
+    Ok(task(move |batch, answer| {
+        keys.iter_mut().for_each(|key| key.position += 1);
         let logits = Rows::new(&batch.logits, batch.shape.vocab)?;
-        let keys = Uniforms::Keys(&self.keys);
-        Ok(kelvin::sample_many(logits, &[self.temperature], keys, &mut answer.tokens)?.into_result()?)
-    }
+        let tokens = &mut answer.tokens;
+        Ok(kelvin::sample_many(logits, &t, Uniforms::Keys(&keys), tokens)?.into_result()?)
+    }))
 }
 
 pub fn alias_build(batch: &Batch) -> Result<Box<dyn Task>> {
@@ -130,23 +112,15 @@ impl Task for AliasBuild {
     }
 }
 
+/// One by one, with the generator that the other table has.
 pub fn alias_draws(batch: &Batch) -> Result<Box<dyn Task>> {
     let probs = probs(batch.first_row(), batch.temperature);
     let table = AliasTable::from_probs(Rows::new(&probs, batch.shape.vocab)?, 0)?;
-    Ok(Box::new(AliasDraws { table, generator: Xoshiro256PlusPlus::seed_from_u64(0) }))
-}
-
-struct AliasDraws {
-    table: AliasTable,
-    generator: Xoshiro256PlusPlus,
-}
-
-impl Task for AliasDraws {
-    /// One by one, with the generator that the other table has.
-    fn call(&mut self, _: &Batch, answer: &mut Answer) -> Result<()> {
+    let mut generator = Xoshiro256PlusPlus::seed_from_u64(0);
+    Ok(task(move |_, answer| {
         for token in &mut answer.tokens {
-            *token = self.table.draw(self.generator.next_u64())?;
+            *token = table.draw(generator.next_u64())?;
         }
         Ok(())
-    }
+    }))
 }

@@ -9,7 +9,7 @@ use rand_distr::weighted::WeightedAliasIndex;
 use super::rten::softmax_row;
 use crate::Result;
 use crate::batch::{Answer, Batch, Shape};
-use crate::peer::{Task, draw_by_row};
+use crate::peer::{Task, draw_by_row, task};
 
 pub fn index(batch: &Batch) -> Result<Box<dyn Task>> {
     let (vocab, temperature) = (batch.shape.vocab, batch.temperature);
@@ -64,19 +64,11 @@ impl Task for AliasBuild {
 
 pub fn alias_draws(batch: &Batch) -> Result<Box<dyn Task>> {
     let table = WeightedAliasIndex::new(probs(batch.first_row(), batch.temperature))?;
-    Ok(Box::new(AliasDraws { table, generator: Xoshiro256PlusPlus::seed_from_u64(0) }))
-}
-
-struct AliasDraws {
-    table: WeightedAliasIndex<f32>,
-    generator: Xoshiro256PlusPlus,
-}
-
-impl Task for AliasDraws {
-    fn call(&mut self, _: &Batch, answer: &mut Answer) -> Result<()> {
-        answer.tokens.fill_with(|| self.table.sample(&mut self.generator) as u32);
+    let mut generator = Xoshiro256PlusPlus::seed_from_u64(0);
+    Ok(task(move |_, answer| {
+        answer.tokens.fill_with(|| table.sample(&mut generator) as u32);
         Ok(())
-    }
+    }))
 }
 
 /// The probabilities of sixteen rows, which take turns: the CPU would learn the branches that one row takes.

@@ -42,13 +42,13 @@ fn stages(c: &mut Criterion) {
     let mut out = logits;
     for level in Level::available() {
         for vocab in VOCABS {
-            // The answers first.
-            check(level, vocab, &full);
-            check(level, vocab, &half);
-            check(level, vocab, &brain);
-            check_in_place(level, &full.logits[..vocab]);
             for rows in ROWS {
                 let shape = (rows, vocab);
+                // The answers first.
+                check(level, shape, &full, &mut out);
+                check(level, shape, &half, &mut out);
+                check(level, shape, &brain, &mut out);
+                check_in_place(level, shape, &full.logits, &mut out);
                 stages_of(c, level, shape, &full, &mut out);
                 stages_of(c, level, shape, &half, &mut out);
                 stages_of(c, level, shape, &brain, &mut out);
@@ -58,43 +58,53 @@ fn stages(c: &mut Criterion) {
     }
 }
 
-fn check_in_place(level: Level, row: &[f32]) {
-    let mut probs = row.to_vec();
-    let mut rows = RowsMut::new(&mut probs, row.len()).expect("a row");
-    level.softmax_in_place(&mut rows, &t()).expect("fits").into_result().expect("served");
-    assert_eq!(Some(probs), contract::softmax(row, TEMPERATURE), "{level}");
+fn check_in_place(level: Level, (rows, vocab): (usize, usize), logits: &[f32], out: &mut [f32]) {
+    let (logits, out) = (&logits[..rows * vocab], &mut out[..rows * vocab]);
+    out.copy_from_slice(logits);
+    let mut probs = RowsMut::new(out, vocab).expect("rows");
+    level.softmax_in_place(&mut probs, &t()).expect("fits").into_result().expect("served");
+    let last = (rows - 1) * vocab;
+    let expected = contract::softmax(&logits[last..], TEMPERATURE);
+    assert_eq!(Some(&out[last..]), expected.as_deref(), "{level}");
 }
 
-/// The first row's answers are what the contract says of the same numbers as f32.
-fn check<L: Logit>(level: Level, vocab: usize, data: &Data<L>) {
-    let (logits, wide) = widened(&data.logits[..vocab]);
-    let (weights, wide_weights) = widened(&data.weights[..vocab]);
-    let (mut draws, mut tokens, mut sums) = ([Ok(Draw::default())], [Ok(0)], [Ok(0.0)]);
-    level.sample(logits, &t(), &[0.7], &mut draws).expect("fits");
+/// Every row is served, and the last one's answers are what the contract says of the same numbers as f32.
+fn check<L: Logit>(level: Level, (rows, vocab): (usize, usize), data: &Data<L>, out: &mut [f32]) {
+    let (logits, wide) = widened(&data.logits[..rows * vocab], vocab);
+    let (weights, wide_weights) = widened(&data.weights[..rows * vocab], vocab);
+    let (mut draws, mut tokens, mut sums) =
+        (vec![Ok(Draw::default()); rows], vec![Ok(0); rows], vec![Ok(0.0); rows]);
+    level.sample(logits, &t(), &vec![0.7; rows], &mut draws).expect("fits");
     level.argmax(logits, &mut tokens).expect("fits");
     level.log_sum_exp(logits, &t(), &mut sums).expect("fits");
-    assert_eq!(drawn(draws), contract::sample(&wide, TEMPERATURE, 0.7), "{level}");
-    assert_eq!(tokens[0].ok(), contract::argmax(&wide).map(|token| token as u32), "{level}");
-    assert_eq!(sums[0].ok(), contract::log_sum_exp(&wide, TEMPERATURE), "{level}");
-    level.sample_from_probs(weights, &[0.7], &mut draws).expect("fits");
-    assert_eq!(drawn(draws), contract::sample_from_probs(&wide_weights, 0.7), "{level}");
+    assert_eq!(last_drawn(&draws), contract::sample(&wide, TEMPERATURE, 0.7), "{level}");
+    assert_eq!(last(&tokens), contract::argmax(&wide).map(|token| token as u32), "{level}");
+    assert_eq!(last(&sums), contract::log_sum_exp(&wide, TEMPERATURE), "{level}");
+    level.sample_from_probs(weights, &vec![0.7; rows], &mut draws).expect("fits");
+    assert_eq!(last_drawn(&draws), contract::sample_from_probs(&wide_weights, 0.7), "{level}");
     let expected = [contract::scale, contract::softmax, contract::log_softmax];
     let stages = [Level::scale::<L>, Level::softmax::<L>, Level::log_softmax::<L>];
     for (stage, expected) in stages.into_iter().zip(expected) {
-        let mut out = vec![0.0; vocab];
-        let mut rows = RowsMut::new(&mut out, vocab).expect("a row");
-        stage(level, logits, &t(), &mut rows).expect("fits").into_result().expect("served");
-        assert_eq!(Some(out), expected(&wide, TEMPERATURE), "{level}");
+        let out = &mut out[..rows * vocab];
+        let mut results = RowsMut::new(out, vocab).expect("rows");
+        stage(level, logits, &t(), &mut results).expect("fits").into_result().expect("served");
+        assert_eq!(Some(&out[(rows - 1) * vocab..]), expected(&wide, TEMPERATURE).as_deref(), "{level}");
     }
 }
 
-/// A row, and its numbers as f32.
-fn widened<L: Logit>(row: &[L]) -> (Rows<'_, L>, Vec<f32>) {
-    (Rows::new(row, row.len()).expect("a row"), row.iter().map(|&x| x.into()).collect())
+/// Rows, and the numbers of the last one as f32.
+fn widened<L: Logit>(data: &[L], vocab: usize) -> (Rows<'_, L>, Vec<f32>) {
+    let rows = Rows::new(data, vocab).expect("rows");
+    (rows, rows.row(rows.rows() - 1).iter().map(|&x| x.into()).collect())
 }
 
-fn drawn([draw]: [Result<Draw, RowError>; 1]) -> Option<(u32, f32)> {
-    draw.ok().map(|draw| (draw.token, draw.logprob))
+/// The last outcome, if all rows are served.
+fn last<T: Copy>(outcomes: &[Result<T, RowError>]) -> Option<T> {
+    outcomes.iter().copied().reduce(|all, outcome| all.and(outcome))?.ok()
+}
+
+fn last_drawn(draws: &[Result<Draw, RowError>]) -> Option<(u32, f32)> {
+    last(draws).map(|draw| (draw.token, draw.logprob))
 }
 
 fn t() -> [Temperature; 1] {

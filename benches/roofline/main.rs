@@ -46,8 +46,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut buffers = Buffers::new(rows);
     let mut lines = vec![];
     println!(
-        "{:<18} {:<9} {:<5} {:>5} {:>7} {:>11} {:>11} {:>7}",
-        "op", "level", "in", "rows", "threads", "us", "reference", "ratio"
+        "{:<18} {:<5} {:<9} {:<5} {:>5} {:>7} {:>11} {:>11} {:>7}",
+        "op", "type", "level", "in", "rows", "threads", "us", "reference", "ratio"
     );
     let all = std::thread::available_parallelism().map_or(1, |threads| threads.get());
     for threads in if all == 1 { vec![1] } else { vec![1, all] } {
@@ -62,7 +62,7 @@ fn main() -> Result<(), Box<dyn Error>> {
                 pool.install(|| check(level, rows, &mut buffers));
                 for op in OPS {
                     let line = measure(op, level, rows, &pool, &mut buffers, budget);
-                    print(op, residency, &line);
+                    print(residency, &line);
                     lines.push(line);
                 }
             }
@@ -74,10 +74,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn print(op: Op, residency: &str, line: &Line) {
-    let Line { level, shape: (rows, _), threads, us, reference, reference_us, .. } = line;
+fn print(residency: &str, line: &Line) {
+    let Line { op, level, shape: (rows, _), threads, dtype, us, reference, reference_us } = line;
     let (level, ratio) = (level.name(), us / reference_us);
-    print!("{:<18} {level:<9} {residency:<5} {rows:>5} {threads:>7}", op.name);
+    print!("{op:<18} {dtype:<5} {level:<9} {residency:<5} {rows:>5} {threads:>7}");
     println!(" {us:>11.2} {reference_us:>11.2} {ratio:>7.2}  ({reference})");
 }
 
@@ -109,7 +109,7 @@ fn measure(
         )
     });
     Line {
-        op: op.name.trim_end_matches(" bf16").into(),
+        op: op.name.into(),
         level,
         shape: (rows, VOCAB),
         threads: pool.current_num_threads(),

@@ -60,6 +60,17 @@ impl Buffers {
         self.sums.fill(Err(RowError::NothingToDraw { row: 0 }));
         self.tokens.fill(Err(RowError::NothingToDraw { row: 0 }));
     }
+
+    /// Whether every row has a token, the first one this.
+    fn drew(&self, rows: usize, draw: Option<(u32, f32)>) -> bool {
+        let first = self.draws[0].ok().map(|draw| (draw.token, draw.logprob));
+        self.draws[..rows].iter().all(Result::is_ok) && first == draw
+    }
+
+    /// Whether this is the first row of the output.
+    fn wrote(&self, row: Option<Vec<f32>>) -> bool {
+        row.as_deref() == Some(&self.out[..VOCAB])
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -82,6 +93,8 @@ pub(crate) struct Op {
     pub(crate) against: Against,
     pub(crate) input: Input,
     pub(crate) run: fn(Level, usize, &mut Buffers),
+    /// Whether that many rows are served, and the first one's answer is what the contract says.
+    is_right: fn(usize, &Buffers) -> bool,
 }
 
 impl Op {
@@ -90,40 +103,101 @@ impl Op {
     }
 }
 
-const fn op(name: &'static str, against: Against, input: Input, run: fn(Level, usize, &mut Buffers)) -> Op {
-    Op { name, against, input, run }
-}
-
-pub(crate) const OPS: [Op; 8] = [
-    op("sample", Against::Reading, Input::Logits, |level, rows, b| {
-        let logits = view(&b.logits, rows);
-        level.sample(logits, &t(), &b.uniforms[..rows], &mut b.draws[..rows]).expect("fits");
-    }),
-    op("sample bf16", Against::Reading, Input::Halves, |level, rows, b| {
-        let logits = view(&b.halves, rows);
-        level.sample(logits, &t(), &b.uniforms[..rows], &mut b.draws[..rows]).expect("fits");
-    }),
-    op("log_sum_exp", Against::Reading, Input::Logits, |level, rows, b| {
-        level.log_sum_exp(view(&b.logits, rows), &t(), &mut b.sums[..rows]).expect("fits");
-    }),
-    op("argmax", Against::Reading, Input::Logits, |level, rows, b| {
-        level.argmax(view(&b.logits, rows), &mut b.tokens[..rows]).expect("fits");
-    }),
-    op("sample_from_probs", Against::Reading, Input::Probs, |level, rows, b| {
-        let weights = view(&b.probs, rows);
-        level.sample_from_probs(weights, &b.uniforms[..rows], &mut b.draws[..rows]).expect("fits");
-    }),
-    op("softmax", Against::Copying, Input::Logits, |level, rows, b| {
-        let mut probs = view_mut(&mut b.out[..rows * VOCAB]);
-        all_served(&level.softmax(view(&b.logits, rows), &t(), &mut probs).expect("fits"));
-    }),
-    op("log_softmax", Against::Copying, Input::Logits, |level, rows, b| {
-        let mut logprobs = view_mut(&mut b.out[..rows * VOCAB]);
-        all_served(&level.log_softmax(view(&b.logits, rows), &t(), &mut logprobs).expect("fits"));
-    }),
-    op("softmax_in_place", Against::ScalingInPlace, Input::Logits, |level, rows, b| {
-        softmax_in_place(level, &mut b.out[..rows * VOCAB]);
-    }),
+pub(crate) const OPS: [Op; 9] = [
+    Op {
+        name: "sample",
+        against: Against::Reading,
+        input: Input::Logits,
+        run: |level, rows, b| {
+            let logits = view(&b.logits, rows);
+            level.sample(logits, &t(), &b.uniforms[..rows], &mut b.draws[..rows]).expect("fits");
+        },
+        is_right: |rows, b| b.drew(rows, contract::sample(&b.logits[..VOCAB], TEMPERATURE, b.uniforms[0])),
+    },
+    Op {
+        name: "sample",
+        against: Against::Reading,
+        input: Input::Halves,
+        run: |level, rows, b| {
+            let logits = view(&b.halves, rows);
+            level.sample(logits, &t(), &b.uniforms[..rows], &mut b.draws[..rows]).expect("fits");
+        },
+        is_right: |rows, b| {
+            let logits: Vec<f32> = b.halves[..VOCAB].iter().map(|x| x.to_f32()).collect();
+            b.drew(rows, contract::sample(&logits, TEMPERATURE, b.uniforms[0]))
+        },
+    },
+    Op {
+        name: "log_sum_exp",
+        against: Against::Reading,
+        input: Input::Logits,
+        run: |level, rows, b| {
+            level.log_sum_exp(view(&b.logits, rows), &t(), &mut b.sums[..rows]).expect("fits");
+        },
+        is_right: |rows, b| {
+            let sum = contract::log_sum_exp(&b.logits[..VOCAB], TEMPERATURE);
+            b.sums[..rows].iter().all(Result::is_ok) && b.sums[0].ok() == sum
+        },
+    },
+    Op {
+        name: "argmax",
+        against: Against::Reading,
+        input: Input::Logits,
+        run: |level, rows, b| {
+            level.argmax(view(&b.logits, rows), &mut b.tokens[..rows]).expect("fits");
+        },
+        is_right: |rows, b| {
+            let token = contract::argmax(&b.logits[..VOCAB]).map(|token| token as u32);
+            b.tokens[..rows].iter().all(Result::is_ok) && b.tokens[0].ok() == token
+        },
+    },
+    Op {
+        name: "sample_from_probs",
+        against: Against::Reading,
+        input: Input::Probs,
+        run: |level, rows, b| {
+            let weights = view(&b.probs, rows);
+            level.sample_from_probs(weights, &b.uniforms[..rows], &mut b.draws[..rows]).expect("fits");
+        },
+        is_right: |rows, b| b.drew(rows, contract::sample_from_probs(&b.probs[..VOCAB], b.uniforms[0])),
+    },
+    Op {
+        name: "scale",
+        against: Against::Copying,
+        input: Input::Logits,
+        run: |level, rows, b| {
+            let mut scaled = view_mut(&mut b.out[..rows * VOCAB]);
+            all_served(&level.scale(view(&b.logits, rows), &t(), &mut scaled).expect("fits"));
+        },
+        is_right: |_, b| b.wrote(contract::scale(&b.logits[..VOCAB], TEMPERATURE)),
+    },
+    Op {
+        name: "softmax",
+        against: Against::Copying,
+        input: Input::Logits,
+        run: |level, rows, b| {
+            let mut probs = view_mut(&mut b.out[..rows * VOCAB]);
+            all_served(&level.softmax(view(&b.logits, rows), &t(), &mut probs).expect("fits"));
+        },
+        is_right: |_, b| b.wrote(contract::softmax(&b.logits[..VOCAB], TEMPERATURE)),
+    },
+    Op {
+        name: "log_softmax",
+        against: Against::Copying,
+        input: Input::Logits,
+        run: |level, rows, b| {
+            let mut logprobs = view_mut(&mut b.out[..rows * VOCAB]);
+            all_served(&level.log_softmax(view(&b.logits, rows), &t(), &mut logprobs).expect("fits"));
+        },
+        is_right: |_, b| b.wrote(contract::log_softmax(&b.logits[..VOCAB], TEMPERATURE)),
+    },
+    Op {
+        name: "softmax_in_place",
+        against: Against::ScalingInPlace,
+        input: Input::Logits,
+        run: |level, rows, b| softmax_in_place(level, &mut b.out[..rows * VOCAB]),
+        is_right: |_, b| b.wrote(contract::softmax(&b.logits[..VOCAB], TEMPERATURE)),
+    },
 ];
 
 fn softmax_in_place(level: Level, rows: &mut [f32]) {
@@ -147,39 +221,11 @@ fn all_served(failed: &[RowError]) {
     assert!(failed.is_empty(), "{failed:?}");
 }
 
-/// The answers first: every row is served, and the first one's answer is what the contract says.
+/// The answers first.
 pub(crate) fn check(level: Level, rows: usize, b: &mut Buffers) {
     for op in OPS {
         b.reset();
         (op.run)(level, rows, b);
-        assert!(is_right(op.name, rows, b), "{} of {rows} rows on {level}", op.name);
-    }
-}
-
-fn is_right(op: &str, rows: usize, b: &Buffers) -> bool {
-    let (logits, probs) = (&b.logits[..VOCAB], &b.probs[..VOCAB]);
-    let wrote = |row: Option<Vec<f32>>| row.as_deref() == Some(&b.out[..VOCAB]);
-    let drew = |draw: Option<(u32, f32)>| {
-        let first = b.draws[0].ok().map(|draw| (draw.token, draw.logprob));
-        b.draws[..rows].iter().all(Result::is_ok) && first == draw
-    };
-    match op {
-        "sample" => drew(contract::sample(logits, TEMPERATURE, b.uniforms[0])),
-        "sample bf16" => {
-            let logits: Vec<f32> = b.halves[..VOCAB].iter().map(|x| x.to_f32()).collect();
-            drew(contract::sample(&logits, TEMPERATURE, b.uniforms[0]))
-        }
-        "log_sum_exp" => {
-            let sum = contract::log_sum_exp(logits, TEMPERATURE);
-            b.sums[..rows].iter().all(Result::is_ok) && b.sums[0].ok() == sum
-        }
-        "argmax" => {
-            let token = contract::argmax(logits).map(|token| token as u32);
-            b.tokens[..rows].iter().all(Result::is_ok) && b.tokens[0].ok() == token
-        }
-        "sample_from_probs" => drew(contract::sample_from_probs(probs, b.uniforms[0])),
-        "softmax" | "softmax_in_place" => wrote(contract::softmax(logits, TEMPERATURE)),
-        "log_softmax" => wrote(contract::log_softmax(logits, TEMPERATURE)),
-        _ => false,
+        assert!((op.is_right)(rows, b), "{} of {rows} rows of {} on {level}", op.name, op.dtype());
     }
 }

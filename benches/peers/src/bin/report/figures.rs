@@ -112,9 +112,9 @@ fn limit(lines: Option<&[Line]>) -> Option<Bars> {
     let name = |name: &str| if name.is_empty() { format!("DRAM, {most} threads") } else { name.into() };
     Some(Bars {
         title: format!(
-            "kelvin ({level}), rows of {vocab}: multiples of the memory's own time (less is better)"
+            "kelvin ({level}), rows of {vocab}: multiples of the time of plain loops (less is better)"
         ),
-        unit: "time / time of reading, copying or scaling the same buffers (1 is the limit)".into(),
+        unit: "time / time of reading, copying or scaling the same buffers in a plain loop".into(),
         legend: cases.iter().map(|case| (vec![case.2], name(case.3))).collect(),
         groups: ops.iter().map(group).collect(),
         left: 250,
@@ -140,7 +140,7 @@ fn vocab(growth: &[Line]) -> Option<Lines> {
         let points = lines.iter().map(|line| by(line, line.reference_us)).collect();
         series.push(Series { name: limit.into(), colour: colours[1], dashed: true, points });
     }
-    let x = "vocabulary (columns), one row, one thread; dashed: what the memory allows".into();
+    let x = "vocabulary (columns), one row, one thread; dashed: plain loops that read or copy".into();
     lines(format!("Cost of an element against the vocabulary ({})", growth.first()?.level), x, series)
 }
 

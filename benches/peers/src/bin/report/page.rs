@@ -78,12 +78,14 @@ fn with_version(package: &str) -> String {
 
 fn limit(data: &Data, drawn: &[&str]) -> String {
     let table = |lines: &Vec<Line>| {
-        let about = "Microseconds; in brackets, the multiple of what the memory alone takes for the same buffers, and \
-            that time: of\nthe best of two or three plain loops, each in turns with the operation. (So it differs from \
-            line to line; from memory,\nby a tenth.) Slower levels are measured where the memory does not hide the \
-            arithmetic. One row is 0.5 MiB, 8 rows 4 MiB, 256\nrows 128 MiB; of f16 and bf16, half of that. So on two \
-            threads, or of half precision, 8 rows may fit a large L2.\n";
-        format!("{}{about}\n{}", chart("limit", "time over the memory's limit", drawn), tables::limit(lines))
+        let about = "Microseconds; in brackets, the multiple of what plain loops take for the same buffers, and that \
+            time: of the best\nof two or three, each in turns with the operation. (So it differs from line to line; from \
+            memory, by a tenth.) A kernel may\ntake less: large outputs are written past the caches (`scale` shows what \
+            that saves), and not all CPUs read fastest in the way\nof these loops. Slower levels are measured where the \
+            memory does not hide the arithmetic. One row is 0.5 MiB, 8 rows 4 MiB, 256\nrows 128 MiB; of f16 and bf16, half \
+            of that. So on two threads, or of half precision, 8 rows may fit a large L2.\n";
+        let alt = "time over that of plain reading, copying or scaling";
+        format!("{}{about}\n{}", chart("limit", alt, drawn), tables::limit(lines))
     };
     let body = data.roofline.as_ref().map_or_else(|| missing("roofline.csv"), table);
     format!("## Against the memory\n\n{body}")

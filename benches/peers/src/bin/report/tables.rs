@@ -58,7 +58,7 @@ fn bold(text: &str) -> String {
 /// What the roofline bench takes as an operation's limit.
 pub fn against(op: &str) -> &'static str {
     match op {
-        "softmax" | "log_softmax" => "copying",
+        "scale" | "softmax" | "log_softmax" => "copying",
         "softmax_in_place" => "scaling in place",
         _ => "reading",
     }

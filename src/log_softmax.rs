@@ -124,11 +124,13 @@ impl Level {
     ) -> Result<(), Error> {
         let temperatures = Temperatures::new(logits.rows(), temperatures)?;
         fill_outcomes(logits, "sums", sums, cost_of_weighing(logits.vocab()), |index, row| {
-            let temperature = temperatures.at(index);
-            let sum =
-                with_pass(|pass| dispatch!(self, simd => log_sum_exp_row(simd, row, temperature, pass)));
-            sum.ok_or_else(|| diagnose(index, row))
+            self.log_sum_exp_row(row, temperatures.at(index)).ok_or_else(|| diagnose(index, row))
         })
+    }
+
+    /// `None` if the row cannot be served.
+    pub(crate) fn log_sum_exp_row<L: Logit>(self, row: &[L], temperature: &Temperature) -> Option<f64> {
+        with_pass(|pass| dispatch!(self, simd => log_sum_exp_row(simd, row, temperature, pass)))
     }
 }
 

@@ -84,19 +84,28 @@ impl Level {
             temperatures,
             probs,
             cost_of_weighing(logits.vocab()),
-            |row, temperature, out, past_caches| {
-                with_pass(|pass| {
-                    if past_caches {
-                        with_weights(
-                            out,
-                            |out, weights| dispatch!(self, simd => softmax_row_streaming(simd, row, temperature, out, weights, pass)),
-                        )
-                    } else {
-                        dispatch!(self, simd => softmax_row(simd, row, temperature, out, pass))
-                    }
-                })
-            },
+            |row, temperature, out, past_caches| self.softmax_row(row, temperature, out, past_caches),
         )
+    }
+
+    /// `None` if the row cannot be served.
+    pub(crate) fn softmax_row<L: Logit>(
+        self,
+        row: &[L],
+        temperature: &Temperature,
+        out: &mut [f32],
+        past_caches: bool,
+    ) -> Option<()> {
+        with_pass(|pass| {
+            if past_caches {
+                with_weights(
+                    out,
+                    |out, weights| dispatch!(self, simd => softmax_row_streaming(simd, row, temperature, out, weights, pass)),
+                )
+            } else {
+                dispatch!(self, simd => softmax_row(simd, row, temperature, out, pass))
+            }
+        })
     }
 }
 

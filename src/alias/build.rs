@@ -19,7 +19,7 @@ use crate::check::{diagnose, diagnose_weights};
 use crate::scratch::{room, with_scratch};
 use crate::simd::{Simd, dispatch};
 use crate::sums::sum_row;
-use crate::{Level, Logit, RowError, Rows, RowsMut, Temperature};
+use crate::{Level, Logit, RowError, Rows, Temperature};
 
 impl AliasTable {
     /// `None`, and an empty table, if the weights cannot be drawn from.
@@ -163,10 +163,8 @@ impl Level {
         let logits = logits.row(row);
         let served = with_scratch(&SCRATCH, |Scratch { weights, heavy }| {
             let probs = &mut room(weights, logits.len().next_multiple_of(BLOCK), 0.0)[..logits.len()];
-            let failed = Rows::new(logits, logits.len()).and_then(|logits| {
-                self.softmax(logits, &[temperature], &mut RowsMut::new(probs, logits.vocab())?)
-            });
-            table.build(self, if failed.is_ok_and(|failed| failed.is_empty()) { probs } else { &[] }, heavy)
+            let served = self.softmax_row(logits, &temperature, probs, false);
+            table.build(self, served.map_or(&[], |()| probs), heavy)
         });
         served.ok_or_else(|| diagnose(row, logits))
     }

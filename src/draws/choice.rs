@@ -5,7 +5,7 @@ use crate::key::to_uniform;
 use crate::math::ln;
 use crate::simd::{Simd, dispatch};
 use crate::sums::sum_row;
-use crate::{AliasTable, Error, Key, Level, Logit, RowError, Rows, Temperature, log_sum_exp};
+use crate::{AliasTable, Error, Key, Level, Logit, RowError, Rows, Temperature};
 
 /// A row made ready for a known number of draws: a [`Cdf`] or an [`AliasTable`], whichever is faster in all.
 ///
@@ -152,9 +152,7 @@ fn more_probable_than_mean<L: Logit>(row: &[L], temperature: Temperature) -> usi
     if temperature.is_greedy() {
         return 1;
     }
-    let mut sum = [Ok(0.0)];
-    let asked = Rows::new(row, row.len()).and_then(|row| log_sum_exp(row, &[temperature], &mut sum));
-    let (Ok(()), [Ok(sum)]) = (asked, sum) else { return 0 };
+    let Some(sum) = Level::best().log_sum_exp_row(row, &temperature) else { return 0 };
     let t = f64::from(temperature.get());
     let mean = (sum - ln(row.len() as f64)) * t;
     let above = mean + t * ABSOLUTE + mean.abs() * RELATIVE;

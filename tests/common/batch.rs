@@ -3,7 +3,7 @@
 //! nothing.
 
 use super::case::{Case, Row};
-use super::check::{row_error, same_bits};
+use super::check::{row_error, same_bits, weight_error};
 use super::{in_pool, temperature};
 use kelvin::reference::contract;
 use kelvin::{Draw, Error, FailedRows, Level, Logit, RowError, Rows, RowsMut, Temperature};
@@ -72,7 +72,9 @@ impl<'a, L: Logit> Batch<'a, L> {
 
     fn check_rows(&self, context: &str, out: &[f32], errors: &[RowError], expected: &Expected<Vec<f32>>) {
         let Case { vocab, stride, ref order, .. } = *self.case;
-        let failed = |(place, &row): (usize, &usize)| expected[row].is_none().then(|| self.error(place));
+        let failed = |(place, &row): (usize, &usize)| {
+            expected[row].is_none().then(|| row_error(place, &self.case.rows[row].logits))
+        };
         let failures: Vec<RowError> = order.iter().enumerate().filter_map(failed).collect();
         assert_eq!(errors, failures, "{context}");
         for (place, (out, &row)) in out.chunks(stride).zip(order).enumerate() {
@@ -93,6 +95,7 @@ impl<'a, L: Logit> Batch<'a, L> {
             "log_sum_exp",
             Ok(f64::NAN),
             &bits_of(sums, f64::to_bits),
+            row_error,
             f64::to_bits,
             |level, out| level.log_sum_exp(self.rows(), &self.temperatures, out),
         );
@@ -101,6 +104,7 @@ impl<'a, L: Logit> Batch<'a, L> {
             "argmax",
             Ok(u32::MAX),
             &tokens,
+            row_error,
             |token| token,
             |level, out| level.argmax(self.rows(), out),
         );
@@ -117,23 +121,24 @@ impl<'a, L: Logit> Batch<'a, L> {
             "sample",
             Ok(Draw::default()),
             &bits_of(expected, |(token, p)| (token, p.to_bits())),
+            row_error,
             |draw| (draw.token, draw.logprob.to_bits()),
             |level, out| level.sample(self.rows(), &self.temperatures, &all, out),
         );
     }
 
-    /// `sample_from_probs`, of the numbers as weights: the contract's draw, or a failure where it has none.
+    /// `sample_from_probs`, of the numbers as weights.
     pub fn check_weights(&self) {
-        let of_row = |&row: &usize| &self.case.rows[row];
-        let uniforms: Vec<f64> = self.case.order.iter().map(|row| of_row(row).uniform).collect();
-        for level in Level::available() {
-            let mut draws = vec![Ok(Draw::default()); uniforms.len()];
-            level.sample_from_probs(self.rows(), &uniforms, &mut draws).expect("shapes fit");
-            for (row, draw) in self.case.order.iter().map(of_row).zip(draws) {
-                let expected = contract::sample_from_probs(&row.logits, row.uniform);
-                assert_eq!(draw.ok().map(|draw| (draw.token, draw.logprob)), expected, "{level}");
-            }
-        }
+        let uniforms: Vec<f64> = self.case.order.iter().map(|&row| self.case.rows[row].uniform).collect();
+        let expected = expect(self.case, |row| contract::sample_from_probs(&row.logits, row.uniform));
+        self.check_outcome(
+            "sample_from_probs",
+            Ok(Draw::default()),
+            &bits_of(expected, |(token, p)| (token, p.to_bits())),
+            weight_error,
+            |draw| (draw.token, draw.logprob.to_bits()),
+            |level, out| level.sample_from_probs(self.rows(), &uniforms, out),
+        );
     }
 
     fn check_outcome<T: Copy + Send, B: PartialEq + Copy + std::fmt::Debug>(
@@ -141,6 +146,7 @@ impl<'a, L: Logit> Batch<'a, L> {
         name: &str,
         unset: Result<T, RowError>,
         expected: &Expected<B>,
+        error: fn(usize, &[f32]) -> RowError,
         bits: impl Fn(T) -> B,
         kernel: impl Fn(Level, &mut [Result<T, RowError>]) -> Result<(), Error> + Sync,
     ) {
@@ -148,15 +154,11 @@ impl<'a, L: Logit> Batch<'a, L> {
             let mut out = vec![unset; self.case.order.len()];
             in_pool(self.case.threads, || kernel(level, &mut out)).expect("shapes fit");
             for (place, (&row, outcome)) in self.case.order.iter().zip(out).enumerate() {
-                let expected = expected[row].ok_or_else(|| self.error(place));
-                let t = self.case.rows[row].temperature;
+                let Row { ref logits, temperature: t, .. } = self.case.rows[row];
+                let expected = expected[row].ok_or_else(|| error(place, logits));
                 assert_eq!(outcome.map(&bits), expected, "{name} on {level}, row {place}, T = {t:e}");
             }
         }
-    }
-
-    fn error(&self, place: usize) -> RowError {
-        row_error(place, &self.case.rows[self.case.order[place]].logits)
     }
 }
 

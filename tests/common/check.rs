@@ -49,11 +49,7 @@ pub fn bits(levels: &[Level], row: &[f32], temperature: f32, uniforms: &[f64]) {
 
 /// `sample_from_probs` gives the bits of the contract on every level, or an error where it gives none.
 pub fn weights_bits(levels: &[Level], weights: &[f32], uniforms: &[f64]) {
-    let bad = weights.iter().position(|w| !(0.0..f32::INFINITY).contains(w));
-    let error = match bad {
-        Some(index) => RowError::Weight { row: 0, index, value: weights[index] },
-        None => RowError::NothingToDraw { row: 0 },
-    };
+    let error = weight_error(0, weights);
     for &level in levels {
         for &u in uniforms {
             let mut draws = [Ok(Draw::default())];
@@ -84,6 +80,14 @@ pub fn draw<L: Logit>(
 pub fn row_error(row: usize, logits: &[f32]) -> RowError {
     match logits.iter().position(|x| x.is_nan() || *x == f32::INFINITY) {
         Some(index) => RowError::Logit { row, index, value: logits[index] },
+        None => RowError::NothingToDraw { row },
+    }
+}
+
+/// Why these weights, as this row of a batch, cannot be served (if they cannot).
+pub fn weight_error(row: usize, weights: &[f32]) -> RowError {
+    match weights.iter().position(|w| !(0.0..f32::INFINITY).contains(w)) {
+        Some(index) => RowError::Weight { row, index, value: weights[index] },
         None => RowError::NothingToDraw { row },
     }
 }

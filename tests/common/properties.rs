@@ -50,6 +50,7 @@ pub fn sample(bytes: &[u8]) {
     let token = case.choice;
     batch.check_draws(&expect(&case, |row| Some(boundary(row, token).next_down().max(0.0))));
     batch.check_draws(&expect(&case, |row| Some(boundary(row, token))));
+    Batch::new(&case.map(f32::abs), |x| x).check_weights();
     for row in &case.rows {
         check_tokens(level(&case), row, &[row.uniform, boundary(row, token)]);
         check_weights(row);

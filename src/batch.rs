@@ -64,6 +64,26 @@ pub(crate) fn map_rows<L: Logit>(
     ))
 }
 
+/// Changes each row. Where the kernel answers `None`, the logits that are at fault must still be there: the row
+/// is reported, and filled with NaN.
+pub(crate) fn map_rows_in_place(
+    rows: &mut RowsMut<'_>,
+    temperatures: &[Temperature],
+    cost: usize,
+    kernel: impl Fn(&mut [f32], &Temperature) -> Option<()> + Sync,
+) -> Result<FailedRows, Error> {
+    let temperatures = Temperatures::new(rows.rows(), temperatures)?;
+    Ok(for_each_row(
+        rows,
+        cost,
+        || (),
+        |(), index, row| match kernel(row, temperatures.at(index)) {
+            Some(()) => Ok(()),
+            None => Err((diagnose(index, row), row)),
+        },
+    ))
+}
+
 /// Changes each row. A row that fails is given back, with the reason, and filled with NaN; the failures are
 /// returned in order. For `init` and the state it makes, see [`for_each_chunk`].
 pub(crate) fn for_each_row<'a, State: Send>(

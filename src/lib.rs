@@ -23,9 +23,9 @@
 //! | many tokens, those that [`sample`] draws | [`sample_many`], [`sample_many_from_probs`] | is in the [`FailedRows`]; its tokens are `u32::MAX` |
 //! | very many, other tokens of the same distribution | [`sample_many_by_alias`], [`sample_many_from_probs_by_alias`] | the same |
 //! | distinct tokens | [`sample_without_replacement`], [`sample_from_probs_without_replacement`] | the same |
-//! | probabilities, or their logarithms | [`softmax`], [`softmax_in_place`], [`log_softmax`] | is in the [`FailedRows`]; it is filled with NaN |
+//! | probabilities, or their logarithms | [`softmax`], [`log_softmax`]; [`softmax_in_place`], [`log_softmax_in_place`] | is in the [`FailedRows`]; it is filled with NaN |
 //! | the logarithm of the sum; the largest logit | [`log_sum_exp`], [`argmax`] | has a [`RowError`] as its outcome |
-//! | x/T alone | [`scale`] | is in the [`FailedRows`]; it is filled with NaN |
+//! | x/T alone | [`scale`], [`scale_in_place`] | is in the [`FailedRows`]; it is filled with NaN |
 //!
 //! For many tokens from a single row there are tables to keep, [`Cdf`] and [`AliasTable`] ([`Draws`] picks
 //! one), and [`draw_counts`] or [`draw_counts_from_probs`]; a row that fails is their [`RowError`].
@@ -117,9 +117,9 @@ pub use draws::many::{sample_many, sample_many_from_probs};
 pub use draws::without_replacement::{sample_from_probs_without_replacement, sample_without_replacement};
 pub use error::{Error, FailedRows, RowError};
 pub use key::Key;
-pub use log_softmax::{log_softmax, log_sum_exp};
+pub use log_softmax::{log_softmax, log_softmax_in_place, log_sum_exp};
 pub use rows::{Logit, Rows, RowsMut};
 pub use sample::{Draw, sample, sample_from_probs};
 pub use simd::Level;
 pub use softmax::{softmax, softmax_in_place};
-pub use temperature::{Temperature, scale};
+pub use temperature::{Temperature, scale, scale_in_place};

@@ -5,16 +5,17 @@
 
 use core::f64::consts::LN_2;
 
-use crate::argmax::{greatest, greedy_row};
-use crate::batch::{cost_of_weighing, fill_outcomes, map_rows};
+use crate::argmax::{greatest, greedy_row, greedy_row_in_place};
+use crate::batch::{cost_of_weighing, fill_outcomes, map_rows, map_rows_in_place};
 use crate::check::{Temperatures, diagnose};
 use crate::math::ln;
-use crate::output::map_vectors;
+use crate::output::{map_in_place, map_vectors};
 use crate::pass::{Pass, with_pass};
 use crate::prefetch::prefetch_in_second_pass;
 use crate::simd::{Simd, dispatch};
 use crate::source::Softmax;
 use crate::summary::Total;
+use crate::weights::Factor;
 use crate::{Error, FailedRows, Level, Logit, RowError, Rows, RowsMut, Temperature};
 
 /// The natural logarithms of the probabilities of each row: x/T - ln(sum of e^(x/T)).
@@ -48,6 +49,32 @@ pub fn log_softmax<L: Logit>(
     logprobs: &mut RowsMut<'_>,
 ) -> Result<FailedRows, Error> {
     Level::best().log_softmax(logits, temperatures, logprobs)
+}
+
+/// [`log_softmax`] where the logits lie: the same bits.
+///
+/// - `rows`: logits, which become log-probabilities. `temperatures`: one for all rows, or one per row.
+/// - Cost: one pass that reads, one that reads (from cache) and writes.
+///
+/// Returns the rows that could not be served (a NaN or +inf, or all -inf), in order; they are filled with
+/// NaN.
+///
+/// # Errors
+/// [`Error::Length`] if the number of temperatures does not fit.
+///
+/// ```
+/// use kelvin::{RowsMut, Temperature, log_softmax_in_place};
+///
+/// let mut data = [7.0, f32::NEG_INFINITY];
+/// log_softmax_in_place(&mut RowsMut::new(&mut data, 2)?, &[Temperature::ONE])?.into_result()?;
+/// assert_eq!(data, [0.0, f32::NEG_INFINITY]);
+/// # Ok::<(), kelvin::Error>(())
+/// ```
+pub fn log_softmax_in_place(
+    rows: &mut RowsMut<'_>,
+    temperatures: &[Temperature],
+) -> Result<FailedRows, Error> {
+    Level::best().log_softmax_in_place(rows, temperatures)
 }
 
 /// ln(sum of e^(x/T)) of each row.
@@ -112,6 +139,21 @@ impl Level {
         )
     }
 
+    /// [`log_softmax_in_place`](crate::log_softmax_in_place), on this level.
+    ///
+    /// # Errors
+    /// Those of [`log_softmax_in_place`](crate::log_softmax_in_place).
+    pub fn log_softmax_in_place(
+        self,
+        rows: &mut RowsMut<'_>,
+        temperatures: &[Temperature],
+    ) -> Result<FailedRows, Error> {
+        let cost = cost_of_weighing(rows.vocab());
+        map_rows_in_place(rows, temperatures, cost, |row, temperature| {
+            with_pass(|pass| dispatch!(self, simd => log_softmax_row_in_place(simd, row, temperature, pass)))
+        })
+    }
+
     /// [`log_sum_exp`](crate::log_sum_exp), on this level.
     ///
     /// # Errors
@@ -135,10 +177,6 @@ impl Level {
 }
 
 /// `None` if the row cannot be served.
-///
-/// x/T - ln(sum) = d (slope + slope_lo) - (log_sum + log_sum_lo), in two fused steps: what the larger parts
-/// leave is rounded once, however close they are. d is half of what it is in `weights.rs`, so that -f32::MAX
-/// - f32::MAX does not overflow. (What a half loses that is subnormal is in docs/numerics.md.)
 #[inline(always)]
 fn log_softmax_row<S: Simd, L: Logit, const PAST_CACHES: bool>(
     simd: S,
@@ -151,13 +189,7 @@ fn log_softmax_row<S: Simd, L: Logit, const PAST_CACHES: bool>(
         return greedy_row(simd, row, out, 0.0, f32::NEG_INFINITY);
     };
     pass.summarize::<PAST_CACHES, _, _>(simd, Softmax(factor), row);
-    let total = Total::of(&mut pass.summaries, factor)?;
-    let half = factor.shrink / 2.0;
-    let [slope, slope_lo] = split(factor.exact * LN_2 / f64::from(half)).map(|x| simd.splat(x));
-    let log_sum = f64::from(total.reference.exponent) * LN_2 + ln(total.sum);
-    let [log_sum, log_sum_lo] = split(log_sum).map(|x| simd.splat(x));
-    let (half, offset) = (simd.splat(half), simd.splat(total.reference.offset * half));
-    let (lowest, zero) = (simd.splat(f32::NEG_INFINITY), simd.splat(0.0));
+    let logprobs = Logprobs::new(simd, &Total::of(&mut pass.summaries, factor)?, factor);
     map_vectors(
         simd,
         row,
@@ -168,14 +200,74 @@ fn log_softmax_row<S: Simd, L: Logit, const PAST_CACHES: bool>(
             if PAST_CACHES {
                 prefetch_in_second_pass(simd, row, index);
             }
-            let d = simd.mul_sub(L::load(simd, x), half, offset);
-            let y = simd.add(simd.mul_sub(d, slope, log_sum), simd.mul_sub(d, slope_lo, log_sum_lo));
-            // NaN, of -inf or where x/T is below the f32 there are, is -inf.
-            let y = simd.max(y, lowest);
-            simd.select_lt(zero, y, zero, y)
+            logprobs.of(simd, L::load(simd, x))
         },
     );
     Some(())
+}
+
+/// The same in place. (Nothing is written to a row that cannot be served.)
+#[inline(always)]
+fn log_softmax_row_in_place<S: Simd>(
+    simd: S,
+    row: &mut [f32],
+    temperature: &Temperature,
+    pass: &mut Pass,
+) -> Option<()> {
+    let Some(factor) = temperature.factor() else {
+        return greedy_row_in_place(simd, row, 0.0, f32::NEG_INFINITY);
+    };
+    pass.summarize::<false, _, _>(simd, Softmax(factor), row);
+    let logprobs = Logprobs::new(simd, &Total::of(&mut pass.summaries, factor)?, factor);
+    map_in_place(
+        simd,
+        row,
+        #[inline(always)]
+        |x| logprobs.of(simd, x),
+    );
+    Some(())
+}
+
+/// What makes log-probabilities of a row's logits.
+///
+/// x/T - ln(sum) = d (slope + slope_lo) - (log_sum + log_sum_lo), in two fused steps: what the larger parts
+/// leave is rounded once, however close they are. d is half of what it is in `weights.rs`, so that -f32::MAX
+/// - f32::MAX does not overflow. (What a half loses that is subnormal is in docs/numerics.md.)
+struct Logprobs<S: Simd> {
+    half: S::V,
+    offset: S::V,
+    slope: S::V,
+    slope_lo: S::V,
+    log_sum: S::V,
+    log_sum_lo: S::V,
+}
+
+impl<S: Simd> Logprobs<S> {
+    #[inline(always)]
+    fn new(simd: S, total: &Total, factor: &Factor) -> Self {
+        let half = factor.shrink / 2.0;
+        let [slope, slope_lo] = split(factor.exact * LN_2 / f64::from(half));
+        let [log_sum, log_sum_lo] = split(f64::from(total.reference.exponent) * LN_2 + ln(total.sum));
+        Self {
+            half: simd.splat(half),
+            offset: simd.splat(total.reference.offset * half),
+            slope: simd.splat(slope),
+            slope_lo: simd.splat(slope_lo),
+            log_sum: simd.splat(log_sum),
+            log_sum_lo: simd.splat(log_sum_lo),
+        }
+    }
+
+    #[inline(always)]
+    fn of(&self, simd: S, x: S::V) -> S::V {
+        let d = simd.mul_sub(x, self.half, self.offset);
+        let larger = simd.mul_sub(d, self.slope, self.log_sum);
+        let y = simd.add(larger, simd.mul_sub(d, self.slope_lo, self.log_sum_lo));
+        // NaN, of -inf or where x/T is below the f32 there are, is -inf.
+        let (lowest, zero) = (simd.splat(f32::NEG_INFINITY), simd.splat(0.0));
+        let y = simd.max(y, lowest);
+        simd.select_lt(zero, y, zero, y)
+    }
 }
 
 /// The nearest f32, and the f32 nearest to the rest.

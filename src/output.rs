@@ -1,7 +1,7 @@
-//! Rows of results: into the caches, or past them.
+//! Rows of results: into the caches, past them, or in place.
 
 use crate::blocks::padded;
-use crate::simd::{LANES, Simd};
+use crate::simd::{LANES, Line, Simd};
 use crate::{Logit, RowsMut};
 
 /// A row of this length or more is cut where the output's cache lines begin, so that no store straddles two.
@@ -51,5 +51,20 @@ pub(crate) fn map_vectors<S: Simd, L: Logit>(
     // Before the ends of the row, it would hold them up: `scale` of 8192 rows of 2048 takes 1.1 x.
     if past_caches {
         simd.settle();
+    }
+}
+
+/// Writes the kernel's results over the vectors of a row: its cache lines, so that none straddles two, and the
+/// ends, filled up with -inf.
+#[inline(always)]
+pub(crate) fn map_in_place<S: Simd>(simd: S, row: &mut [f32], mut kernel: impl FnMut(S::V) -> S::V) {
+    let (head, lines, tail) = bytemuck::pod_align_to_mut::<_, Line>(row);
+    for line in lines {
+        simd.store(kernel(simd.load(line.as_array())), line.as_mut_array());
+    }
+    for part in head.chunks_mut(LANES).chain(tail.chunks_mut(LANES)) {
+        let mut vector = padded(part, f32::NEG_INFINITY);
+        simd.store(kernel(simd.load(&vector)), &mut vector);
+        part.copy_from_slice(&vector[..part.len()]);
     }
 }

@@ -3,9 +3,9 @@
 use core::fmt;
 use core::hash::{Hash, Hasher};
 
-use crate::argmax::greedy_row;
-use crate::batch::{cost_of_scaling, map_rows};
-use crate::output::map_vectors;
+use crate::argmax::{greatest, greedy_row, greedy_row_in_place};
+use crate::batch::{cost_of_scaling, map_rows, map_rows_in_place};
+use crate::output::{map_in_place, map_vectors};
 use crate::simd::{Simd, dispatch};
 use crate::weights::Factor;
 use crate::{Error, FailedRows, Level, Logit, Rows, RowsMut};
@@ -148,6 +148,29 @@ pub fn scale<L: Logit>(
     Level::best().scale(logits, temperatures, scaled)
 }
 
+/// [`scale`] where the logits lie: the same bits.
+///
+/// - `rows`: logits, which become quotients. `temperatures`: one for all rows, or one per row.
+/// - Cost: one pass that reads, one that reads (a row that fits from cache) and writes.
+///
+/// Returns the rows that could not be served (a NaN or +inf, or all -inf), in order; they are filled with
+/// NaN.
+///
+/// # Errors
+/// [`Error::Length`] if the number of temperatures does not fit.
+///
+/// ```
+/// use kelvin::{RowsMut, Temperature, scale_in_place};
+///
+/// let mut data = [1.0, f32::NEG_INFINITY, -3.0];
+/// scale_in_place(&mut RowsMut::new(&mut data, 3)?, &[Temperature::new(0.5)?])?.into_result()?;
+/// assert_eq!(data, [2.0, f32::NEG_INFINITY, -6.0]);
+/// # Ok::<(), kelvin::Error>(())
+/// ```
+pub fn scale_in_place(rows: &mut RowsMut<'_>, temperatures: &[Temperature]) -> Result<FailedRows, Error> {
+    Level::best().scale_in_place(rows, temperatures)
+}
+
 impl Level {
     /// [`scale`](crate::scale), on this level.
     ///
@@ -167,6 +190,24 @@ impl Level {
             |row, temperature, out, past_caches| dispatch!(self, simd => scale_row(simd, row, temperature, out, past_caches)),
         )
     }
+
+    /// [`scale_in_place`](crate::scale_in_place), on this level.
+    ///
+    /// # Errors
+    /// Those of [`scale_in_place`](crate::scale_in_place).
+    pub fn scale_in_place(
+        self,
+        rows: &mut RowsMut<'_>,
+        temperatures: &[Temperature],
+    ) -> Result<FailedRows, Error> {
+        let cost = cost_of_scaling(rows.vocab());
+        map_rows_in_place(
+            rows,
+            temperatures,
+            cost,
+            |row, temperature| dispatch!(self, simd => scale_row_in_place(simd, row, temperature)),
+        )
+    }
 }
 
 /// `None` if the row cannot be served.
@@ -181,7 +222,6 @@ fn scale_row<S: Simd, L: Logit>(
     if temperature.is_greedy() {
         return greedy_row(simd, row, out, 0.0, f32::NEG_INFINITY);
     }
-    let (t, lowest) = (simd.splat(temperature.get()), simd.splat(f32::MIN));
     let (mut sum, mut max) = (simd.splat(0.0), simd.splat(f32::NEG_INFINITY));
     map_vectors(
         simd,
@@ -197,11 +237,33 @@ fn scale_row<S: Simd, L: Logit>(
             let x = L::load(simd, x);
             sum = simd.add(sum, x);
             max = simd.max(max, x);
-            simd.select_lt(x, lowest, x, simd.div(x, t))
+            divide(simd, x, temperature)
         },
     );
     // Finite logits may overflow the sum: then, as for a NaN or +inf, one by one.
     let sum = simd.reduce_add_wide(simd.widen(sum));
     let finite_or_masked = sum < f64::INFINITY || row.iter().all(|x| x.to_f32() < f32::INFINITY);
     (finite_or_masked && simd.reduce_max(max) > f32::NEG_INFINITY).then_some(())
+}
+
+/// The same in place: what a quotient would hide is looked for first.
+#[inline(always)]
+fn scale_row_in_place<S: Simd>(simd: S, row: &mut [f32], temperature: &Temperature) -> Option<()> {
+    if temperature.is_greedy() {
+        return greedy_row_in_place(simd, row, 0.0, f32::NEG_INFINITY);
+    }
+    greatest::<false, _, _>(simd, row)?;
+    map_in_place(
+        simd,
+        row,
+        #[inline(always)]
+        |x| divide(simd, x, temperature),
+    );
+    Some(())
+}
+
+/// x/T, and -inf at T = inf, too.
+#[inline(always)]
+fn divide<S: Simd>(simd: S, x: S::V, temperature: &Temperature) -> S::V {
+    simd.select_lt(x, simd.splat(f32::MIN), x, simd.div(x, simd.splat(temperature.get())))
 }

@@ -7,9 +7,9 @@ use allocation_counter::measure;
 use common::{gaussian, one, served, temperature};
 use kelvin::{
     AliasTable, Cdf, Draw, Key, Rows, RowsMut, Temperature, Uniforms, Words, argmax, log_softmax,
-    log_sum_exp, sample, sample_from_probs, sample_from_probs_without_replacement, sample_many,
-    sample_many_by_alias, sample_many_from_probs, sample_many_from_probs_by_alias,
-    sample_without_replacement, scale, softmax, softmax_in_place,
+    log_softmax_in_place, log_sum_exp, sample, sample_from_probs, sample_from_probs_without_replacement,
+    sample_many, sample_many_by_alias, sample_many_from_probs, sample_many_from_probs_by_alias,
+    sample_without_replacement, scale, scale_in_place, softmax, softmax_in_place,
 };
 
 #[test]
@@ -31,8 +31,10 @@ fn reused_outputs() {
         served(softmax(logits, &t, &mut RowsMut::new(&mut probs, vocab).expect("rows")));
         served(log_softmax(logits, &t, &mut RowsMut::new(&mut probs, vocab).expect("rows")));
         served(scale(logits, &t, &mut RowsMut::new(&mut probs, vocab).expect("rows")));
-        probs.copy_from_slice(&data);
-        served(softmax_in_place(&mut RowsMut::new(&mut probs, vocab).expect("rows"), &t));
+        for kernel in [scale_in_place, softmax_in_place, log_softmax_in_place] {
+            probs.copy_from_slice(&data);
+            served(kernel(&mut RowsMut::new(&mut probs, vocab).expect("rows"), &t));
+        }
     };
     all(1);
     assert_eq!(measure(|| all(2)).count_total, 0);

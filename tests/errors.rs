@@ -5,9 +5,10 @@ mod common;
 use common::{levels, one, temperature};
 use kelvin::{
     AliasTable, Cdf, Draw, Error, FailedRows, Level, RowError, Rows, RowsMut, Temperature, Uniforms, Words,
-    argmax, log_softmax, log_sum_exp, sample, sample_from_probs, sample_from_probs_without_replacement,
-    sample_many, sample_many_by_alias, sample_many_from_probs, sample_many_from_probs_by_alias,
-    sample_without_replacement, scale, softmax, softmax_in_place,
+    argmax, log_softmax, log_softmax_in_place, log_sum_exp, sample, sample_from_probs,
+    sample_from_probs_without_replacement, sample_many, sample_many_by_alias, sample_many_from_probs,
+    sample_many_from_probs_by_alias, sample_without_replacement, scale, scale_in_place, softmax,
+    softmax_in_place,
 };
 
 const NAN: f32 = f32::NAN;
@@ -105,7 +106,9 @@ fn a_refused_call_writes_nothing() {
         assert_eq!(kernel(rows, &two, &mut fitting), temperatures(2).map(|()| FailedRows::default()));
     }
     let mut in_place = RowsMut::new(&mut out, 4).expect("three rows");
-    assert_eq!(softmax_in_place(&mut in_place, &two), temperatures(2).map(|()| FailedRows::default()));
+    for kernel in [scale_in_place, softmax_in_place, log_softmax_in_place] {
+        assert_eq!(kernel(&mut in_place, &two), temperatures(2).map(|()| FailedRows::default()));
+    }
     assert_eq!(out, [7.0; 12]);
 }
 
@@ -118,7 +121,8 @@ fn no_rows_are_fine() {
     assert_eq!([argmax(rows, &mut []), sample_from_probs(rows, &[], &mut [])], [Ok(()); 2]);
     for t in [&ONE[..], &[]] {
         assert_eq!([sample(rows, t, &[], &mut []), log_sum_exp(rows, t, &mut [])], [Ok(()); 2]);
-        let mut failed = vec![softmax_in_place(&mut out, t)];
+        let in_place = [scale_in_place, softmax_in_place, log_softmax_in_place];
+        let mut failed = in_place.map(|kernel| kernel(&mut out, t)).to_vec();
         failed.extend([softmax, log_softmax, scale].map(|kernel| kernel(rows, t, &mut out)));
         failed.extend(sources.into_iter().flat_map(|(uniforms, words)| {
             [
@@ -130,7 +134,7 @@ fn no_rows_are_fine() {
                 sample_from_probs_without_replacement(rows, uniforms, &mut []),
             ]
         }));
-        assert_eq!(failed, vec![Ok(FailedRows::default()); 16]);
+        assert_eq!(failed, vec![Ok(FailedRows::default()); 18]);
     }
 }
 
@@ -189,6 +193,11 @@ fn check_bad_rows(level: Level, data: &[f32], vocab: usize, t: &[Temperature], e
     for kernel in [Level::log_softmax::<f32>, Level::scale::<f32>] {
         let mut out_rows = RowsMut::new(&mut out, vocab).expect("seven rows");
         assert_eq!(*kernel(level, rows, t, &mut out_rows).expect("shapes fit"), *expected);
+    }
+    for kernel in [Level::log_softmax_in_place, Level::scale_in_place] {
+        out.copy_from_slice(data);
+        let mut out_rows = RowsMut::new(&mut out, vocab).expect("seven rows");
+        assert_eq!(*kernel(level, &mut out_rows, t).expect("shapes fit"), *expected);
     }
 }
 

@@ -124,10 +124,18 @@ fn check_writers<L: Logit>(level: Level, rows: Rows<'_, L>, wide: &[f32], t: f32
             "{level} {side:?} {vocab}"
         );
     }
-    let mut guarded = Guarded::holding(wide, side);
-    let mut out = RowsMut::with_stride(guarded.slice_mut(wide.len()), 2, vocab, stride).expect("two rows");
-    assert_eq!(level.softmax_in_place(&mut out, &temperature), Ok(FailedRows::default()));
-    assert_eq!(Some(out.as_rows().row(1).to_vec()), contract::softmax(&wide[stride..], t));
+    let in_place: [(_, Contract); 3] = [
+        (Level::scale_in_place as fn(_, &mut RowsMut<'_>, &[_]) -> _, contract::scale),
+        (Level::softmax_in_place, contract::softmax),
+        (Level::log_softmax_in_place, contract::log_softmax),
+    ];
+    for (kernel, contract) in in_place {
+        let mut guarded = Guarded::holding(wide, side);
+        let mut out =
+            RowsMut::with_stride(guarded.slice_mut(wide.len()), 2, vocab, stride).expect("two rows");
+        assert_eq!(kernel(level, &mut out, &temperature), Ok(FailedRows::default()));
+        assert_eq!(Some(out.as_rows().row(1).to_vec()), contract(&wide[stride..], t));
+    }
 }
 
 fn check_outcomes<L: Logit>(level: Level, rows: Rows<'_, L>, wide: &[f32], t: f32, side: Side) {

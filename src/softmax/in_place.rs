@@ -1,6 +1,6 @@
 //! Softmax where the logits lie.
 
-use crate::argmax::{greatest, one_hot};
+use crate::argmax::greedy_row_in_place;
 use crate::batch::{cost_of_weighing, for_each_row};
 use crate::blocks::{BLOCK, GROUP, Group, groups_mut};
 use crate::check::{Temperatures, diagnose};
@@ -76,9 +76,7 @@ fn softmax_row_in_place<'a, S: Simd>(
     pending: &mut Pending<'a>,
 ) -> Result<(), &'a mut [f32]> {
     let Some(factor) = temperature.factor() else {
-        let Some((token, _)) = greatest::<false, _, _>(simd, row) else { return Err(row) };
-        one_hot(row, token, 1.0, 0.0);
-        return Ok(());
+        return greedy_row_in_place(simd, row, 1.0, 0.0).ok_or(row);
     };
     let served = weigh_row_in_place(
         simd,

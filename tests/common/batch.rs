@@ -163,13 +163,24 @@ impl<'a, L: Logit> Batch<'a, L> {
 }
 
 impl Batch<'_, f32> {
-    /// `softmax_in_place`.
+    /// `scale_in_place`, `softmax_in_place` and `log_softmax_in_place`.
     pub fn check_in_place(&self) {
-        let expected = expect(self.case, |row| contract::softmax(&row.logits, row.temperature));
+        self.check_changer("scale in place", Level::scale_in_place, contract::scale);
+        self.check_changer("softmax in place", Level::softmax_in_place, contract::softmax);
+        self.check_changer("log_softmax in place", Level::log_softmax_in_place, contract::log_softmax);
+    }
+
+    fn check_changer(
+        &self,
+        name: &str,
+        kernel: fn(Level, &mut RowsMut<'_>, &[Temperature]) -> Result<FailedRows, Error>,
+        contract: fn(&[f32], f32) -> Option<Vec<f32>>,
+    ) {
+        let expected = expect(self.case, |row| contract(&row.logits, row.temperature));
         for level in Level::available() {
             let mut out = self.data.clone();
-            let errors = self.write(&mut out, |rows| level.softmax_in_place(rows, &self.temperatures));
-            self.check_rows(&format!("softmax in place on {level}"), &out, &errors, &expected);
+            let errors = self.write(&mut out, |rows| kernel(level, rows, &self.temperatures));
+            self.check_rows(&format!("{name} on {level}"), &out, &errors, &expected);
         }
     }
 }

@@ -17,8 +17,10 @@ pub fn bits(levels: &[Level], row: &[f32], temperature: f32, uniforms: &[f64]) {
     let expected_rows = [
         ("scale", contract::scale(row, temperature)),
         ("softmax", contract::softmax(row, temperature)),
-        ("softmax in place", contract::softmax(row, temperature)),
         ("log_softmax", contract::log_softmax(row, temperature)),
+        ("scale in place", contract::scale(row, temperature)),
+        ("softmax in place", contract::softmax(row, temperature)),
+        ("log_softmax in place", contract::log_softmax(row, temperature)),
     ];
     let expected_sum = contract::log_sum_exp(row, temperature).map(f64::to_bits).ok_or(error);
     let expected_token = contract::argmax(row).map(|token| token as u32).ok_or(error);
@@ -100,7 +102,7 @@ pub fn run(level: Level, kernel: &str, row: &[f32], t: &[Temperature]) -> (Vec<f
     data[..vocab].copy_from_slice(row);
     data[stride..].fill(0.5);
     let logits = Rows::with_stride(&data, 2, vocab, stride).expect("two rows");
-    if kernel == "softmax in place" {
+    if kernel.ends_with("in place") {
         out.copy_from_slice(&data);
     }
     let mut rows = RowsMut::with_stride(&mut out, 2, vocab, stride).expect("two rows");
@@ -122,8 +124,10 @@ pub fn call(
     let errors = match kernel {
         "scale" => level.scale(logits, t, rows),
         "softmax" => level.softmax(logits, t, rows),
-        "softmax in place" => level.softmax_in_place(rows, t),
         "log_softmax" => level.log_softmax(logits, t, rows),
+        "scale in place" => level.scale_in_place(rows, t),
+        "softmax in place" => level.softmax_in_place(rows, t),
+        "log_softmax in place" => level.log_softmax_in_place(rows, t),
         other => panic!("no kernel {other}"),
     };
     errors.expect("shapes fit")

@@ -100,6 +100,12 @@ fn counts_are_those_of_the_draws() {
         let counts = draw_counts_from_probs(one(&weights), 0, KEY, draws).expect("servable");
         assert_eq!(Ok(counts), cdf.count_keyed(KEY, draws));
     }
+    // Row 1 of two.
+    let both = [vec![0.0; 3000], weights.clone()].concat();
+    let both = Rows::new(&both, 3000).expect("rows");
+    let alone = draw_counts(one(&weights), 0, temperature(0.5), KEY, 90);
+    assert_eq!(draw_counts(both, 1, temperature(0.5), KEY, 90), alone);
+    assert_eq!(draw_counts_from_probs(both, 1, KEY, 90), draw_counts_from_probs(one(&weights), 0, KEY, 90));
     let error = RowError::Weight { row: 0, index: 1, value: -1.0 };
     assert_eq!(draw_counts_from_probs(one(&[1.0, -1.0]), 0, KEY, 9), Err(error));
     assert_eq!(draw_counts(one(&row), 0, temperature(0.0), KEY, 9).expect("servable").len(), 1);

@@ -54,7 +54,7 @@ pub fn log_softmax<L: Logit>(
 /// [`log_softmax`] where the logits lie: the same bits.
 ///
 /// - `rows`: logits, which become log-probabilities. `temperatures`: one for all rows, or one per row.
-/// - Cost: one pass that reads, one that reads (from cache) and writes.
+/// - Cost: one pass that reads, one that reads (from cache, if a row fits) and writes.
 ///
 /// Returns the rows that could not be served (a NaN or +inf, or all -inf), in order; they are filled with
 /// NaN.

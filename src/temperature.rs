@@ -151,7 +151,7 @@ pub fn scale<L: Logit>(
 /// [`scale`] where the logits lie: the same bits.
 ///
 /// - `rows`: logits, which become quotients. `temperatures`: one for all rows, or one per row.
-/// - Cost: one pass that reads, one that reads (a row that fits from cache) and writes.
+/// - Cost: one pass that reads, one that reads (from cache, if a row fits) and writes.
 ///
 /// Returns the rows that could not be served (a NaN or +inf, or all -inf), in order; they are filled with
 /// NaN.

@@ -38,7 +38,7 @@ pub fn draw_counts<L: Logit>(
     Level::best().draw_counts(logits, row, temperature, key, draws)
 }
 
-/// How often each token is drawn by weights, which need not sum to 1: [`draw_counts`] without a softmax.
+/// How often each token is drawn from weights, which need not sum to 1: [`draw_counts`] without a softmax.
 ///
 /// - The draws are those of [`sample_many_from_probs`](crate::sample_many_from_probs) with this key. A token of
 ///   weight 0 is never drawn. Cost and memory as of [`draw_counts`].

@@ -32,8 +32,8 @@ use pairs::Bench;
 const VOCAB: usize = 128_256;
 const DRAWS: usize = 1000;
 const KEY: Key = Key { seed: 2, position: 0 };
-/// The CPU would learn the branches of building an alias table from one row, or of sorting the same uniforms: so
-/// each call takes others, of this many.
+/// The CPU would learn the branches of building an alias table from one row, or of sorting the same uniforms:
+/// so each call takes others, of this many.
 const TURNS: usize = 16;
 
 fn main() -> Result<(), Box<dyn Error>> {

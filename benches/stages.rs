@@ -12,7 +12,7 @@ use std::time::Duration;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use half::{bf16, f16};
 use kelvin::reference::contract;
-use kelvin::{Draw, Key, Level, Logit, RowError, Rows, RowsMut, Temperature};
+use kelvin::{Draw, Error, FailedRows, Key, Level, Logit, RowError, Rows, RowsMut, Temperature};
 
 use logits::logits;
 
@@ -60,12 +60,14 @@ fn stages(c: &mut Criterion) {
 
 fn check_in_place(level: Level, (rows, vocab): (usize, usize), logits: &[f32], out: &mut [f32]) {
     let (logits, out) = (&logits[..rows * vocab], &mut out[..rows * vocab]);
-    out.copy_from_slice(logits);
-    let mut probs = RowsMut::new(out, vocab).expect("rows");
-    level.softmax_in_place(&mut probs, &t()).expect("fits").into_result().expect("served");
     let last = (rows - 1) * vocab;
-    let expected = contract::softmax(&logits[last..], TEMPERATURE);
-    assert_eq!(Some(&out[last..]), expected.as_deref(), "{level}");
+    let expected = [contract::scale, contract::softmax, contract::log_softmax];
+    for ((_, stage), expected) in IN_PLACE.into_iter().zip(expected) {
+        out.copy_from_slice(logits);
+        let mut results = RowsMut::new(out, vocab).expect("rows");
+        stage(level, &mut results, &t()).expect("fits").into_result().expect("served");
+        assert_eq!(Some(&out[last..]), expected(&logits[last..], TEMPERATURE).as_deref(), "{level}");
+    }
 }
 
 /// Every row is served, and the last one's answers are what the contract says of the same numbers as f32.
@@ -144,12 +146,21 @@ fn stages_of<L: Logit>(
     bench(c, "softmax", level, shape, || drop(level.softmax(logits, &t, &mut to).expect("fits")));
 }
 
-/// The row is written anew each time by the operation itself: it converges to a flat one, which costs the
-/// same.
+type InPlace = fn(Level, &mut RowsMut<'_>, &[Temperature]) -> Result<FailedRows, Error>;
+
+const IN_PLACE: [(&str, InPlace); 3] = [
+    ("scale_in_place", Level::scale_in_place),
+    ("softmax_in_place", Level::softmax_in_place),
+    ("log_softmax_in_place", Level::log_softmax_in_place),
+];
+
+/// The rows are what the call before has left: at T = 1, quotients and log-probabilities stay as they are,
+/// and probabilities converge to equal ones, which cost the same.
 fn in_place(c: &mut Criterion, level: Level, (rows, vocab): (usize, usize), out: &mut [f32]) {
-    let (t, mut to) = (t(), RowsMut::new(out, vocab).expect("rows"));
-    let shape = (rows, vocab, "f32");
-    bench(c, "softmax_in_place", level, shape, || drop(level.softmax_in_place(&mut to, &t).expect("fits")));
+    let (shape, mut to) = ((rows, vocab, "f32"), RowsMut::new(out, vocab).expect("rows"));
+    for (name, stage) in IN_PLACE {
+        bench(c, name, level, shape, || drop(stage(level, &mut to, &[Temperature::ONE]).expect("fits")));
+    }
 }
 
 criterion_group! {

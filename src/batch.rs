@@ -64,8 +64,8 @@ pub(crate) fn map_rows<L: Logit>(
     ))
 }
 
-/// Changes each row. Where the kernel answers `None`, the logits that are at fault must still be there: the row
-/// is reported, and filled with NaN.
+/// Changes each row. Where the kernel answers `None`, the row is reported, and filled with NaN: the logits
+/// that are at fault must still be there.
 pub(crate) fn map_rows_in_place(
     rows: &mut RowsMut<'_>,
     temperatures: &[Temperature],

@@ -9,7 +9,7 @@ use crate::simd::{LANES, Simd, VECTORS};
 /// Logits per block: f32 sums stay inside one, f64 takes over between them.
 pub(crate) const BLOCK: usize = 512;
 
-/// Logits per group: of those in flight at a time.
+/// Logits per group: as many as are in flight at a time.
 pub(crate) const GROUP: usize = VECTORS * LANES;
 
 /// Groups of a block.

@@ -51,13 +51,13 @@
 //!
 //! **Threads.** With the feature `rayon`, rows are shared among the threads of the pool that the call is made
 //! in (elsewhere, of rayon's global pool), if there are two or more and rows x (vocab + 256) is at least
-//! 500,000 (of [`scale`] a million, of [`argmax`] four million; many draws from a row count as well). All
-//! else stays on the calling thread; to keep everything there, call in a pool of one thread that is built
-//! with `use_current_thread`. While a thread waits for its share to be done by others, rayon lets it run other
-//! tasks of the pool: so hold no lock across a call that such a task may want.
+//! 500,000 (of [`scale`] and [`scale_in_place`] a million, of [`argmax`] four million; many draws from a row
+//! count as well). All else stays on the calling thread; to keep everything there, call in a pool of one
+//! thread that is built with `use_current_thread`. While a thread waits for its share to be done by others,
+//! rayon lets it run other tasks of the pool: so hold no lock across a call that such a task may want.
 //!
-//! Each thread keeps the memory that its longest row needed, for the next call: 10 KB, and less than a byte per
-//! token, where a function does not say more.
+//! Each thread keeps the memory that its longest row needed, for the next call: 10 KB, and less than a byte
+//! per token, where a function does not say more.
 //!
 //! The README, in this package, says more of the limits of these promises, and when not to use this crate;
 //! its `docs/numerics.md`, how exact the results are, and why.
@@ -65,7 +65,7 @@
 //! | feature | default | what it adds |
 //! |---|---|---|
 //! | `rayon` | yes | rows in parallel, in the caller's pool (never on wasm) |
-//! | `half` | no | rows of `half::f16` and `half::bf16`, of logits or of weights, read as they are |
+//! | `half` | no | rows of `half::f16` and `half::bf16`, of logits or of weights, read as they are (only an alias table of weights takes a copy in f32) |
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

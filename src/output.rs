@@ -54,8 +54,8 @@ pub(crate) fn map_vectors<S: Simd, L: Logit>(
     }
 }
 
-/// Writes the kernel's results over the vectors of a row: its cache lines, so that none straddles two, and the
-/// ends, filled up with -inf.
+/// Writes the kernel's results over the vectors of a row: its cache lines, so that none straddles two, and
+/// the ends, filled up with -inf.
 #[inline(always)]
 pub(crate) fn map_in_place<S: Simd>(simd: S, row: &mut [f32], mut kernel: impl FnMut(S::V) -> S::V) {
     let (head, lines, tail) = bytemuck::pod_align_to_mut::<_, Line>(row);

@@ -246,7 +246,7 @@ fn scale_row<S: Simd, L: Logit>(
     (finite_or_masked && simd.reduce_max(max) > f32::NEG_INFINITY).then_some(())
 }
 
-/// The same in place: what a quotient would hide is looked for first.
+/// The same in place. A bad row is found first: its logits must still be there to be reported.
 #[inline(always)]
 fn scale_row_in_place<S: Simd>(simd: S, row: &mut [f32], temperature: &Temperature) -> Option<()> {
     if temperature.is_greedy() {
@@ -262,7 +262,7 @@ fn scale_row_in_place<S: Simd>(simd: S, row: &mut [f32], temperature: &Temperatu
     Some(())
 }
 
-/// x/T, and -inf at T = inf, too.
+/// x/T. A masked logit stays -inf, at T = inf too, where -inf/inf is NaN.
 #[inline(always)]
 fn divide<S: Simd>(simd: S, x: S::V, temperature: &Temperature) -> S::V {
     simd.select_lt(x, simd.splat(f32::MIN), x, simd.div(x, simd.splat(temperature.get())))

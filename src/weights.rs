@@ -261,10 +261,12 @@ fn add_up<S: Simd>(simd: S, weights: &Group<f32>) -> S::V {
     for i in 0..VECTORS {
         sums[i] = simd.load(&weights[i]);
     }
-    for half in [4, 2, 1] {
+    let mut half = VECTORS / 2;
+    while half > 0 {
         for i in 0..half {
             sums[i] = simd.add(sums[i], sums[i + half]);
         }
+        half /= 2;
     }
     sums[0]
 }

@@ -18,8 +18,8 @@ fn exact(weights: &[f32]) -> Vec<f64> {
     weights.iter().map(|&w| f64::from(w) / sum).collect()
 }
 
-/// How many of the 2^64 words lead to each token, all of them counted: a column answers with its own token up to
-/// some word, and from there on with its alias.
+/// The share of the 2^64 words that leads to each token, all of them counted: a column answers with its own
+/// token up to some word, and from there on with its alias.
 fn enumerate(table: &AliasTable) -> Vec<f64> {
     let (len, draw) = (table.vocab() as u128, |word: u128| table.draw(word as u64).expect("a table"));
     let mut words = vec![0; table.vocab()];
@@ -54,9 +54,10 @@ fn enumerated_distribution_is_that_of_the_weights() {
             println!("{shape}, T = {t}: total variation {distance:.1e}, resolution {:.1e}", resolution(QWEN));
             assert!(distance <= resolution(QWEN), "{shape}: {distance:e}");
             let table = AliasTable::new(one(&row), 0, temperature(t)).expect("servable");
-            let distance = total_variation(&enumerate(&table), &truth);
+            let induced = enumerate(&table);
+            let distance = total_variation(&induced, &truth);
             assert!(distance <= 1e-7, "{shape}, T = {t}, from logits: {distance:e}");
-            let distance = total_variation(&enumerate(&table), &table.probabilities());
+            let distance = total_variation(&induced, &table.probabilities());
             assert!(distance <= 1e-13, "{shape}, T = {t}, from the columns: {distance:e}");
         }
     }
@@ -155,7 +156,9 @@ fn rows_that_cannot_be_served() {
     let error = RowError::Logit { row: 1, index: 0, value: f32::NAN };
     assert_eq!(table.rebuild(rows, 1, Temperature::ONE), Err(error));
     assert_eq!((table.vocab(), table.draw(1)), (0, Err(Error::EmptyTable)));
-    assert_eq!(table.rebuild(rows, 2, Temperature::ONE), Err(RowError::NoSuchRow { row: 2 }));
+    for t in [0.0, 1.0, f32::INFINITY].map(temperature) {
+        assert_eq!(table.rebuild(rows, 2, t), Err(RowError::NoSuchRow { row: 2 }));
+    }
     assert_eq!(table.rebuild_from_probs(rows, 3), Err(RowError::NoSuchRow { row: 3 }));
     assert_eq!(AliasTable::default().probabilities(), []);
 }

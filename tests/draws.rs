@@ -93,8 +93,8 @@ fn same_token_as_sample_from_probs() {
     }
 }
 
-/// Whatever a table held before, a greedy token, a guide, a longer row, weights or nothing: it draws what a new
-/// one draws.
+/// Whatever a table held before, a greedy token, a guide, a longer row, weights or nothing: it draws what a
+/// new one draws.
 #[test]
 fn a_table_made_again_forgets_what_it_held() {
     let (long, short, uniforms) = (gaussian(5000, 3.0, 1), gaussian(700, 3.0, 2), ends_and(50, 8));

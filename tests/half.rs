@@ -129,7 +129,7 @@ fn tables_and_distinct_tokens_are_those_of_the_widened_row() {
 
 /// What all functions that draw many tokens draw from a row, and from those of its numbers that are above 0,
 /// as weights.
-fn many<L: Logit>(level: Level, row: &[L], widen: fn(L) -> f32) -> (Vec<[u32; 300]>, Vec<Vec<f64>>) {
+fn many<L: Logit>(level: Level, row: &[L], widen: fn(L) -> f32) -> (Vec<[u32; 300]>, Vec<Vec<f64>>, Counts) {
     let positive: Vec<L> = row.iter().copied().filter(|&x| widen(x) > 0.0).collect();
     let logits = one(row);
     let probs = one(&positive);
@@ -152,8 +152,14 @@ fn many<L: Logit>(level: Level, row: &[L], widen: fn(L) -> f32) -> (Vec<[u32; 30
     let mut tables = [AliasTable::default(), AliasTable::default()];
     level.rebuild_alias(&mut tables[0], logits, 0, t[0]).expect("servable");
     level.rebuild_alias_from_probs(&mut tables[1], probs, 0).expect("servable");
-    (tokens, tables.map(|table| table.probabilities()).into())
+    let counts = [
+        level.draw_counts(logits, 0, t[0], keys[0], 500),
+        level.draw_counts_from_probs(probs, 0, keys[0], 500),
+    ];
+    (tokens, tables.map(|table| table.probabilities()).into(), counts)
 }
+
+type Counts = [Result<Vec<(u32, u64)>, RowError>; 2];
 
 /// One token from each row of weights, the choice of a table, and what no weight may be.
 #[test]

@@ -1,4 +1,4 @@
-//! Batches beyond the caches: results are streamed, rows are asked for ahead or left to the CPU. The same bits.
+//! Batches beyond the caches: results are streamed, rows asked for ahead or left to the CPU. The same bits.
 
 mod common;
 

@@ -106,6 +106,16 @@ fn counts_are_those_of_the_draws() {
     let alone = draw_counts(one(&weights), 0, temperature(0.5), KEY, 90);
     assert_eq!(draw_counts(both, 1, temperature(0.5), KEY, 90), alone);
     assert_eq!(draw_counts_from_probs(both, 1, KEY, 90), draw_counts_from_probs(one(&weights), 0, KEY, 90));
+    for level in levels() {
+        assert_eq!(level.draw_counts(both, 1, temperature(0.5), KEY, 90), alone, "{level}");
+        let of_weights = level.draw_counts_from_probs(both, 1, KEY, 90);
+        assert_eq!(of_weights, draw_counts_from_probs(both, 1, KEY, 90), "{level}");
+        let missing = [
+            level.draw_counts(both, 2, temperature(0.5), KEY, 90),
+            level.draw_counts_from_probs(both, 2, KEY, 90),
+        ];
+        assert_eq!(missing, [0; 2].map(|_| Err(RowError::NoSuchRow { row: 2 })));
+    }
     let error = RowError::Weight { row: 0, index: 1, value: -1.0 };
     assert_eq!(draw_counts_from_probs(one(&[1.0, -1.0]), 0, KEY, 9), Err(error));
     assert_eq!(draw_counts(one(&row), 0, temperature(0.0), KEY, 9).expect("servable").len(), 1);
@@ -174,10 +184,13 @@ fn either_table_draws_by_keys_and_words() {
     assert_eq!(words.map(|word| many.draw(word).expect("a table")), expected);
     many.draw_many(&words, &mut tokens).expect("one token per word");
     assert_eq!(tokens, expected);
-    for draws in [few, many, Draws::Cdf(Cdf::default())] {
+    let empty = || [Draws::Cdf(Cdf::default()), Draws::Alias(AliasTable::default())];
+    for draws in [few, many].into_iter().chain(empty()) {
         let short = Err(Error::Length { of: "tokens", expected: 50, found: 49 });
         assert_eq!(draws.draw_many(&words, &mut tokens[1..]), short);
     }
-    assert_eq!(Draws::Cdf(Cdf::default()).draw_many(&words, &mut tokens), Err(Error::EmptyTable));
+    for draws in empty() {
+        assert_eq!(draws.draw_many(&words, &mut tokens), Err(Error::EmptyTable));
+    }
     assert_eq!(tokens, expected);
 }

@@ -1,4 +1,4 @@
-//! Each operation against what the memory allows: on the same bytes, in one process, A B A B.
+//! Each operation against plain loops that read, copy or scale the same bytes, in one process, A B A B.
 //!
 //! ```text
 //! cargo bench --all-features --bench roofline             under a minute

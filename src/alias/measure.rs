@@ -11,8 +11,8 @@ pub(super) struct Heavy {
     pub(super) mass: f64,
 }
 
-/// Heavy tokens that are written down at once, however many there are: what is too much is overwritten. (By one at
-/// a time, the CPU cannot foresee where that ends: of 128,256 tokens at T = 0.8, 1.1 x the time.)
+/// Heavy tokens that are written down at once, however many there are: what is too much is overwritten. (By
+/// one at a time, the CPU cannot foresee where that ends: of 128,256 tokens at T = 0.8, 1.1 x the time.)
 pub(super) const AT_ONCE: usize = 3;
 
 /// Weights to masses. Those of a row are 2^51 or less together, so f64 holds them and their sums exactly.

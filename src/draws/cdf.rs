@@ -66,7 +66,8 @@ pub struct Cdf {
     pub(super) prefixes: Prefixes,
     /// Where the groups of each block begin.
     pub(super) groups: Vec<GroupIntervals>,
-    /// Where the vectors of each group begin: in the tables of [`Cdf::find_lazily`], if the group is `summed`.
+    /// Where the vectors of each group begin: in the tables of [`Cdf::find_lazily`], if the group is
+    /// `summed`.
     pub(super) vectors: Vec<VectorIntervals>,
     pub(super) summed: Vec<bool>,
     /// The weights of the tokens, padded to whole blocks.

@@ -12,8 +12,8 @@ use crate::{AliasTable, Error, Key, Level, Logit, RowError, Rows, Temperature};
 /// The two map words to tokens differently. So the tokens that a key draws depend on the number of draws that
 /// the table was made for: to draw them again, keep that number, or use [`Cdf`] or [`AliasTable`] itself.
 ///
-/// Below, m is the number of tokens that are more probable than 1 / vocab, for which the alias table takes its
-/// time: 5 % of Gaussian logits of deviation 3 at T = 0.8, 23 % at T = 2.
+/// Below, m is the number of tokens that are more probable than 1 / vocab, for which the alias table takes
+/// its time: 5 % of Gaussian logits of deviation 3 at T = 0.8, 23 % at T = 2.
 ///
 /// | draws from one row | use | which takes, at 128,256 tokens |
 /// |---|---|---|
@@ -24,8 +24,8 @@ use crate::{AliasTable, Error, Key, Level, Logit, RowError, Rows, Temperature};
 /// | distinct tokens | [`sample_without_replacement`](crate::sample_without_replacement) | 31 us for 64 |
 /// | counts alone | [`draw_counts`](crate::draw_counts), which picks a guide itself | as the Cdf |
 ///
-/// Only where the number of draws leaves the choice open does `auto` count those tokens, in one more pass over
-/// the row. At T = 0 either table has the greedy token alone.
+/// Only where the number of draws leaves the choice open does `auto` count those tokens, in one more pass
+/// over the row. At T = 0 either table has the greedy token alone.
 ///
 /// Measured on a core of a Zen 4 (AVX-512) with such logits, T = 0.8, and another row for each table. (The
 /// 0.2 us, and the limit of vocab / 6000, on an Intel Granite Rapids.) From 100 to 128,256 tokens, at T = 0.3

@@ -8,8 +8,8 @@ use crate::{Error, Key, Level, Logit, RowError, Rows, Temperature};
 ///
 /// - The draws are those of [`sample_many`](crate::sample_many) with this key; they are not stored. For
 ///   uniforms of yours there is [`Cdf::count_many`].
-/// - Cost: that of building a [`Cdf`], and of a draw from it each; for as many draws as tokens or more, with a
-///   guide if it pays. At T = 0 all are the greedy token.
+/// - Cost: a [`Cdf`] is built, and each draw made from it; for as many draws as tokens or more, with a guide
+///   if it pays. At T = 0 all are the greedy token.
 /// - Memory, for the time of the call: the table, and 8 bytes per token of the vocabulary for the counts.
 ///
 /// # Errors
@@ -40,8 +40,8 @@ pub fn draw_counts<L: Logit>(
 
 /// How often each token is drawn from weights, which need not sum to 1: [`draw_counts`] without a softmax.
 ///
-/// - The draws are those of [`sample_many_from_probs`](crate::sample_many_from_probs) with this key. A token of
-///   weight 0 is never drawn. Cost and memory as of [`draw_counts`].
+/// - The draws are those of [`sample_many_from_probs`](crate::sample_many_from_probs) with this key. A token
+///   of weight 0 is never drawn. Cost and memory as of [`draw_counts`].
 ///
 /// # Errors
 /// A [`RowError`] if a weight of row `row` is negative, NaN or infinite, or if all are 0 (or the row is not

@@ -78,7 +78,7 @@ impl Cdf {
     /// there are tokens, and earlier where few of them have most of the weight. Where the weights are so even
     /// that it would not pay at all, none is kept (and its making is lost). Returns whether there is one now.
     ///
-    /// - Cost: a draw per eight tokens. Memory: half a byte to a byte per token.
+    /// - Cost: a draw per four to eight tokens. Memory: half a byte to a byte per token.
     /// - Source: Chen and Asau, "On generating random variates from an empirical distribution", 1974.
     ///
     /// ```
@@ -86,7 +86,7 @@ impl Cdf {
     ///
     /// let mut cdf = Cdf::from_probs(Rows::new(&[0.1, 0.9], 2)?, 0)?;
     /// let before = cdf.draw(0.3)?;
-    /// cdf.add_guide();
+    /// println!("a guide pays: {}", cdf.add_guide());
     /// assert_eq!(cdf.draw(0.3)?, before);
     /// # Ok::<(), kelvin::Error>(())
     /// ```

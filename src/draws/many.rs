@@ -18,9 +18,9 @@ use crate::{Error, FailedRows, Level, Logit, Rows, Temperature};
 /// - `uniforms`: one per draw (rows x draws), or a key per row. `tokens`: rows x draws.
 /// - Each token is the one that [`sample`](crate::sample) draws from its row with its uniform: at T = 0 the
 ///   greedy one, and never one that is masked.
-/// - Cost: per row, at most the pass that makes a [`Cdf`], then four searches per draw; for a few draws little
-///   more than `sample`. For very many, [`sample_many_by_alias`](crate::sample_many_by_alias) takes less:
-///   [`Draws`](crate::Draws) says when.
+/// - Cost: per row, at most the pass that makes a [`Cdf`], then four searches per draw; for a few draws
+///   little more than `sample`. For very many,
+///   [`sample_many_by_alias`](crate::sample_many_by_alias) takes less: [`Draws`](crate::Draws) says when.
 /// - Memory: each thread keeps its `Cdf` for the next call.
 ///
 /// Returns the rows that could not be served (a NaN or +inf, or all -inf), in order; their tokens are

@@ -21,7 +21,7 @@ pub(super) fn reduce_max(v: [__m256; 2]) -> f32 {
     _mm_cvtss_f32(_mm_max_ss(pair, _mm_movehdup_ps(pair)))
 }
 
-/// [`Simd::reduce_add_wide`](super::Simd::reduce_add_wide), of lanes that were added to those eight places on.
+/// [`Simd::reduce_add_wide`](super::Simd::reduce_add_wide), once lanes are added to those eight places on.
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
 pub(super) fn reduce_add_eight(v: [__m256d; 2]) -> f64 {

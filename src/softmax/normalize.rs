@@ -8,8 +8,8 @@ use crate::summary::{Summary, Total};
 use crate::weights::Factor;
 
 /// Probabilities below this count as 0, so that none is subnormal: a multiplication that gives such a number
-/// takes 130 times as long on an Intel Granite Rapids. (`softmax` of Gaussian logits of deviation 3, at T =
-/// 0.2: 16 times. In the caches the comparison costs up to 1.04 x.)
+/// takes 130 times as long on an Intel Granite Rapids, and `softmax` of Gaussian logits of deviation 3 at T =
+/// 0.2 then 16 times. (In the caches the comparison costs up to 1.04 x.)
 const LEAST: f64 = 2.0 * (f32::MIN_POSITIVE as f64);
 
 /// What weights must be multiplied by to be probabilities: in two steps where that is below the normal

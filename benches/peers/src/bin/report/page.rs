@@ -25,8 +25,8 @@ const PACKAGES: [&str; 8] = [
 ];
 
 const INTRODUCTION: &str = "\
-What kelvin costs, against what the memory allows and against its peers. `benches/peers/run` measures everything and
-writes this page, down to *What was tried*. What is measured, how, and what to know before quoting a number:
+What kelvin costs, against plain loops over the same memory and against its peers. `benches/peers/run` measures everything
+and writes this page, down to *What was tried*. What is measured, how, and what to know before quoting a number:
 [benches/peers/README.md](benches/peers/README.md). (The benches are in the repository, not in the package.)
 
 Unless said otherwise, times are medians, in microseconds of one call for all rows, at T = 0.8, of logits that are normal

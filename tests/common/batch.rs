@@ -39,35 +39,31 @@ impl<'a, L: Logit> Batch<'a, L> {
 
     /// `scale`, `softmax` and `log_softmax`.
     pub fn check_writers(&self) {
-        let rows = |kernel: fn(&[f32], f32) -> Option<Vec<f32>>| {
-            expect(self.case, |row| kernel(&row.logits, row.temperature))
-        };
-        self.check_writer("scale", Level::scale, &rows(contract::scale));
-        self.check_writer("softmax", Level::softmax, &rows(contract::softmax));
-        self.check_writer("log_softmax", Level::log_softmax, &rows(contract::log_softmax));
+        let unset = vec![f32::NAN; self.data.len()];
+        let (rows, t) = (self.rows(), &self.temperatures);
+        self.check_writer("scale", &unset, contract::scale, |level, out| level.scale(rows, t, out));
+        self.check_writer("softmax", &unset, contract::softmax, |level, out| level.softmax(rows, t, out));
+        self.check_writer("log_softmax", &unset, contract::log_softmax, |level, out| {
+            level.log_softmax(rows, t, out)
+        });
     }
 
+    /// `before` is what the output holds before the kernel runs.
     fn check_writer(
         &self,
         name: &str,
-        kernel: impl Fn(Level, Rows<'_, L>, &[Temperature], &mut RowsMut<'_>) -> Result<FailedRows, Error> + Sync,
-        expected: &Expected<Vec<f32>>,
+        before: &[f32],
+        contract: fn(&[f32], f32) -> Option<Vec<f32>>,
+        kernel: impl Fn(Level, &mut RowsMut<'_>) -> Result<FailedRows, Error> + Sync,
     ) {
-        for level in Level::available() {
-            let mut out = vec![f32::NAN; self.data.len()];
-            let errors = self.write(&mut out, |rows| kernel(level, self.rows(), &self.temperatures, rows));
-            self.check_rows(&format!("{name} on {level}"), &out, &errors, expected);
-        }
-    }
-
-    fn write(
-        &self,
-        out: &mut [f32],
-        kernel: impl FnOnce(&mut RowsMut<'_>) -> Result<FailedRows, Error> + Send,
-    ) -> FailedRows {
         let Case { vocab, stride, threads, ref order, .. } = *self.case;
-        let mut rows = RowsMut::with_stride(out, order.len(), vocab, stride).expect("rows");
-        in_pool(threads, || kernel(&mut rows)).expect("shapes fit")
+        let expected = expect(self.case, |row| contract(&row.logits, row.temperature));
+        for level in Level::available() {
+            let mut out = before.to_vec();
+            let mut rows = RowsMut::with_stride(&mut out, order.len(), vocab, stride).expect("rows");
+            let errors = in_pool(threads, || kernel(level, &mut rows)).expect("shapes fit");
+            self.check_rows(&format!("{name} on {level}"), &out, &errors, &expected);
+        }
     }
 
     fn check_rows(&self, context: &str, out: &[f32], errors: &[RowError], expected: &Expected<Vec<f32>>) {
@@ -165,23 +161,16 @@ impl<'a, L: Logit> Batch<'a, L> {
 impl Batch<'_, f32> {
     /// `scale_in_place`, `softmax_in_place` and `log_softmax_in_place`.
     pub fn check_in_place(&self) {
-        self.check_changer("scale in place", Level::scale_in_place, contract::scale);
-        self.check_changer("softmax in place", Level::softmax_in_place, contract::softmax);
-        self.check_changer("log_softmax in place", Level::log_softmax_in_place, contract::log_softmax);
-    }
-
-    fn check_changer(
-        &self,
-        name: &str,
-        kernel: fn(Level, &mut RowsMut<'_>, &[Temperature]) -> Result<FailedRows, Error>,
-        contract: fn(&[f32], f32) -> Option<Vec<f32>>,
-    ) {
-        let expected = expect(self.case, |row| contract(&row.logits, row.temperature));
-        for level in Level::available() {
-            let mut out = self.data.clone();
-            let errors = self.write(&mut out, |rows| kernel(level, rows, &self.temperatures));
-            self.check_rows(&format!("{name} on {level}"), &out, &errors, &expected);
-        }
+        let (logits, t) = (&self.data, &self.temperatures);
+        self.check_writer("scale in place", logits, contract::scale, |level, rows| {
+            level.scale_in_place(rows, t)
+        });
+        self.check_writer("softmax in place", logits, contract::softmax, |level, rows| {
+            level.softmax_in_place(rows, t)
+        });
+        self.check_writer("log_softmax in place", logits, contract::log_softmax, |level, rows| {
+            level.log_softmax_in_place(rows, t)
+        });
     }
 }
 

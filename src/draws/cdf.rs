@@ -157,16 +157,18 @@ impl Cdf {
     /// # Errors
     /// [`Error::EmptyTable`] if the table is empty.
     pub fn draw_keyed(&self, key: Key, tokens: &mut [u32]) -> Result<(), Error> {
-        self.check(&[])?;
-        for_uniforms(key.uniforms(), tokens, |uniforms, tokens| self.search(uniforms, tokens));
-        Ok(())
+        self.draw_each(key.uniforms(), tokens)
     }
 
     /// The token of each word, of its upper 53 bits as a uniform.
     pub(super) fn draw_words(&self, words: &[u64], tokens: &mut [u32]) -> Result<(), Error> {
         check_length("tokens", words.len(), tokens.len())?;
+        self.draw_each(words.iter().copied().map(to_uniform), tokens)
+    }
+
+    /// The token of each uniform, of which there are enough, all in range.
+    fn draw_each(&self, uniforms: impl Iterator<Item = f64>, tokens: &mut [u32]) -> Result<(), Error> {
         self.check(&[])?;
-        let uniforms = words.iter().copied().map(to_uniform);
         for_uniforms(uniforms, tokens, |uniforms, tokens| self.search(uniforms, tokens));
         Ok(())
     }

@@ -77,10 +77,7 @@ pub(crate) fn map_rows_in_place(
         rows,
         cost,
         || (),
-        |(), index, row| match kernel(row, temperatures.at(index)) {
-            Some(()) => Ok(()),
-            None => Err((diagnose(index, row), row)),
-        },
+        |(), index, row| kernel(row, temperatures.at(index)).ok_or_else(|| (diagnose(index, row), row)),
     ))
 }
 

@@ -90,7 +90,7 @@ pub struct Data {
     pub roofline: Option<Vec<Line>>,
     pub growth: Option<Vec<Line>>,
     pub draws: Option<Vec<Line>>,
-    pub temperatures: Option<Vec<Line>>,
+    pub inputs: Option<Vec<Line>>,
     pub default: Option<Vec<Line>>,
     pub default_all: Option<Vec<Line>>,
     /// At T = 0.2.
@@ -119,7 +119,7 @@ impl Data {
             roofline: lines("roofline.csv")?,
             growth: lines("growth.csv")?,
             draws: lines("draws.csv")?,
-            temperatures: lines("temperatures.csv")?,
+            inputs: lines("inputs.csv")?,
             default: lines("default.csv")?,
             default_all: lines("default-all.csv")?,
             cool: lines("cool.csv")?,

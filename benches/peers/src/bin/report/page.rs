@@ -47,7 +47,7 @@ fn measured(data: &Data, drawn: &[&str]) -> String {
         limit(data, drawn),
         peers(data, drawn),
         draws(data),
-        temperatures(data),
+        inputs(data),
         accuracy(data),
         growth(data, drawn),
     ];
@@ -119,18 +119,23 @@ fn peers(data: &Data, drawn: &[&str]) -> String {
 }
 
 fn draws(data: &Data) -> String {
-    let about = "Each job and what it took turns with, on one thread unless said otherwise.\n";
-    pairs("Many draws from a row of 128256", about, "draws.csv", data.draws.as_deref())
+    let table = |lines: &Vec<Line>| {
+        let about = "Each job and what it took turns with, on one thread unless said otherwise.\n";
+        format!("{about}\n{}", tables::pairs(lines))
+    };
+    let body = data.draws.as_ref().map_or_else(|| missing("draws.csv"), table);
+    format!("## Many draws from a row of 128256\n\n{body}")
 }
 
-fn temperatures(data: &Data) -> String {
-    let about = "A row of 128256 in L2 (but alias tables: sixteen in turns), and the same call at T = 0.8 in turns with it.\n";
-    pairs("Temperatures", about, "temperatures.csv", data.temperatures.as_deref())
-}
-
-fn pairs(head: &str, about: &str, file: &str, lines: Option<&[Line]>) -> String {
-    let body = lines.map_or_else(|| missing(file), |lines| format!("{about}\n{}", tables::pairs(lines)));
-    format!("## {head}\n\n{body}")
+fn inputs(data: &Data) -> String {
+    let table = |lines: &Vec<Line>| {
+        let about = "A row of 128256 in L2 (but alias tables: sixteen in turns): microseconds, and the multiple of what \
+            the same call takes for\nGaussian logits at T = 0.8, in turns with it. What a name leaves open is as there. \
+            (The row of Zipf's law has probabilities of\nrank^-1.5, in random order.)\n";
+        format!("{about}\n{}", tables::inputs(lines))
+    };
+    let body = data.inputs.as_ref().map_or_else(|| missing("inputs.csv"), table);
+    format!("## Other rows and temperatures\n\n{body}")
 }
 
 /// The operations that have a chart, then the others; `at` a temperature, unless it is the usual one.

@@ -101,6 +101,22 @@ pub fn pairs(lines: &[Line]) -> String {
     table(&head, &lines.iter().map(row).collect::<Vec<_>>())
 }
 
+/// Jobs by inputs, each with its multiple of what the job takes for the usual input.
+pub fn inputs(lines: &[Line]) -> String {
+    let parts: Vec<_> = lines.iter().filter_map(|line| Some((line, line.op.split_once(" / ")?))).collect();
+    let jobs = distinct(parts.iter().map(|(_, (job, _))| *job));
+    let head = ["input"].into_iter().chain(jobs.iter().copied()).map(String::from).collect::<Vec<_>>();
+    let row = |input: &str| {
+        let cell = |job: &&str| {
+            let found = parts.iter().find(|(_, parts)| *parts == (*job, input));
+            found.map_or(String::new(), |(line, _)| format!("{} ({} x)", short(line.us), short(line.ratio())))
+        };
+        [input.to_string()].into_iter().chain(jobs.iter().map(cell)).collect::<Vec<_>>()
+    };
+    let inputs = distinct(parts.iter().map(|(_, (_, input))| *input));
+    table(&head, &inputs.into_iter().map(row).collect::<Vec<_>>())
+}
+
 /// Each softmax: its errors, and its time beside them.
 pub fn accuracy(accuracies: &[Accuracy], lines: &[&Line]) -> String {
     let head = ["softmax", "version", "largest relative error", "abs(sum - 1)", "1 x 128256, us"];

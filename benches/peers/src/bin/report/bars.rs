@@ -31,8 +31,8 @@ pub struct Bars {
     /// Pixels for the names.
     pub left: u32,
     pub log: bool,
-    /// Where the limit is, if there is one.
-    pub limit: Option<f64>,
+    /// A line to measure them by, if there is one.
+    pub mark: Option<f64>,
 }
 
 const BAR: u32 = 17;
@@ -121,13 +121,13 @@ impl Bars {
                 let corners = [(low, top), (end, top + BAR as i32 - 2)];
                 plot.draw(&Rectangle::new(corners, bar.colour.filled()))?;
                 let label = Text::new(bar.label.clone(), (6, 0), text(13, INK, HPos::Left));
-                let beside = end.max(self.limit.unwrap_or(end));
+                let beside = end.max(self.mark.unwrap_or(end));
                 plot.draw(&(EmptyElement::at((beside, top + BAR as i32 / 2)) + label))?;
             }
             y += height(group) as i32;
         }
-        if let Some(limit) = self.limit {
-            plot.draw(&PathElement::new([(limit, 0), (limit, bottom)], INK.stroke_width(2)))?;
+        if let Some(mark) = self.mark {
+            plot.draw(&PathElement::new([(mark, 0), (mark, bottom)], INK.stroke_width(2)))?;
         }
         Ok(())
     }

@@ -23,7 +23,7 @@ const ROWS: [usize; 2] = [1, 64];
 pub fn draw_all(data: &Data, folder: &Path) -> Result<Vec<&'static str>> {
     let peers = CHARTED.map(|op| (op, peers(op, &data.peers())));
     let mut drawn = vec![];
-    for (name, chart) in peers.into_iter().chain([("limit", limit(data.roofline.as_deref()))]) {
+    for (name, chart) in peers.into_iter().chain([("memory", memory(data.roofline.as_deref()))]) {
         if keep(chart.as_ref(), name, folder, Bars::draw)? {
             drawn.push(name);
         }
@@ -77,7 +77,7 @@ fn peers(op: &str, lines: &[&Line]) -> Option<Bars> {
         groups,
         left: 250,
         log: true,
-        limit: None,
+        mark: None,
     })
 }
 
@@ -94,7 +94,7 @@ fn peer_bar(us: Option<f64>, rows: usize, ours: Option<f64>, colour: RGBColor) -
     Bar { value, label, colour }
 }
 
-fn limit(lines: Option<&[Line]>) -> Option<Bars> {
+fn memory(lines: Option<&[Line]>) -> Option<Bars> {
     let lines: Vec<&Line> = lines?.iter().filter(|line| line.dtype == "f32").collect();
     let (level, vocab) = lines.first().map(|line| (&line.level, line.vocab))?;
     let most = lines.iter().map(|line| line.threads).max()?;
@@ -119,7 +119,7 @@ fn limit(lines: Option<&[Line]>) -> Option<Bars> {
         groups: ops.iter().map(group).collect(),
         left: 250,
         log: false,
-        limit: Some(1.0),
+        mark: Some(1.0),
     })
 }
 
@@ -131,14 +131,14 @@ fn vocab(growth: &[Line]) -> Option<Lines> {
     };
     let by = |line: &Line, us: f64| (line.vocab as f64, 1e3 * us / line.vocab as f64);
     let mut series = vec![];
-    for (op, limit, colours) in
+    for (op, reference, colours) in
         [("sample", "reading", [OURS, OURS]), ("softmax", "copying", [THEIRS, THEIRS])]
     {
         let lines = powers(op);
         let points = lines.iter().map(|line| by(line, line.us)).collect();
         series.push(Series { name: op.into(), colour: colours[0], dashed: false, points });
         let points = lines.iter().map(|line| by(line, line.reference_us)).collect();
-        series.push(Series { name: limit.into(), colour: colours[1], dashed: true, points });
+        series.push(Series { name: reference.into(), colour: colours[1], dashed: true, points });
     }
     let x = "vocabulary (columns), one row, one thread; dashed: plain loops that read or copy".into();
     lines(format!("Cost of an element against the vocabulary ({})", growth.first()?.level), x, series)

@@ -44,7 +44,7 @@ fn measured(data: &Data, drawn: &[&str]) -> String {
     let parts = [
         format!("# Benchmarks\n\n{INTRODUCTION}"),
         machine(data),
-        limit(data, drawn),
+        memory(data, drawn),
         peers(data, drawn),
         draws(data),
         inputs(data),
@@ -76,7 +76,7 @@ fn with_version(package: &str) -> String {
     format!("{package} {}", version(package).unwrap_or("(unknown)"))
 }
 
-fn limit(data: &Data, drawn: &[&str]) -> String {
+fn memory(data: &Data, drawn: &[&str]) -> String {
     let table = |lines: &Vec<Line>| {
         let about = "Microseconds; in brackets, the multiple of what plain loops take for the same buffers, and that \
             time: of the best\nof two or three, each in turns with the operation. (So it differs from line to line; from \
@@ -85,7 +85,7 @@ fn limit(data: &Data, drawn: &[&str]) -> String {
             memory does not hide the arithmetic. One row is 0.5 MiB, 8 rows 4 MiB, 256\nrows 128 MiB; of f16 and bf16, half \
             of that. So on two threads, or of half precision, 8 rows may fit a large L2.\n";
         let alt = "time over that of plain reading, copying or scaling";
-        format!("{}{about}\n{}", chart("limit", alt, drawn), tables::limit(lines))
+        format!("{}{about}\n{}", chart("memory", alt, drawn), tables::memory(lines))
     };
     let body = data.roofline.as_ref().map_or_else(|| missing("roofline.csv"), table);
     format!("## Against the memory\n\n{body}")

@@ -55,7 +55,7 @@ fn bold(text: &str) -> String {
     format!("**{text}**")
 }
 
-/// What the roofline bench takes as an operation's limit.
+/// What the roofline bench compares an operation with.
 pub fn against(op: &str) -> &'static str {
     match op {
         "scale" | "softmax" | "log_softmax" => "copying",
@@ -65,7 +65,7 @@ pub fn against(op: &str) -> &'static str {
 }
 
 /// Each operation and level against the memory, by what the buffers fit into.
-pub fn limit(lines: &[Line]) -> String {
+pub fn memory(lines: &[Line]) -> String {
     let most = lines.iter().map(|line| line.threads).max().unwrap_or(1);
     let mut cases = vec![("1 row", 1, 1), ("8 rows", 8, 1), ("256 rows", 256, 1)];
     if most > 1 {

@@ -4,7 +4,7 @@ use core::cell::Cell;
 
 use crate::Logit;
 use crate::blocks::{AlignedBlock, BLOCK, for_each_block};
-use crate::prefetch::at_groups;
+use crate::prefetch::{at_groups, prefetch_group};
 use crate::scratch::with_scratch;
 use crate::simd::Simd;
 use crate::source::Source;
@@ -55,12 +55,19 @@ impl Pass {
     ) {
         let Self { summaries, weights: [scratch, ..], .. } = self;
         let mut peak = Peak::of_sums();
-        for_each_block(
+        let done = source.weigh_runs(
+            simd,
             row,
+            summaries,
+            #[inline(always)]
+            |start| prefetch_group::<TWICE, _, _>(simd, row, start, simd.ahead()),
+        );
+        for_each_block(
+            &row[done..],
             source.padding(),
             #[inline(always)]
             |start, block| {
-                let loaded = at_groups::<TWICE, _, _>(simd, row, start, simd.ahead());
+                let loaded = at_groups::<TWICE, _, _>(simd, row, done + start, simd.ahead());
                 summaries.push(source.weigh::<false, _>(simd, block, &mut peak, scratch, loaded, |_, _| ()));
             },
         );

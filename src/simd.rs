@@ -27,8 +27,8 @@ mod x86;
 use core::array::{from_mut, from_ref};
 use core::hint::select_unpredictable;
 
-pub(crate) use exp2::Product;
 use exp2::exp2_in_stages;
+pub(crate) use exp2::{Exp2, LOWEST, Product};
 pub use level::Level;
 pub(crate) use level::{Isa, dispatch};
 
@@ -164,6 +164,14 @@ pub trait Simd: Copy + Send + Sync {
     /// p stays one, unless k lies that low: x = -inf gives such a k and a NaN, and must weigh 0. (Where
     /// [`Simd::bound`] changes it, there is no such NaN.)
     fn exp2i(self, p: Self::V, k: Self::V, e: Self::V) -> Self::V;
+
+    /// p / [`Simd::UNIT`] x 2^n, for p about [`Simd::UNIT`] and an integer n, where that is a normal number or
+    /// infinite.
+    #[inline(always)]
+    fn scale(self, p: Self::V, n: Self::V) -> Self::V {
+        let round = self.splat(exp2::ROUND);
+        self.exp2i(p, self.add(n, round), round)
+    }
 
     /// [`Simd::max`] over the lanes, l with l + 8, + 4, + 2, + 1.
     fn reduce_max(self, v: Self::V) -> f32;

@@ -5,7 +5,7 @@ use crate::check::{diagnose, diagnose_weights};
 use crate::simd::Simd;
 use crate::summary::{Reference, Summary};
 use crate::sums::{LaneSums, sum_block, sum_groups, sum_lanes};
-use crate::weights::{Factor, Peak, weigh_block, weigh_group};
+use crate::weights::{Factor, Peak, weigh_block, weigh_group, weigh_runs};
 use crate::{Logit, RowError};
 
 /// Where the weights of a row of `L` come from.
@@ -30,6 +30,18 @@ pub(crate) trait Source<L: Logit>: Copy {
         loaded: impl FnMut(usize),
         summed: impl FnMut(usize, S::V),
     ) -> Summary;
+    /// The summaries of the first blocks of a row, of as many as can be weighed in one loop. Returns how many
+    /// logits they have. `loaded` is called with the start of each group.
+    #[inline(always)]
+    fn weigh_runs<S: Simd>(
+        self,
+        _simd: S,
+        _row: &[L],
+        _summaries: &mut Vec<Summary>,
+        _loaded: impl Fn(usize),
+    ) -> usize {
+        0
+    }
     /// The sums of the groups of a block, given what was kept.
     fn sums<S: Simd>(self, simd: S, block: &[L; BLOCK], lane_sums: &LaneSums) -> [f64; GROUPS];
     /// The weights of a group, for a reference.
@@ -70,6 +82,17 @@ impl<L: Logit> Source<L> for Softmax<'_> {
         summed: impl FnMut(usize, S::V),
     ) -> Summary {
         weigh_block::<STORE, _, _>(simd, block, self.0, peak, weights, loaded, summed)
+    }
+
+    #[inline(always)]
+    fn weigh_runs<S: Simd>(
+        self,
+        simd: S,
+        row: &[L],
+        summaries: &mut Vec<Summary>,
+        loaded: impl Fn(usize),
+    ) -> usize {
+        weigh_runs(simd, row, self.0, summaries, loaded)
     }
 
     #[inline(always)]

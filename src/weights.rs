@@ -27,6 +27,7 @@
 mod factor;
 mod guess;
 mod peak;
+mod run;
 
 use core::ops::Range;
 
@@ -38,6 +39,7 @@ use guess::{NO_GUESS, guess, of_maximum};
 
 pub(crate) use factor::Factor;
 pub(crate) use peak::Peak;
+pub(crate) use run::weigh_runs;
 
 /// A sum of weights serves if it is in this range: weights that count as 0 are less than 2^-101 of it, and
 /// none has overflowed.
@@ -261,6 +263,11 @@ fn add_up<S: Simd>(simd: S, weights: &Group<f32>) -> S::V {
     for i in 0..VECTORS {
         sums[i] = simd.load(&weights[i]);
     }
+    add_lanes(simd, sums)
+}
+
+#[inline(always)]
+fn add_lanes<S: Simd>(simd: S, mut sums: [S::V; VECTORS]) -> S::V {
     let mut half = VECTORS / 2;
     while half > 0 {
         for i in 0..half {

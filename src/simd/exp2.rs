@@ -8,7 +8,7 @@ pub(super) const ROUND: f32 = 12_583_038.0;
 
 /// [`Simd::exp2i`] answers 0 below this power of two, so that its results are never subnormal: the smallest
 /// is about 2^-125.5.
-pub(super) const LOWEST: f32 = -125.0;
+pub(crate) const LOWEST: f32 = -125.0;
 
 /// 2^t = 1 + t (C1 + t (C2 + ..)) on [-1/2, 1/2].
 ///
@@ -31,6 +31,56 @@ pub struct Product {
     pub(crate) lo: f32,
     /// `None` is an exponent of 0, which saves a subtraction.
     pub(crate) exponent: Option<f32>,
+}
+
+/// x (hi + lo) = n + t, and 2^t: the steps of [`exp2_in_stages`], for a loop that orders them in its own way.
+#[derive(Clone, Copy)]
+pub(crate) struct Exp2<S: Simd> {
+    hi: S::V,
+    lo: S::V,
+    round: S::V,
+    coefficients: [S::V; 5],
+}
+
+impl<S: Simd> Exp2<S> {
+    /// (The barrier keeps them in registers.)
+    #[inline(always)]
+    pub(crate) fn new(simd: S, hi: f32, lo: f32) -> Self {
+        let [c1, c2, c3, c4, c5] = coefficients(simd);
+        let [hi, lo, round, c1, c2, c3, c4, c5] =
+            simd.stage([simd.splat(hi), simd.splat(lo), simd.splat(ROUND), c1, c2, c3, c4, c5]);
+        Self { hi, lo, round, coefficients: [c1, c2, c3, c4, c5] }
+    }
+
+    /// n and t.
+    #[inline(always)]
+    pub(crate) fn reduce(&self, simd: S, x: S::V) -> (S::V, S::V) {
+        let n = simd.sub(simd.mul_add(x, self.hi, self.round), self.round);
+        (n, simd.mul_add(x, self.lo, simd.mul_sub(x, self.hi, n)))
+    }
+
+    /// [`Simd::UNIT`] x 2^t.
+    #[inline(always)]
+    pub(crate) fn polynomial(&self, simd: S, t: S::V) -> S::V {
+        polynomial(simd, self.coefficients, t)
+    }
+}
+
+#[inline(always)]
+fn coefficients<S: Simd>(simd: S) -> [S::V; 5] {
+    POLYNOMIAL.map(
+        #[inline(always)]
+        |c| simd.splat(S::UNIT * c),
+    )
+}
+
+#[inline(always)]
+fn polynomial<S: Simd>(simd: S, [c1, c2, c3, c4, c5]: [S::V; 5], t: S::V) -> S::V {
+    let mut p = c5;
+    for c in [c4, c3, c2, c1, simd.splat(S::UNIT)] {
+        p = simd.mul_add(p, t, c);
+    }
+    p
 }
 
 /// out = 2^(x (hi + lo) - e) for N vectors x, stage by stage; and `loaded`, after they have been loaded.
@@ -64,16 +114,9 @@ pub(super) fn exp2_in_stages<S: Simd, T, const N: usize>(
         t[i] = simd.mul_add(d[i], lo, t[i]);
     }
     t = simd.stage(t);
-    let [c1, c2, c3, c4, c5] = POLYNOMIAL;
-    let mut p = [simd.splat(S::UNIT * c5); N];
-    for c in [c4, c3, c2, c1, 1.0] {
-        let c = simd.splat(S::UNIT * c);
-        for i in 0..N {
-            p[i] = simd.mul_add(p[i], t[i], c);
-        }
-    }
-    let e = simd.splat(exponent.unwrap_or(0.0) + ROUND);
+    let (coefficients, e) = (coefficients(simd), simd.splat(exponent.unwrap_or(0.0) + ROUND));
     for i in 0..N {
-        simd.store(simd.exp2i(p[i], k[i], e), &mut out[i]);
+        let p = polynomial(simd, coefficients, t[i]);
+        simd.store(simd.exp2i(p, k[i], e), &mut out[i]);
     }
 }

@@ -1,0 +1,130 @@
+//! Runs: blocks in one loop, where their weights are relative to 1 and none of them counts as 0. Most blocks at
+//! ordinary temperatures are like that. Their summaries are those of [`weigh_block`](super::weigh_block).
+//!
+//! ```text
+//! for each group:  the polynomials of its weights, their exponents, their sums
+//!                  beside them, of the next group:  n = round(x * hi), t = (x * hi - n) + x * lo
+//! in the end:      the sum of each block; does it serve?
+//! ```
+//!
+//! That gains a twelfth of the time on a Zen 4 (131072 logits in L2): no multiplying port idles while t is
+//! waited for, and the least logit is found by those that add, where a comparison of each power of two goes
+//! through those that multiply.
+
+use core::hint::black_box;
+
+use super::guess::guess;
+use super::{Factor, TRUSTED, add_lanes};
+use crate::Logit;
+use crate::blocks::{BLOCK, GROUP, GROUPS, Group};
+use crate::simd::{Exp2, LOWEST, Simd, VECTORS};
+use crate::summary::{Reference, Summary};
+
+/// Blocks of a run. (With four, a row takes 0.94 x the time of no runs; with eight or sixteen 0.92 x.)
+const RUN: usize = 8;
+
+/// Blocks of the first run of a row: where runs do not serve, it mostly shows.
+const FIRST_RUN: usize = 2;
+
+/// The summaries of the first blocks of a row, run by run, until one does not serve: it is weighed in vain, so
+/// none is tried in short rows. Returns how many logits they have. `loaded` is called with the start of each
+/// group.
+#[inline(always)]
+pub(crate) fn weigh_runs<S: Simd, L: Logit>(
+    simd: S,
+    row: &[L],
+    factor: &Factor,
+    summaries: &mut Vec<Summary>,
+    loaded: impl Fn(usize),
+) -> usize {
+    let (blocks, mut done) = (row.as_chunks::<BLOCK>().0, 0);
+    if !S::HOLDS_GROUP || blocks.len() < 2 * RUN || factor.shrink != 1.0 {
+        return 0;
+    }
+    while done < blocks.len() {
+        let run = &blocks[done..blocks.len().min(done + if done == 0 { FIRST_RUN } else { RUN })];
+        let start = done * BLOCK;
+        let serves = weigh_run(
+            simd,
+            run,
+            factor,
+            summaries,
+            #[inline(always)]
+            |group| loaded(start + group * GROUP),
+        );
+        if !serves {
+            break;
+        }
+        done += run.len();
+    }
+    done * BLOCK
+}
+
+/// Adds the summaries of a run; or none, and returns false.
+#[inline(always)]
+fn weigh_run<S: Simd, L: Logit>(
+    simd: S,
+    blocks: &[[L; BLOCK]],
+    factor: &Factor,
+    summaries: &mut Vec<Summary>,
+    loaded: impl Fn(usize),
+) -> bool {
+    let is_plain = |block| guess(simd, block, factor) == Some(Reference::default());
+    if !blocks.first().is_some_and(is_plain) {
+        return false;
+    }
+    let mut sums = [simd.widen(simd.splat(0.0)); RUN];
+    let least = sum_blocks(simd, blocks, factor, &mut sums, loaded);
+    let mut serves = simd.all_not_below(least, simd.splat(LOWEST / factor.hi)) && blocks.iter().all(is_plain);
+    let before = summaries.len();
+    summaries.extend(sums[..blocks.len()].iter().map(
+        #[inline(always)]
+        |sum| {
+            let sum = simd.reduce_add_wide(*sum);
+            serves &= TRUSTED.contains(&sum);
+            Summary::new(sum, Reference::default())
+        },
+    ));
+    if !serves {
+        summaries.truncate(before);
+    }
+    serves
+}
+
+/// The sums of blocks, lane by lane, and the least logit of each lane (or 0). A NaN is not the least of any:
+/// the sum keeps it.
+#[inline(always)]
+fn sum_blocks<S: Simd, L: Logit>(
+    simd: S,
+    blocks: &[[L; BLOCK]],
+    factor: &Factor,
+    sums: &mut [S::D; RUN],
+    loaded: impl Fn(usize),
+) -> S::V {
+    // (`black_box`, as in blocks.rs: loops are to stay loops.)
+    let groups: &[Group<L>] = black_box(blocks.as_flattened().as_chunks().0.as_chunks().0);
+    let (exp2, zero) = (Exp2::new(simd, factor.hi, factor.lo), simd.splat(0.0));
+    let (mut n, mut t, mut least) = ([zero; VECTORS], [zero; VECTORS], zero);
+    for i in 0..VECTORS {
+        let x = L::load(simd, &groups[0][i]);
+        least = simd.min(x, least);
+        (n[i], t[i]) = exp2.reduce(simd, x);
+    }
+    let mut group = 0;
+    for sum in &mut sums[..blocks.len()] {
+        for _ in 0..black_box(GROUPS) {
+            loaded(group);
+            // After the last group, that one again.
+            group += usize::from(group + 1 < groups.len());
+            let mut weights = [zero; VECTORS];
+            for i in 0..VECTORS {
+                weights[i] = simd.scale(exp2.polynomial(simd, t[i]), n[i]);
+                let x = L::load(simd, &groups[group][i]);
+                least = simd.min(x, least);
+                (n[i], t[i]) = exp2.reduce(simd, x);
+            }
+            *sum = simd.add_wide(*sum, simd.widen(add_lanes(simd, weights)));
+        }
+    }
+    least
+}

@@ -165,10 +165,10 @@ pub trait Simd: Copy + Send + Sync {
     /// [`Simd::bound`] changes it, there is no such NaN.)
     fn exp2i(self, p: Self::V, k: Self::V, e: Self::V) -> Self::V;
 
-    /// p / [`Simd::UNIT`] x 2^n, for p about [`Simd::UNIT`] and an integer n, where that is a normal number or
-    /// infinite.
+    /// p / [`Simd::UNIT`] x 2^n, for p about [`Simd::UNIT`] and an integer n of [`exp2::LOWEST`] or more;
+    /// above 2^127 or infinite where n is above 127. A NaN in p stays one.
     #[inline(always)]
-    fn scale(self, p: Self::V, n: Self::V) -> Self::V {
+    fn scalef(self, p: Self::V, n: Self::V) -> Self::V {
         let round = self.splat(exp2::ROUND);
         self.exp2i(p, self.add(n, round), round)
     }

@@ -30,8 +30,8 @@ pub(crate) trait Source<L: Logit>: Copy {
         loaded: impl FnMut(usize),
         summed: impl FnMut(usize, S::V),
     ) -> Summary;
-    /// The summaries of the first blocks of a row, of as many as can be weighed in one loop. Returns how many
-    /// logits they have. `loaded` is called with the start of each group.
+    /// The summaries of the first blocks of a row, as many as can be had in runs. Returns how many logits they
+    /// have. `loaded` is called with the start of each group.
     #[inline(always)]
     fn weigh_runs<S: Simd>(
         self,

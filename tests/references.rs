@@ -136,3 +136,57 @@ fn blocks_far_below_one_before_them_of_subnormal_mass() {
         check::bits(&levels(), &row[..len], 0.001, &[u.next_down(), u, u.next_up()]);
     }
 }
+
+/// Rows long enough for runs of blocks, which something ends in one of their blocks: a NaN, +inf, a masked
+/// token; one so low that it counts as 0, or just not; one so high that the sum cannot be trusted; first logits
+/// that ask for another reference, or say nothing.
+#[test]
+fn runs_end_in_any_block() {
+    const LN_2: f32 = std::f32::consts::LN_2;
+    let levels = levels();
+    let logits = gaussian(21 * 512 + 100, 3.0, 21);
+    let alone = [
+        f32::NAN,
+        -f32::NAN,
+        f32::INFINITY,
+        f32::NEG_INFINITY,
+        f32::MIN,
+        -1e9,
+        -140.0 * LN_2,
+        -126.0 * LN_2,
+        -125.5 * LN_2,
+        (-125.5 * LN_2).next_down(),
+        (-125.0 * LN_2).next_down(),
+        -125.0 * LN_2,
+        119.0 * LN_2,
+        121.0 * LN_2,
+        140.0 * LN_2,
+    ];
+    for block in thinned([0, 1, 2, 3, 9, 10, 17, 18, 20], 4) {
+        let start = block * 512;
+        for (i, x) in alone.into_iter().enumerate() {
+            let mut row = logits.clone();
+            row[start + [0, 15, 16, 127, 128, 400, 511][i % 7]] = x;
+            check::bits(&levels, &row, 1.0, &ENDS);
+        }
+        for x in [f32::NEG_INFINITY, -30.0, -20.0, -24.0 * LN_2, 50.0, 64.0 * LN_2, 100.0] {
+            let mut row = logits.clone();
+            row[start..][..16].fill(x);
+            check::bits(&levels, &row, 1.0, &ENDS);
+            row[start..][..512].fill(x);
+            check::bits(&levels, &row, 1.0, &ENDS);
+        }
+    }
+}
+
+/// As many blocks as may be in runs: their last one is whole, or another; with and without a tail.
+#[test]
+fn runs_of_any_number_of_blocks() {
+    let levels = levels();
+    let row = gaussian(28 * 512, 3.0, 22);
+    for blocks in 14..28 {
+        for tail in [0, 1, 300] {
+            check::bits(&levels, &row[..blocks * 512 + tail], 0.8, &[0.4]);
+        }
+    }
+}

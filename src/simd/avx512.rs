@@ -137,7 +137,7 @@ impl Simd for Avx512 {
             let normal = _mm512_cmp_ps_mask::<_CMP_NLT_UQ>(k, _mm512_set1_ps(LOWEST));
             _mm512_maskz_scalef_ps(normal, p, k)
         }
-        fn scale(p: __m512, n: __m512) -> __m512 { _mm512_scalef_ps(p, n) }
+        fn scalef(p: __m512, n: __m512) -> __m512 { _mm512_scalef_ps(p, n) }
         fn reduce_max(v: __m512) -> f32 { reduce_max(bytemuck::must_cast(v)) }
         fn widen(v: __m512) -> [__m512d; 2] {
             let halves: [__m256; 2] = bytemuck::must_cast(v);

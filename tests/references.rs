@@ -186,7 +186,9 @@ fn runs_of_any_number_of_blocks() {
     let row = gaussian(28 * 512, 3.0, 22);
     for blocks in 14..28 {
         for tail in [0, 1, 300] {
-            check::bits(&levels, &row[..blocks * 512 + tail], 0.8, &[0.4]);
+            for t in [0.8, 1e38] {
+                check::bits(&levels, &row[..blocks * 512 + tail], t, &[0.4]);
+            }
         }
     }
 }

@@ -135,3 +135,62 @@ fn sum_blocks<S: Simd, L: Logit>(
     }
     least
 }
+
+#[cfg(test)]
+mod tests {
+    use core::f32::consts::LN_2;
+
+    use super::*;
+    use crate::simd::dispatch;
+    use crate::weights::{Peak, weigh_block};
+    use crate::{Key, Level};
+
+    const BLOCKS: usize = 20;
+
+    /// How many blocks of a row come in runs at T = 1. Their summaries are those of the blocks one by one.
+    fn in_runs(level: Level, row: &[f32]) -> usize {
+        let (factor, mut summaries) = (Factor::new(1.0), vec![]);
+        let done = dispatch!(level, simd => weigh_runs(simd, row, &factor, &mut summaries, |_| ()));
+        for (block, summary) in row[..done].as_chunks().0.iter().zip(&summaries) {
+            let (mut peak, mut weights) = (Peak::of_sums(), [0.0; BLOCK]);
+            let single = dispatch!(
+                level,
+                simd => weigh_block::<true, _, _>(simd, block, &factor, &mut peak, &mut weights, |_| (), |_, _| ())
+            );
+            assert_eq!(single, *summary);
+        }
+        assert_eq!(done, summaries.len() * BLOCK);
+        summaries.len()
+    }
+
+    /// What a run must not have, in any block of it, where only some of them would change a bit; and what it may.
+    #[test]
+    fn runs_end_where_a_block_is_not_plain() {
+        let mut uniforms = vec![0.0; BLOCKS * BLOCK + 100];
+        Key { seed: 3, position: 0 }.fill(&mut uniforms);
+        let row: Vec<f32> = uniforms.iter().map(|u| (20.0 * u - 10.0) as f32).collect();
+        let levels = Level::available().filter(|level| in_runs(*level, &row) > 0);
+        for (level, block) in levels.flat_map(|level| (0..BLOCKS).map(move |block| (level, block))) {
+            let before = [0, 2, 10, 18].into_iter().rfind(|start| *start <= block).unwrap_or_default();
+            let with = |places: [usize; 2], x: f32| {
+                let mut row = row.clone();
+                row[block * BLOCK..][places[0]..places[1]].fill(x);
+                in_runs(level, &row)
+            };
+            let low = [f32::NEG_INFINITY, -1e9, -125.3 * LN_2];
+            for x in [f32::NAN, f32::INFINITY, 121.0 * LN_2].into_iter().chain(low) {
+                assert_eq!(
+                    [with([0, 1], x), with([511, 512], x)],
+                    [before; 2],
+                    "{level}, block {block}: {x}"
+                );
+            }
+            for x in [-24.1 * LN_2, 64.1 * LN_2] {
+                assert_eq!(with([0, 16], x), before, "{level}, block {block}: {x}");
+            }
+            for x in [-124.9 * LN_2, 119.0 * LN_2] {
+                assert_eq!(with([100, 101], x), BLOCKS, "{level}, block {block}: {x}");
+            }
+        }
+    }
+}

@@ -61,6 +61,7 @@ impl Pass {
             summaries,
             #[inline(always)]
             |start| prefetch_group::<TWICE, _, _>(simd, row, start, simd.ahead()),
+            |_, _| (),
         );
         for_each_block(
             &row[done..],

@@ -31,7 +31,7 @@ pub(crate) trait Source<L: Logit>: Copy {
         summed: impl FnMut(usize, S::V),
     ) -> Summary;
     /// The summaries of the first blocks of a row, as many as can be had in runs. Returns how many logits they
-    /// have. `loaded` is called with the start of each group.
+    /// have. `loaded` and `summed` are called with the start of each group.
     #[inline(always)]
     fn weigh_runs<S: Simd>(
         self,
@@ -39,6 +39,7 @@ pub(crate) trait Source<L: Logit>: Copy {
         _row: &[L],
         _summaries: &mut Vec<Summary>,
         _loaded: impl Fn(usize),
+        _summed: impl FnMut(usize, S::V),
     ) -> usize {
         0
     }
@@ -91,8 +92,9 @@ impl<L: Logit> Source<L> for Softmax<'_> {
         row: &[L],
         summaries: &mut Vec<Summary>,
         loaded: impl Fn(usize),
+        summed: impl FnMut(usize, S::V),
     ) -> usize {
-        weigh_runs(simd, row, self.0, summaries, loaded)
+        weigh_runs(simd, row, self.0, summaries, loaded, summed)
     }
 
     #[inline(always)]

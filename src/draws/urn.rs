@@ -18,7 +18,7 @@ use crate::Logit;
 use crate::blocks::{
     AlignedBlock, BLOCK, GROUP, GROUPS, for_each_block, groups, groups_mut, padded, with_block,
 };
-use crate::prefetch::at_groups;
+use crate::prefetch::{at_groups, prefetch_group};
 use crate::scratch::room;
 use crate::simd::{AHEAD, LANES, Simd, VECTORS};
 use crate::source::Source;
@@ -98,12 +98,24 @@ impl Urn {
         self.touched.clear();
         self.touched.resize(blocks, false);
         self.summaries.clear();
+        let done = source.weigh_runs(
+            simd,
+            row,
+            &mut self.summaries,
+            #[inline(always)]
+            |start| prefetch_group::<false, _, _>(simd, row, start, AHEAD),
+            #[inline(always)]
+            |start, lanes| {
+                simd.store(lanes, self.lane_sums.as_flattened_mut()[start / GROUP].as_mut_array());
+            },
+        );
         let mut scratch = AlignedBlock::EMPTY;
         for_each_block(
-            row,
+            &row[done..],
             source.padding(),
             #[inline(always)]
             |start, block| {
+                let start = done + start;
                 self.summaries.push(source.weigh::<false, _>(
                     simd,
                     block,

@@ -32,7 +32,7 @@ const FIRST_RUN: usize = 2;
 const WORTH_TRYING: usize = 16;
 
 /// The summaries of the first blocks of a row, run by run, until one does not serve. Returns how many logits
-/// they have. `loaded` is called with the start of each group.
+/// they have. `loaded` is called with the start of each group, `summed` with that and the sums of its lanes.
 #[inline(always)]
 pub(crate) fn weigh_runs<S: Simd, L: Logit>(
     simd: S,
@@ -40,6 +40,7 @@ pub(crate) fn weigh_runs<S: Simd, L: Logit>(
     factor: &Factor,
     summaries: &mut Vec<Summary>,
     loaded: impl Fn(usize),
+    mut summed: impl FnMut(usize, S::V),
 ) -> usize {
     let (blocks, mut done) = (row.as_chunks::<BLOCK>().0, 0);
     if !S::HOLDS_GROUP || blocks.len() < WORTH_TRYING || factor.shrink != 1.0 {
@@ -55,6 +56,8 @@ pub(crate) fn weigh_runs<S: Simd, L: Logit>(
             summaries,
             #[inline(always)]
             |group| loaded(start + group * GROUP),
+            #[inline(always)]
+            |group, lanes| summed(start + group * GROUP, lanes),
         );
         if !serves {
             break;
@@ -72,13 +75,14 @@ fn weigh_run<S: Simd, L: Logit>(
     factor: &Factor,
     summaries: &mut Vec<Summary>,
     loaded: impl Fn(usize),
+    summed: impl FnMut(usize, S::V),
 ) -> bool {
     let is_plain = |block| guess(simd, block, factor) == Some(Reference::default());
     if !blocks.first().is_some_and(is_plain) {
         return false;
     }
     let mut sums = [simd.widen(simd.splat(0.0)); RUN];
-    let least = sum_blocks(simd, blocks, factor, &mut sums, loaded);
+    let least = sum_blocks(simd, blocks, factor, &mut sums, loaded, summed);
     let mut serves = simd.all_not_below(least, simd.splat(LOWEST / factor.hi)) && blocks.iter().all(is_plain);
     let before = summaries.len();
     summaries.extend(sums[..blocks.len()].iter().map(
@@ -104,6 +108,7 @@ fn sum_blocks<S: Simd, L: Logit>(
     factor: &Factor,
     sums: &mut [S::D; RUN],
     loaded: impl Fn(usize),
+    mut summed: impl FnMut(usize, S::V),
 ) -> S::V {
     // (`black_box`, as in blocks.rs: loops are to stay loops.)
     let groups: &[Group<L>] = black_box(blocks.as_flattened().as_chunks().0.as_chunks().0);
@@ -129,7 +134,9 @@ fn sum_blocks<S: Simd, L: Logit>(
                 (n[i], t[i]) = exp2.reduce(simd, x);
             }
             loaded(this);
-            wide = simd.add_wide(wide, simd.widen(add_lanes(simd, weights)));
+            let lanes = add_lanes(simd, weights);
+            summed(this, lanes);
+            wide = simd.add_wide(wide, simd.widen(lanes));
         }
         *sum = wide;
     }
@@ -150,7 +157,8 @@ mod tests {
     /// How many blocks of a row come in runs at T = 1. Their summaries are those of the blocks one by one.
     fn in_runs(level: Level, row: &[f32]) -> usize {
         let (factor, mut summaries) = (Factor::new(1.0), vec![]);
-        let done = dispatch!(level, simd => weigh_runs(simd, row, &factor, &mut summaries, |_| ()));
+        let done =
+            dispatch!(level, simd => weigh_runs(simd, row, &factor, &mut summaries, |_| (), |_, _| ()));
         for (block, summary) in row[..done].as_chunks().0.iter().zip(&summaries) {
             let (mut peak, mut weights) = (Peak::of_sums(), [0.0; BLOCK]);
             let single = dispatch!(

@@ -4,7 +4,7 @@ use core::cell::Cell;
 
 use crate::Logit;
 use crate::blocks::{AlignedBlock, BLOCK, for_each_block};
-use crate::prefetch::{at_groups, prefetch_group};
+use crate::prefetch::at_groups;
 use crate::scratch::with_scratch;
 use crate::simd::Simd;
 use crate::source::Source;
@@ -59,8 +59,7 @@ impl Pass {
             simd,
             row,
             summaries,
-            #[inline(always)]
-            |start| prefetch_group::<TWICE, _, _>(simd, row, start, simd.ahead()),
+            at_groups::<TWICE, _, _>(simd, row, 0, simd.ahead()),
             |_, _| (),
         );
         for_each_block(

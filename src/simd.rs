@@ -165,8 +165,8 @@ pub trait Simd: Copy + Send + Sync {
     /// [`Simd::bound`] changes it, there is no such NaN.)
     fn exp2i(self, p: Self::V, k: Self::V, e: Self::V) -> Self::V;
 
-    /// p / [`Simd::UNIT`] x 2^n, for p about [`Simd::UNIT`] and an integer n of [`exp2::LOWEST`] or more;
-    /// above 2^127 or infinite where n is above 127. A NaN in p stays one.
+    /// p / [`Simd::UNIT`] x 2^n, for p about [`Simd::UNIT`] and an integer n from [`exp2::LOWEST`] to 127; above
+    /// 2^127, infinite or NaN where n is above that. (Of x, where [`Simd::bound`] leaves all as it is.)
     #[inline(always)]
     fn scalef(self, p: Self::V, n: Self::V) -> Self::V {
         let round = self.splat(exp2::ROUND);

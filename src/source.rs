@@ -31,7 +31,8 @@ pub(crate) trait Source<L: Logit>: Copy {
         summed: impl FnMut(usize, S::V),
     ) -> Summary;
     /// The summaries of the first blocks of a row, as many as can be had in runs. Returns how many logits they
-    /// have. `loaded` and `summed` are called with the start of each group.
+    /// have. `loaded` and `summed` are called with the number of each group in the row; where it is weighed
+    /// again, again.
     #[inline(always)]
     fn weigh_runs<S: Simd>(
         self,

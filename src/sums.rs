@@ -14,7 +14,7 @@ pub(crate) type LaneSums = [Line; GROUPS];
 
 /// What keeps them, called with each group.
 #[inline(always)]
-pub(crate) fn keep<S: Simd>(simd: S, lane_sums: &mut LaneSums) -> impl FnMut(usize, S::V) {
+pub(crate) fn keep<S: Simd>(simd: S, lane_sums: &mut [Line]) -> impl FnMut(usize, S::V) {
     #[inline(always)]
     move |group, lanes| simd.store(lanes, lane_sums[group].as_mut_array())
 }

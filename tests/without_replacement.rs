@@ -86,7 +86,10 @@ fn reference(row: &[f32], t: f32, uniforms: &[f64]) -> Vec<u32> {
 
 #[test]
 fn follows_the_reference_on_large_rows() {
-    for (shape, row) in shapes(20_000) {
+    // A masked token ends the runs of blocks.
+    let mut masked = gaussian(20_000, 3.0, 5);
+    masked[12 * 512 + 300] = f32::NEG_INFINITY;
+    for (shape, row) in shapes(20_000).into_iter().chain([("masked", masked)]) {
         for t in [0.05, 0.8, 3.0] {
             let uniforms = uniforms(64, 3);
             let expected = reference(&row, t, &uniforms);

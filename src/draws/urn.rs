@@ -18,7 +18,7 @@ use crate::Logit;
 use crate::blocks::{
     AlignedBlock, BLOCK, GROUP, GROUPS, for_each_block, groups, groups_mut, padded, with_block,
 };
-use crate::prefetch::{at_groups, prefetch_group};
+use crate::prefetch::at_groups;
 use crate::scratch::room;
 use crate::simd::{AHEAD, LANES, Simd, VECTORS};
 use crate::source::Source;
@@ -102,12 +102,8 @@ impl Urn {
             simd,
             row,
             &mut self.summaries,
-            #[inline(always)]
-            |start| prefetch_group::<false, _, _>(simd, row, start, AHEAD),
-            #[inline(always)]
-            |start, lanes| {
-                simd.store(lanes, self.lane_sums.as_flattened_mut()[start / GROUP].as_mut_array());
-            },
+            at_groups::<false, _, _>(simd, row, 0, AHEAD),
+            keep(simd, self.lane_sums.as_flattened_mut()),
         );
         let mut scratch = AlignedBlock::EMPTY;
         for_each_block(

@@ -34,7 +34,6 @@ pub struct Product {
 }
 
 /// x (hi + lo) = n + t, and 2^t: the steps of [`exp2_in_stages`], for a loop that orders them in its own way.
-#[derive(Clone, Copy)]
 pub(crate) struct Exp2<S: Simd> {
     hi: S::V,
     lo: S::V,
@@ -43,7 +42,7 @@ pub(crate) struct Exp2<S: Simd> {
 }
 
 impl<S: Simd> Exp2<S> {
-    /// (The barrier keeps them in registers.)
+    /// For a factor hi + lo. (The barrier keeps its constants in registers.)
     #[inline(always)]
     pub(crate) fn new(simd: S, hi: f32, lo: f32) -> Self {
         let [c1, c2, c3, c4, c5] = coefficients(simd);
@@ -83,7 +82,7 @@ fn polynomial<S: Simd>(simd: S, [c1, c2, c3, c4, c5]: [S::V; 5], t: S::V) -> S::
     p
 }
 
-/// out = 2^(x (hi + lo) - e) for N vectors x, stage by stage; and `loaded`, after they have been loaded.
+/// out = 2^(x (hi + lo) - e) for N vectors x, stage by stage up to t; and `loaded`, after they have been loaded.
 ///
 /// Loops, since LLVM leaves `map` over an array of vectors as a call.
 #[inline(always)]

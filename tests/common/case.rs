@@ -3,7 +3,7 @@
 
 use super::{LAST_UNIFORM, SPECIAL, TEMPERATURES};
 
-/// Row lengths around those where kernels change their ways.
+/// Row lengths around those where kernels change their ways. (But for the longest: `properties.rs`.)
 const LENGTHS: [usize; 20] =
     [1, 2, 3, 5, 15, 16, 17, 31, 127, 128, 129, 256, 511, 512, 513, 640, 1023, 1025, 1537, 2048];
 

@@ -55,6 +55,17 @@ pub fn sample(bytes: &[u8]) {
         check_tokens(level(&case), row, &[row.uniform, boundary(row, token)]);
         check_weights(row);
     }
+    if case.choice.is_multiple_of(16) {
+        check_long(&case);
+    }
+}
+
+/// The same logits again and again, until there are enough for runs of blocks, which the best level may have.
+fn check_long(case: &Case) {
+    for row in &case.rows {
+        let logits: Vec<f32> = row.logits.iter().copied().cycle().take(16 * 512 + case.vocab).collect();
+        check::bits(&[Level::best()], &logits, row.temperature, &[row.uniform]);
+    }
 }
 
 /// Rows of both half types give what the same numbers give in f32.

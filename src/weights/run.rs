@@ -131,9 +131,9 @@ fn sum_blocks<S: Simd, L: Logit>(
             // After the last group, that one again.
             group += usize::from(group + 1 < groups.len());
             let mut weights = [zero; VECTORS];
-            for i in 0..VECTORS {
+            for (i, weights) in weights.iter_mut().enumerate() {
                 let (place, next) = (i % AHEAD, i + AHEAD);
-                weights[i] = simd.scalef(exp2.polynomial(simd, t[place]), n[place]);
+                *weights = simd.scalef(exp2.polynomial(simd, t[place]), n[place]);
                 let x = if next < VECTORS { &groups[this][next] } else { &groups[group][next - VECTORS] };
                 (n[place], t[place]) = begin(simd, &exp2, x, &mut least);
             }

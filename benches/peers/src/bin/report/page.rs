@@ -77,7 +77,7 @@ fn with_version(package: &str) -> String {
 }
 
 fn memory(data: &Data, drawn: &[&str]) -> String {
-    let table = |lines: &Vec<Line>| {
+    section("Against the memory", "roofline.csv", data.roofline.as_deref(), |lines| {
         let about = "Microseconds; in brackets, the multiple of what plain loops take for the same buffers, and that \
             time: of the best\nof two or three, each in turns with the operation. (So it differs from line to line; from \
             memory, by a tenth.) A kernel may\ntake less: large outputs are written past the caches (`scale` shows what \
@@ -86,9 +86,7 @@ fn memory(data: &Data, drawn: &[&str]) -> String {
             of that. So on two threads, or of half precision, 8 rows may fit a large L2.\n";
         let alt = "time over that of plain reading, copying or scaling";
         format!("{}{about}\n{}", chart("memory", alt, drawn), tables::memory(lines))
-    };
-    let body = data.roofline.as_ref().map_or_else(|| missing("roofline.csv"), table);
-    format!("## Against the memory\n\n{body}")
+    })
 }
 
 fn peers(data: &Data, drawn: &[&str]) -> String {
@@ -119,23 +117,19 @@ fn peers(data: &Data, drawn: &[&str]) -> String {
 }
 
 fn draws(data: &Data) -> String {
-    let table = |lines: &Vec<Line>| {
+    section("Many draws from a row of 128256", "draws.csv", data.draws.as_deref(), |lines| {
         let about = "Each job and what it took turns with, on one thread unless said otherwise.\n";
         format!("{about}\n{}", tables::pairs(lines))
-    };
-    let body = data.draws.as_ref().map_or_else(|| missing("draws.csv"), table);
-    format!("## Many draws from a row of 128256\n\n{body}")
+    })
 }
 
 fn inputs(data: &Data) -> String {
-    let table = |lines: &Vec<Line>| {
+    section("Other rows and temperatures", "inputs.csv", data.inputs.as_deref(), |lines| {
         let about = "A row of 128256 in L2 (but alias tables: sixteen in turns): microseconds, and the multiple of what \
             the same call takes for\nGaussian logits at T = 0.8, in turns with it. What a name leaves open is as there. \
             (The row of Zipf's law has probabilities of\nrank^-1.5, in random order.)\n";
         format!("{about}\n{}", tables::inputs(lines))
-    };
-    let body = data.inputs.as_ref().map_or_else(|| missing("inputs.csv"), table);
-    format!("## Other rows and temperatures\n\n{body}")
+    })
 }
 
 /// The operations that have a chart, then the others; `at` a temperature, unless it is the usual one.
@@ -147,30 +141,27 @@ fn by_op(lines: &[&Line], at: &str) -> String {
 }
 
 fn accuracy(data: &Data) -> String {
-    let body = data.accuracy.as_ref().map_or_else(
-        || missing("accuracy.csv"),
-        |accuracies| {
-            let about = "Against f64, the worst of 16 rows of 128256; probabilities above 2^-100.\n";
-            format!("{about}\n{}", tables::accuracy(accuracies, &data.peers()))
-        },
-    );
-    format!("## Accuracy beside speed\n\n{body}")
+    section("Accuracy beside speed", "accuracy.csv", data.accuracy.as_deref(), |accuracies| {
+        let about = "Against f64, the worst of 16 rows of 128256; probabilities above 2^-100.\n";
+        format!("{about}\n{}", tables::accuracy(accuracies, &data.peers()))
+    })
 }
 
 fn growth(data: &Data, drawn: &[&str]) -> String {
-    let body = data.growth.as_ref().map_or_else(
-        || missing("growth.csv"),
-        |lines| {
-            format!(
-                "Nanoseconds per element; `memory` is reading for `sample`, copying for `softmax`.\n\n{}{}\n{}{}",
-                chart("growth-vocab", "cost of an element against the vocabulary", drawn),
-                tables::growth(lines, false),
-                chart("growth-rows", "cost of an element against the number of rows", drawn),
-                tables::growth(lines, true),
-            )
-        },
-    );
-    format!("## Growth\n\n{body}")
+    section("Growth", "growth.csv", data.growth.as_deref(), |lines| {
+        format!(
+            "Nanoseconds per element; `memory` is reading for `sample`, copying for `softmax`.\n\n{}{}\n{}{}",
+            chart("growth-vocab", "cost of an element against the vocabulary", drawn),
+            tables::growth(lines, false),
+            chart("growth-rows", "cost of an element against the number of rows", drawn),
+            tables::growth(lines, true),
+        )
+    })
+}
+
+/// What the lines of a file show, or that it is missing.
+fn section<T>(head: &str, file: &str, lines: Option<&[T]>, body: impl FnOnce(&[T]) -> String) -> String {
+    format!("## {head}\n\n{}", lines.map_or_else(|| missing(file), body))
 }
 
 fn chart(name: &str, alt: &str, drawn: &[&str]) -> String {

@@ -8,7 +8,6 @@ use core::f64::consts::LN_2;
 use crate::argmax::{greatest, greedy_row, greedy_row_in_place};
 use crate::batch::{cost_of_weighing, fill_outcomes, map_rows, map_rows_in_place};
 use crate::check::{Temperatures, diagnose};
-use crate::math::ln;
 use crate::output::{map_in_place, map_vectors};
 use crate::pass::{Pass, with_pass};
 use crate::prefetch::prefetch_in_second_pass;
@@ -231,10 +230,10 @@ fn log_softmax_row_in_place<S: Simd>(
 /// What makes log-probabilities of a row's logits.
 ///
 /// x/T - ln(sum) = d (slope + slope_lo) - (log_sum + log_sum_lo), in two fused steps: what the larger parts
-/// leave is rounded once, however close they are. d is half of what it is in `weights.rs`, so that -f32::MAX
-/// - f32::MAX does not overflow. (What a half loses that is subnormal is in docs/numerics.md.)
+/// leave is rounded once, however close they are. d is that of `weights.rs`; or half of it where there is an
+/// offset, so that -f32::MAX - f32::MAX does not overflow.
 struct Logprobs<S: Simd> {
-    half: S::V,
+    shrink: S::V,
     offset: S::V,
     slope: S::V,
     slope_lo: S::V,
@@ -245,12 +244,13 @@ struct Logprobs<S: Simd> {
 impl<S: Simd> Logprobs<S> {
     #[inline(always)]
     fn new(simd: S, total: &Total, factor: &Factor) -> Self {
-        let half = factor.shrink / 2.0;
-        let [slope, slope_lo] = split(factor.exact * LN_2 / f64::from(half));
-        let [log_sum, log_sum_lo] = split(f64::from(total.reference.exponent) * LN_2 + ln(total.sum));
+        let offset = total.reference.offset;
+        let shrink = if offset == 0.0 { factor.shrink } else { factor.shrink / 2.0 };
+        let [slope, slope_lo] = split(factor.exact * LN_2 / f64::from(shrink));
+        let [log_sum, log_sum_lo] = split(f64::from(total.reference.exponent) * LN_2 + total.log_sum());
         Self {
-            half: simd.splat(half),
-            offset: simd.splat(total.reference.offset * half),
+            shrink: simd.splat(shrink),
+            offset: simd.splat(offset * shrink),
             slope: simd.splat(slope),
             slope_lo: simd.splat(slope_lo),
             log_sum: simd.splat(log_sum),
@@ -260,7 +260,7 @@ impl<S: Simd> Logprobs<S> {
 
     #[inline(always)]
     fn of(&self, simd: S, x: S::V) -> S::V {
-        let d = simd.mul_sub(x, self.half, self.offset);
+        let d = simd.mul_sub(x, self.shrink, self.offset);
         let larger = simd.mul_sub(d, self.slope, self.log_sum);
         let y = simd.add(larger, simd.mul_sub(d, self.slope_lo, self.log_sum_lo));
         // NaN, of -inf or where x/T is below the f32 there are, is -inf.
@@ -289,5 +289,5 @@ fn log_sum_exp_row<S: Simd, L: Logit>(
     };
     pass.summarize::<false, _, _>(simd, Softmax(factor), row);
     let total = Total::of(&mut pass.summaries, factor)?;
-    Some(-total.reference.log2_weight(0.0, factor) * LN_2 + ln(total.sum))
+    Some(-total.reference.log2_weight(0.0, factor) * LN_2 + total.log_sum())
 }

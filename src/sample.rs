@@ -260,7 +260,7 @@ impl<L: Logit> Sampled<L> for Softmax<'_> {
     #[inline(always)]
     fn logprob(self, token: L, total: &Total) -> f32 {
         let log2_weight = total.reference.log2_weight(f64::from(token.to_f32()), self.0);
-        let logprob = (log2_weight * LN_2 - ln(total.sum)) as f32;
+        let logprob = (log2_weight * LN_2 - total.log_sum()) as f32;
         if 0.0 < logprob { 0.0 } else { logprob }
     }
 }

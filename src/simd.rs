@@ -28,7 +28,7 @@ use core::array::{from_mut, from_ref};
 use core::hint::select_unpredictable;
 
 use exp2::exp2_in_stages;
-pub(crate) use exp2::{Exp2, LOWEST, Product};
+pub(crate) use exp2::{Exp2, LOWEST, Product, UNIT};
 pub use level::Level;
 pub(crate) use level::{Isa, dispatch};
 
@@ -81,13 +81,10 @@ pub trait Simd: Copy + Send + Sync {
         if self.reads_ahead() { 0 } else { AHEAD }
     }
 
-    /// What [`Simd::exp2i`] divides p by.
-    const UNIT: f32 = 2.0;
-
     /// Whether the registers hold a group of vectors, and what is computed of it.
     const HOLDS_GROUP: bool = false;
 
-    /// out = 2^(x (hi + lo) - e), for the vectors x of a group: all at once, or one after the other.
+    /// out = [`UNIT`] x 2^(x (hi + lo) - e), for the vectors x of a group: all at once, or one by one.
     /// `loaded`, which may ask for what is needed next, is called once, after the group has been loaded:
     /// loads wait behind prefetches. (256 rows on an Intel Granite Rapids, as against asking first: AVX2
     /// `sample` and `log_sum_exp` take 0.97 x the time.)
@@ -159,14 +156,14 @@ pub trait Simd: Copy + Send + Sync {
         self.lanes_not_below(a, b).count_ones() as usize == LANES
     }
 
-    /// p / [`Simd::UNIT`] x 2^(k - e), for p about [`Simd::UNIT`], and k and e with [`exp2::ROUND`] added to
-    /// them: 0 where k - e is below [`exp2::LOWEST`], above 2^127 or infinite where it is above 127. A NaN in
-    /// p stays one, unless k lies that low: x = -inf gives such a k and a NaN, and must weigh 0. (Where
-    /// [`Simd::bound`] changes it, there is no such NaN.)
+    /// p x 2^(k - e), for p about [`UNIT`], and k and e with [`exp2::ROUND`] added to them: 0 where k - e is
+    /// below [`exp2::LOWEST`], infinite where it is above 127. A NaN in p stays one, unless k lies that low:
+    /// x = -inf gives such a k and a NaN, and must weigh 0. (Where [`Simd::bound`] changes it, there is no such
+    /// NaN.)
     fn exp2i(self, p: Self::V, k: Self::V, e: Self::V) -> Self::V;
 
-    /// p / [`Simd::UNIT`] x 2^n, for p about [`Simd::UNIT`] and an integer n from [`exp2::LOWEST`] to 127; above
-    /// 2^127, infinite or NaN where n is above that. (Of x, where [`Simd::bound`] leaves all as it is.)
+    /// p x 2^n, for p about [`UNIT`] and an integer n from [`exp2::LOWEST`] on; infinite or NaN where n is
+    /// above 127. (Of x, where [`Simd::bound`] leaves all as it is.)
     #[inline(always)]
     fn scalef(self, p: Self::V, n: Self::V) -> Self::V {
         let round = self.splat(exp2::ROUND);

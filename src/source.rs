@@ -67,10 +67,10 @@ impl<L: Logit> Source<L> for Softmax<'_> {
         self.0
     }
 
-    /// What counts as 0, of 512 weights each below 2^-125.5, is at most 2^-52.5 of this: as much as a
+    /// What counts as 0, of 512 weights each below 2^-116.9, is at most 2^-52.9 of this: as much as a
     /// rounding or two in f64.
     fn reweigh_below(self) -> f64 {
-        1.0 / (1_u128 << 64) as f64
+        1.0 / (1_u64 << 55) as f64
     }
 
     #[inline(always)]

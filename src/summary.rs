@@ -1,9 +1,11 @@
 //! Blocks to rows: the sum of each block's weights is all that is kept of it.
 
-use crate::math::{exp2, power_of_two};
+use crate::math::{exp2, ln, power_of_two};
+use crate::simd::UNIT;
 use crate::weights::Factor;
 
-/// What the weights of a block are relative to: that of a logit x is 2^((x - offset) log2(e)/T - exponent).
+/// What the weights of a block are relative to: that of a logit x is [`UNIT`] x 2^((x - offset) log2(e)/T -
+/// exponent).
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Reference {
     pub(crate) exponent: f32,
@@ -11,7 +13,7 @@ pub(crate) struct Reference {
 }
 
 impl Reference {
-    /// log2 of the weight of a logit, relative to this reference.
+    /// log2 of the weight of a logit, relative to this reference, in [`UNIT`]s.
     pub(crate) fn log2_weight(self, x: f64, factor: &Factor) -> f64 {
         (x - f64::from(self.offset)) * factor.exact - f64::from(self.exponent)
     }
@@ -124,6 +126,11 @@ impl Total {
         let index = blocks.partition_point(|block| block.through <= target);
         let before = index.checked_sub(1).map_or(0.0, |before| blocks[before].through);
         Some(Found { index, before, mass: self.mass(blocks.get(index)?, factor) })
+    }
+
+    /// ln of the sum of weights of logits, in [`UNIT`]s.
+    pub(crate) fn log_sum(&self) -> f64 {
+        ln(self.sum / UNIT)
     }
 
     /// The sum of a block, relative to the row's reference.

@@ -1,19 +1,21 @@
-//! Logits to weights 2^(x log2(e)/T - reference), block by block: what every kernel stands on.
+//! Logits to weights UNIT * 2^(x log2(e)/T - reference), block by block: what every kernel stands on.
 //!
 //! ```text
 //! for each block of 512 logits:                         s = log2(e)/T = hi + lo
 //!     for each logit x:
 //!         n = round(x * hi)
 //!         t = (x * hi - n) + x * lo                     two fused steps, each rounded at the size of t
-//!         w = 2^t * 2^n                                 a polynomial, an exponent
+//!         w = UNIT * 2^t * 2^n                          a polynomial, an exponent
 //!     summary = sum of w
 //! ```
 //!
 //! The logit itself is multiplied: neither a division by T nor a subtraction of the maximum rounds it first.
+//! A polynomial of UNIT * 2^t (simd/exp2.rs) is cheaper than one of 2^t, and only logarithms have to know.
+//!
 //! That serves where the weights fit f32, as those of most rows do. Elsewhere (guess.rs says where) the
-//! weights are 2^t * 2^(n - E), with a power of two E that suits their largest, and the summary is (sum of w,
-//! E). E is guessed from the first sixteen logits; if the sum then leaves the trusted range, or if a guess
-//! would not do, it is made of the block's maximum.
+//! weights are UNIT * 2^t * 2^(n - E), with a power of two E that suits their largest, and the summary is
+//! (sum of w, E). E is guessed from the first sixteen logits; if the sum then leaves the trusted range, or if a
+//! guess would not do, it is made of the block's maximum.
 //!
 //! References are powers of two, so the summaries of blocks combine exactly. Where the largest weight of a
 //! block would reach 2^(2^14), or 2^-(2^14), x * lo would carry t out of the polynomial's range: such a block
@@ -44,9 +46,9 @@ pub(crate) use factor::Factor;
 pub(crate) use peak::Peak;
 pub(crate) use run::weigh_runs;
 
-/// A sum of weights serves if it is in this range: weights that count as 0 are less than 2^-101 of it, and
-/// none has overflowed.
-const TRUSTED: Range<f64> = 1.0 / (1_u128 << 24) as f64..(1_u128 << 120) as f64;
+/// A sum of weights serves if it is in this range: weights that count as 0, below UNIT * 2^-126.5, are less than
+/// 2^-101 of it, and none has overflowed.
+const TRUSTED: Range<f64> = 1.0 / (1_u128 << 15) as f64..(1_u128 << 127) as f64;
 
 // The forms in which weights are computed. Each can do what those before it can.
 

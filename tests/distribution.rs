@@ -43,17 +43,19 @@ fn a_single_token_loses_or_gains_a_few_uniforms() {
     let last = |row: &[f32]| {
         check::draw(Level::best(), row, Temperature::ONE, LAST_UNIFORM).expect("servable").token
     };
-    // The last token has 13.8 x 2^-53 of the row, and no uniform: rounding gave them to those before it.
-    let mut row = [-36.73679_f32; 16];
-    (row[0], row[15]) = (0.0, -34.11);
+    // Its weight is just above a power of two: beside it, a step of f64 is the largest share of the row.
+    let first = -0.3873_f32;
+    // The last token has 13.99 x 2^-53 of the row, and no uniform: rounding gave them to those before it.
+    let mut row = [-37.124107_f32; 16];
+    (row[0], row[15]) = (first, -34.4853);
     assert_eq!(last(&row), 14);
     // A little more, and it is the last again.
-    row[15] = -34.0;
+    row[15] = -34.4;
     assert_eq!(last(&row), 15);
     // Each of 1953 blocks has just less than 2^-53, and together no uniform.
-    let mut row = vec![-42.976124_f32; 1_000_000];
+    let mut row = vec![-43.3634_f32; 1_000_000];
     row[..512].fill(f32::NEG_INFINITY);
-    row[0] = 0.0;
+    row[0] = first;
     assert_eq!(last(&row), 0);
 }
 

@@ -5,7 +5,7 @@ mod common;
 use common::{
     ROUNDED_UP, TEMPERATURES, VOCABS, blocks_of, check, gaussian, levels, shapes, temperature, thinned,
 };
-use kelvin::reference::contract::polynomial;
+use kelvin::reference::contract::{UNIT, polynomial};
 use kelvin::reference::oracle;
 use kelvin::{Level, Temperature};
 
@@ -143,13 +143,13 @@ fn largest_logits_whose_power_of_two_rounds_to_the_limit() {
 /// The worst row known: of the 6 x 2^-23 that its single token may be off, it is 5. (docs/numerics.md.)
 #[test]
 fn one_token_beside_blocks_whose_sums_round_up() {
-    let mut row = blocks_of(ROUNDED_UP, 835);
-    row.push(-18.202526);
+    let mut row = blocks_of(ROUNDED_UP, 985);
+    row.push(-13.353637);
     for level in levels() {
         check::values(level, &row, 1.0);
         let (probs, _) = check::run(level, "softmax", &row, &[Temperature::ONE]);
         let exact = oracle::softmax(&row, 1.0).expect("servable");
-        let error = f64::from(probs[835 * 512]) / exact[835 * 512] - 1.0;
+        let error = f64::from(probs[985 * 512]) / exact[985 * 512] - 1.0;
         assert!(error.abs() > 4.5 * f64::from(f32::EPSILON), "{level}: {error:e}");
     }
 }
@@ -175,11 +175,11 @@ fn exponential_over_every_f32_of_the_reduced_range() {
     let last = 0.502_f32.to_bits();
     let all = (0..=last).flat_map(|bits| [f32::from_bits(bits), -f32::from_bits(bits)]);
     for t in all {
-        let error = f64::from(polynomial(t)) / f64::from(t).exp2() - 1.0;
+        let error = f64::from(polynomial(t)) / f64::from(UNIT) / f64::from(t).exp2() - 1.0;
         (lowest, highest) = (lowest.min(error), highest.max(error));
     }
     println!("relative error of 2^t: {lowest:.3e} to {highest:.3e}");
-    assert!(lowest >= -1.57e-7 && highest <= 1.53e-7, "{lowest:e} to {highest:e}");
+    assert!(lowest >= -1.62e-7 && highest <= 1.69e-7, "{lowest:e} to {highest:e}");
     let zero =
         (0..=f32::INFINITY.to_bits()).map(f32::from_bits).find(|&t| polynomial(t) * polynomial(-t) == 0.0);
     assert_eq!(zero, None, "an exponent beyond f32 could then hide its overflow");

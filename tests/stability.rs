@@ -49,10 +49,10 @@ const DIGESTS: [(f32, [u64; 6]); 6] = [
         0.01,
         [
             0x49df8949383265a6,
-            0xfc31a2e1cd5d147f,
-            0xfcdb5317417c0e16,
+            0xa7e7f8f0803d5440,
+            0x3cdc8f949bee084e,
             0x5e4b27207921280a,
-            0x5fa3ac914545e46d,
+            0xa13606c06564289c,
             0x9522c04ef707a1a1,
         ],
     ),
@@ -60,21 +60,21 @@ const DIGESTS: [(f32, [u64; 6]); 6] = [
         0.7,
         [
             0x7db037b094ee710f,
-            0x77f5b9579179f8b2,
+            0x6dca9f322ab64880,
             0x425acb08a3277f2b,
             0x512b0f37c095a898,
-            0xf9646e334d32768b,
-            0x003b70df7d3b12af,
+            0x3223fe84148f3e07,
+            0x4ecee510240f13de,
         ],
     ),
     (
         6.0,
         [
             0x6e8c91200b59e820,
-            0x615840df60918f14,
+            0x3378e659b8705e8e,
             0xef54ca67cf3b0e5a,
             0x32a856eabe2edd0b,
-            0xaab82e20819f884d,
+            0x28bd4396377b0e1d,
             0x7e4723b93f0992d5,
         ],
     ),
@@ -174,7 +174,7 @@ fn frozen_sums() {
             sums[0].expect("servable").to_bits()
         };
         let sums = [sum(&words, 0.7), sum(&long, 0.01), sum(&long, 1e38)];
-        assert_eq!(sums, [0x400577875e7c5dd6, 0x408f0ad48599376b, 0x401f2272ae325a57], "{level}: {sums:#x?}");
+        assert_eq!(sums, [0x400577875e1176da, 0x408f0ad485a07311, 0x401f2272ae325a57], "{level}: {sums:#x?}");
     }
 }
 

@@ -12,10 +12,13 @@ const BLOCK: usize = 512;
 const LANES: usize = 16;
 const GROUP: usize = 8 * LANES;
 /// What is added to round to an integer, and subtracted again.
-const ROUND: f32 = 12_583_038.0;
+const ROUND: f32 = 12_583_039.0;
 
-/// Of 2^t on [-1/2, 1/2], from the constant up, as the bits of f32.
-const COEFFICIENTS: [u32; 6] = [0x3f80_0000, 0x3f31_7215, 0x3e75_fcde, 0x3d63_5ba6, 0x3c1e_758c, 0x3aad_cb6e];
+/// Of [`polynomial`], as the bits of f32.
+const COEFFICIENTS: [u32; 5] = [0x40e9_6c65, 0x4227_733f, 0xc2f8_6388, 0x4402_b08a, 0x443c_8b98];
+
+/// The weight of a logit of 0.
+pub const UNIT: f32 = f32::from_bits(COEFFICIENTS[4]);
 
 /// log2(e)/T and what it is split into.
 #[derive(Clone, Copy, Debug)]
@@ -26,12 +29,13 @@ struct Factor {
     lo: f32,
 }
 
-/// A block: the sum of its weights, of which that of a logit x is 2^((x - offset) log2(e)/T - exponent).
+/// A block: the sum of its weights, of which that of a logit x is UNIT 2^((x - offset) log2(e)/T -
+/// exponent).
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Block {
     /// The sum, in f64.
     sum: f64,
-    /// The power of two that weighs 1.
+    /// The power of two that weighs [`UNIT`].
     exponent: f32,
     /// The logit that is subtracted first.
     offset: f32,
@@ -46,10 +50,12 @@ fn factor(temperature: f32) -> Factor {
     Factor { exact, shrink: shrink as f32, hi, lo }
 }
 
-/// 2^t for a t of the reduced range, as the kernels compute it.
+/// [`UNIT`] 2^t for a t of the reduced range, as the kernels compute it.
 #[must_use]
 pub fn polynomial(t: f32) -> f32 {
-    COEFFICIENTS.map(f32::from_bits).into_iter().rev().reduce(|p, c| p.mul_add(t, c)).unwrap_or(1.0)
+    let [a, b, c, k1, k0] = COEFFICIENTS.map(f32::from_bits);
+    let cubic = t.mul_add(t, b).mul_add(t + a, c);
+    cubic.mul_add(t, k1).mul_add(t, k0)
 }
 
 fn weight(x: f32, factor: Factor, exponent: f32, offset: f32) -> f32 {
@@ -58,7 +64,7 @@ fn weight(x: f32, factor: Factor, exponent: f32, offset: f32) -> f32 {
     let t = d.mul_add(factor.lo, d.mul_add(factor.hi, -n));
     let p = polynomial(t);
     let k = n - exponent;
-    if k < -125.0 {
+    if k < -126.0 {
         return 0.0;
     }
     let power = if k > 127.0 { f32::INFINITY } else { f32::from_bits(((k + 127.0) as u32) << 23) };
@@ -92,9 +98,9 @@ fn sum(weights: &[f32]) -> f64 {
     pairwise((0..LANES).map(|lane| groups.iter().map(|lanes| lanes[lane]).sum()).collect())
 }
 
-/// The power of two that suits a block whose largest weight is about 2^power.
+/// The power of two that suits a block whose largest weight is about UNIT 2^power.
 fn exponent(power: f64) -> f32 {
-    if (-24.0..110.0).contains(&power) { 0.0 } else { (32.0 * ((power + 24.0) / 32.0).floor()) as f32 }
+    if (-24.0..108.0).contains(&power) { 0.0 } else { (32.0 * ((power + 24.0) / 32.0).floor()) as f32 }
 }
 
 fn summarize(block: &[f32], factor: Factor) -> Block {
@@ -107,7 +113,7 @@ fn summarize(block: &[f32], factor: Factor) -> Block {
     let first = power(max(&block[..LANES.min(block.len())]));
     if (-512.0..64.0).contains(&first) {
         let guessed = weigh(exponent(first), 0.0);
-        if guessed.sum >= (-24_f64).exp2() && guessed.sum < 120_f64.exp2() {
+        if guessed.sum >= (-15_f64).exp2() && guessed.sum < 127_f64.exp2() {
             return guessed;
         }
     }
@@ -150,6 +156,11 @@ fn total(blocks: &[Block], factor: Factor) -> Option<Block> {
     let top = top?;
     let sum = blocks.iter().fold(0.0, |sum, block| sum + block.sum * relative(block, top, factor));
     (sum > 0.0).then_some(Block { sum, ..*top })
+}
+
+/// ln of a sum of weights, relative to [`UNIT`].
+fn log_sum(total: &Block) -> f64 {
+    ln(total.sum / f64::from(UNIT))
 }
 
 fn greedy(temperature: f32) -> bool {
@@ -220,11 +231,11 @@ pub fn log_softmax(row: &[f32], temperature: f32) -> Option<Vec<f32>> {
     let factor = factor(temperature);
     let total = total(&blocks(row, temperature), factor)?;
     let split = |x: f64| (x as f32, (x - f64::from(x as f32)) as f32);
-    let half = factor.shrink / 2.0;
-    let slope = split(factor.exact * LN_2 / f64::from(half));
-    let log_sum = split(f64::from(total.exponent) * LN_2 + ln(total.sum));
+    let shrink = if total.offset == 0.0 { factor.shrink } else { factor.shrink / 2.0 };
+    let slope = split(factor.exact * LN_2 / f64::from(shrink));
+    let log_sum = split(f64::from(total.exponent) * LN_2 + log_sum(&total));
     let log = |&x: &f32| {
-        let d = x.mul_add(half, -total.offset * half);
+        let d = x.mul_add(shrink, -total.offset * shrink);
         let log = d.mul_add(slope.0, -log_sum.0) + d.mul_add(slope.1, -log_sum.1);
         if log.is_nan() { f32::NEG_INFINITY } else { at_most_0(log) }
     };
@@ -241,5 +252,5 @@ pub fn log_sum_exp(row: &[f32], temperature: f32) -> Option<f64> {
     let factor = factor(temperature);
     let total = total(&blocks(row, temperature), factor)?;
     let height = f64::from(total.offset) * factor.exact + f64::from(total.exponent);
-    Some(height * LN_2 + ln(total.sum))
+    Some(height * LN_2 + log_sum(&total))
 }

@@ -165,8 +165,8 @@ fn select_lt(a: __m256, b: __m256, yes: __m256, no: __m256) -> __m256 {
 }
 
 /// Eight lanes of [`Simd::exp2i`]: the lowest bits of k - e + [`ROUND`], shifted into the exponent, are
-/// 2^(k - e - 1), or 0 at `bound`'s lower end, or infinite at its upper one. (Where e is [`ROUND`], a
-/// constant, k stays as it is.)
+/// 2^(k - e), or 0 at `bound`'s lower end, or infinite at its upper one. (Where e is [`ROUND`], a constant, k
+/// stays as it is.)
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
 fn exp2i(p: __m256, k: __m256, e: __m256) -> __m256 {

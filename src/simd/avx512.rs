@@ -52,9 +52,6 @@ impl Simd for Avx512 {
         prefetch::<_MM_HINT_T0, f32>(out, index);
     }
 
-    /// Its k is an exponent, not a power of two.
-    const UNIT: f32 = 1.0;
-
     /// There are 32 registers.
     const HOLDS_GROUP: bool = true;
 

@@ -148,13 +148,13 @@ impl Simd for Portable {
         loaded();
     }
 
-    /// The lowest bits of k - e + [`ROUND`], shifted into the exponent, are 2^(k - e - 1). k - e = 129
+    /// The lowest bits of k - e + [`ROUND`], shifted into the exponent, are 2^(k - e). k - e = 128
     /// becomes infinity.
     #[inline(always)]
     fn exp2i(self, p: f32x16, k: f32x16, e: f32x16) -> f32x16 {
         let k = k - (e - f32x16::splat(ROUND));
         let too_small = k.simd_lt(f32x16::splat(ROUND + LOWEST));
-        let highest = f32x16::splat(ROUND + 129.0);
+        let highest = f32x16::splat(ROUND + 128.0);
         let capped: u32x16 = bytemuck::must_cast(k.fast_min(highest));
         let power: f32x16 = bytemuck::must_cast(capped << 23_u32);
         too_small.select(f32x16::ZERO, p * power)

@@ -10,8 +10,8 @@ use crate::summary::Reference;
 use crate::sums::max_and_sum;
 
 /// If the largest weight of a block lies in this range, in powers of two, its weights are relative to 1: what
-/// matters does not count as 0, and their sum stays below 2^120.
-const FITTING: Range<f64> = -24.0..110.0;
+/// matters does not count as 0, and the sum of 512, of about 2^9.6 each, stays below 2^127.
+const FITTING: Range<f64> = -24.0..108.0;
 
 /// Elsewhere exponents are multiples of this: so most blocks of a row have the same.
 const STEP: f64 = 32.0;
@@ -35,9 +35,9 @@ pub(super) fn guess<S: Simd, L: Logit>(simd: S, block: &[L; BLOCK], factor: &Fac
     NEAR.contains(&power).then(|| of_power(power))
 }
 
-/// What suits the largest logit of a block: the guess, unless a weight would reach 2^121, so that the sum would
-/// leave [`TRUSTED`](super::TRUSTED), however it is rounded. `None` if the block need not be weighed: if it
-/// counts for nothing below the peak, or if all are -inf.
+/// What suits the largest logit of a block: the guess, unless a weight would reach 2^(118 + 9.5), so that the
+/// sum would leave [`TRUSTED`](super::TRUSTED), however it is rounded. `None` if the block need not be
+/// weighed: if it counts for nothing below the peak, or if all are -inf.
 ///
 /// Out of line: at ordinary temperatures it is rare. A maximum that is not finite, which nothing dwarfs,
 /// becomes an offset: every weight, and so the sum, is then NaN.
@@ -60,7 +60,7 @@ pub(super) fn of_maximum<S: Simd, L: Logit>(
                 return None;
             }
             peak.raise(power);
-            let (serves, direct) = (power - f64::from(guessed.exponent) < 121.0, power.abs() < DIRECT_LIMIT);
+            let (serves, direct) = (power - f64::from(guessed.exponent) < 118.0, power.abs() < DIRECT_LIMIT);
             Some(if serves {
                 guessed
             } else if direct {

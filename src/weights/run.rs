@@ -205,8 +205,8 @@ mod tests {
                 row[block * BLOCK..][places[0]..places[1]].fill(x);
                 in_runs(level, &row)
             };
-            let low = [f32::NEG_INFINITY, -1e9, -125.3 * LN_2];
-            for x in [f32::NAN, f32::INFINITY, 121.0 * LN_2].into_iter().chain(low) {
+            let low = [f32::NEG_INFINITY, -1e9, -126.3 * LN_2];
+            for x in [f32::NAN, f32::INFINITY, 118.0 * LN_2].into_iter().chain(low) {
                 assert_eq!(
                     [with([0, 1], x), with([511, 512], x)],
                     [before; 2],
@@ -216,7 +216,7 @@ mod tests {
             for x in [-24.1 * LN_2, 64.1 * LN_2] {
                 assert_eq!(with([0, 16], x), before, "{level}, block {block}: {x}");
             }
-            for x in [-124.9 * LN_2, 119.0 * LN_2] {
+            for x in [-125.9 * LN_2, 117.0 * LN_2] {
                 assert_eq!(with([100, 101], x), BLOCKS, "{level}, block {block}: {x}");
             }
         }

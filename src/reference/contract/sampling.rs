@@ -5,8 +5,8 @@ use core::f64::consts::LN_2;
 use crate::math::ln;
 
 use super::{
-    BLOCK, GROUP, LANES, argmax, at_most_0, blocks, factor, greedy, lane_sums, one_hot, pairwise, relative,
-    total, weights,
+    BLOCK, GROUP, LANES, argmax, at_most_0, blocks, factor, greedy, lane_sums, log_sum, one_hot, pairwise,
+    relative, total, weights,
 };
 
 /// The token drawn, and its log-probability.
@@ -25,7 +25,7 @@ pub fn sample(row: &[f32], temperature: f32, uniform: f64) -> Option<(u32, f32)>
     let weights = weights(logits, factor, block.exponent, block.offset);
     let token = start + find_in_block(&weights, &group_sums(&weights), target, below, masses[index])?;
     let height = (f64::from(row[token]) - f64::from(total.offset)) * factor.exact - f64::from(total.exponent);
-    Some((token as u32, at_most_0((height * LN_2 - ln(total.sum)) as f32)))
+    Some((token as u32, at_most_0((height * LN_2 - log_sum(&total)) as f32)))
 }
 
 /// The probability of each token under [`sample`]: its share of its vector, times the vector's of its group,

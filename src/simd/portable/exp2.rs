@@ -1,12 +1,12 @@
-//! 2^(x (hi + lo)) in f64, where the target has no fused multiply-add: the bits of one that has.
+//! UNIT x 2^(x (hi + lo)) in f64, where the target has no fused multiply-add: the bits of one that has.
 
 use super::super::exp2::{POLYNOMIAL, ROUND};
 use super::fused::{exactly, middle, narrow, widen};
 use wide::{f32x4, f32x16, f64x2, u32x4};
 
-/// 2^(x (hi + lo)) as p and k: p/2 x 2^(k - [`ROUND`]), p about 2.
+/// As p and k: p x 2^(k - [`ROUND`]), p about UNIT.
 ///
-/// In f64, x hi - n is exact. (Where the rest is subnormal, 2^rest is 1, however it was rounded.)
+/// In f64, x hi - n is exact. (Where the rest is subnormal, 2^rest is UNIT, however it was rounded.)
 #[inline(always)]
 pub(super) fn exp2_of_product(x: f32x16, hi: f32, lo: f32) -> (f32x16, f32x16) {
     let x4: [f32x4; 4] = bytemuck::must_cast(x);
@@ -35,7 +35,7 @@ pub(super) fn exp2_of_product(x: f32x16, hi: f32, lo: f32) -> (f32x16, f32x16) {
     (bytemuck::must_cast(t), bytemuck::must_cast(k))
 }
 
-/// Twice the polynomial, for |t| <= 0.502.
+/// The polynomial, for |t| <= 0.502.
 ///
 /// Where the exponent e of a result is known, a single addition rounds it: beside 1.5 x 2^(e + 29) there is
 /// room for just the 24 bits of an f32. Where it may be one of two, the larger serves from its power of two
@@ -43,12 +43,12 @@ pub(super) fn exp2_of_product(x: f32x16, hi: f32, lo: f32) -> (f32x16, f32x16) {
 /// never lands on the middle: the tests go through every t.
 #[inline(always)]
 fn exp2(t: f64x2) -> f64x2 {
-    let [c1, c2, c3, c4, c5] = POLYNOMIAL.map(|c| 2.0 * f64::from(c));
-    let p = rounded::<-6>(f64x2::splat(c5) * t, c4); // 0.018 to 0.021
-    let p = rounded::<-4>(p * t, c3); // 0.10 to 0.13
-    let p = rounded_around_half(p * t, c2); // 0.40 to 0.56
-    let p = rounded::<0>(p * t, c1); // 1.1 to 1.7
-    p * t + f64x2::splat(2.0)
+    let [a, b, c, k1, k0] = POLYNOMIAL.map(f64::from);
+    let linear = rounded::<2>(t, a); // 6.7 to 7.9
+    let square = rounded::<5>(t * t, b); // 41.8 to 42.2
+    let cubic = rounded::<7>(square * linear, c); // 158 to 206
+    let p = rounded_around_512(cubic * t, k1); // 440 to 627
+    p * t + f64x2::splat(k0)
 }
 
 /// product + c to the precision of an f32 in [2^E, 2^(E + 1)).
@@ -58,11 +58,11 @@ fn rounded<const E: i32>(product: f64x2, c: f64) -> f64x2 {
     (product + f64x2::splat(c + room)) - f64x2::splat(room)
 }
 
-/// The same for a result in [1/4, 1).
+/// The same for a result in [256, 1024).
 #[inline(always)]
-fn rounded_around_half(product: f64x2, c: f64) -> f64x2 {
-    let below = rounded::<-2>(product, c);
-    below.simd_lt(f64x2::splat(0.5)).select(below, rounded::<-1>(product, c))
+fn rounded_around_512(product: f64x2, c: f64) -> f64x2 {
+    let below = rounded::<8>(product, c);
+    below.simd_lt(f64x2::splat(512.0)).select(below, rounded::<9>(product, c))
 }
 
 const fn power(e: i32) -> f64 {
@@ -82,7 +82,7 @@ mod tests {
             let [positive, negative] = widen(f32x4::new([a, b, -a, -b]));
             let ours = narrow([exp2(positive), exp2(negative)]);
             for (t, ours) in [a, b, -a, -b].into_iter().zip(ours.to_array()) {
-                assert_eq!((ours / 2.0).to_bits(), contract::polynomial(t).to_bits(), "{t:e}");
+                assert_eq!(ours.to_bits(), contract::polynomial(t).to_bits(), "{t:e}");
             }
         }
     }
@@ -113,7 +113,7 @@ mod tests {
             let at_once = (f64::from(x) * f64::from(lo) + f64::from(rest)) as f32;
             twice += u32::from(expected != contract::polynomial(at_once));
             let (p, _) = exp2_of_product(f32x16::splat(x), hi, lo);
-            assert_eq!(p.to_array().map(f32::to_bits), [(2.0 * expected).to_bits(); LANES], "{x:e}");
+            assert_eq!(p.to_array().map(f32::to_bits), [expected.to_bits(); LANES], "{x:e}");
         }
         assert!(twice > 0, "none of these would be wrong if rounded twice");
     }

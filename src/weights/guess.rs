@@ -35,6 +35,13 @@ pub(super) fn guess<S: Simd, L: Logit>(simd: S, block: &[L; BLOCK], factor: &Fac
     NEAR.contains(&power).then(|| of_power(power))
 }
 
+/// Where the largest of a block's first sixteen logits lies in this range, the guess is 1. (It is a thousandth
+/// narrower than it might be, so that it does not matter how its ends are rounded.)
+pub(super) fn plain_firsts(factor: &Factor) -> Range<f32> {
+    let [start, end] = [FITTING.start, NEAR.end].map(|power| (0.999 * power / factor.exact) as f32);
+    start..end
+}
+
 /// What suits the largest logit of a block: the guess, unless a weight would reach 2^(118 + 9.5), so that the
 /// sum would leave [`TRUSTED`](super::TRUSTED), however it is rounded. `None` if the block need not be
 /// weighed: if it counts for nothing below the peak, or if all are -inf.

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! for each vector:  2^t of its logits, times 2^n
-//!                   beside that, of the fourth from it:  n = round(x * hi), t = (x * hi - n) + x * lo
+//!                   beside that, of the next group's:  n = round(x * hi), t = (x * hi - n) + x * lo
 //! for each group:   their sums
 //! in the end:       the sums of the blocks; whether they serve
 //! ```
@@ -16,8 +16,9 @@
 //! the time.
 
 use core::hint::black_box;
+use core::ops::Range;
 
-use super::guess::guess;
+use super::guess::plain_firsts;
 use super::{Factor, TRUSTED, add_lanes};
 use crate::Logit;
 use crate::blocks::{BLOCK, GROUPS, Group};
@@ -29,10 +30,6 @@ const RUN: usize = 8;
 
 /// Blocks of the first run of a row: where runs do not serve, it mostly shows.
 const FIRST_RUN: usize = 2;
-
-/// Vectors that are begun ahead of those that are finished. (With a group of eight, registers are spilled, in
-/// some kernels more than in others: 0.92 to 1.05 x, where four take 0.90 to 0.92 x.)
-const BEGUN: usize = 4;
 
 /// The fewest blocks of a row in which runs are tried. (One that does not serve has been weighed in vain: in a
 /// row of 16 blocks with masked tokens, 1.1 x the time.)
@@ -85,8 +82,8 @@ fn weigh_run<S: Simd, L: Logit>(
     loaded: impl Fn(usize),
     summed: impl FnMut(usize, S::V),
 ) -> bool {
-    let is_plain = |block| guess(simd, block, factor) == Some(Reference::default());
-    if !blocks.first().is_some_and(is_plain) {
+    let firsts = plain_firsts(factor);
+    if !blocks.first().is_some_and(|block| is_plain(simd, block, &firsts)) {
         return false;
     }
     let mut sums = [simd.widen(simd.splat(0.0)); RUN];
@@ -97,12 +94,20 @@ fn weigh_run<S: Simd, L: Logit>(
         |sum| Summary::new(simd.reduce_add_wide(*sum), Reference::default()),
     ));
     let serves = simd.all_not_below(least, simd.splat(LOWEST / factor.hi))
-        && blocks[1..].iter().all(is_plain)
+        && blocks[1..].iter().all(|block| is_plain(simd, block, &firsts))
         && summaries[before..].iter().all(|block| TRUSTED.contains(&block.sum));
     if !serves {
         summaries.truncate(before);
     }
     serves
+}
+
+/// Whether the guess for a block is 1.
+#[inline(always)]
+fn is_plain<S: Simd, L: Logit>(simd: S, block: &[L; BLOCK], firsts: &Range<f32>) -> bool {
+    let x = L::load(simd, &block.as_chunks().0[0]);
+    simd.lanes_not_below(x, simd.splat(firsts.start)) != 0
+        && simd.lanes_not_below(x, simd.splat(firsts.end)) == 0
 }
 
 /// Puts the sums of blocks, lane by lane, and returns the least logit of each lane, or 0. (No NaN: that is left
@@ -119,28 +124,26 @@ fn sum_blocks<S: Simd, L: Logit>(
     // (`black_box`, as in blocks.rs: loops are to stay loops.)
     let groups: &[Group<L>] = black_box(blocks.as_flattened().as_chunks().0.as_chunks().0);
     let (exp2, zero) = (Exp2::new(simd, factor.hi, factor.lo), simd.splat(0.0));
-    let (mut n, mut t, mut least) = ([zero; BEGUN], [zero; BEGUN], zero);
-    for i in 0..BEGUN {
+    let (mut n, mut t, mut least) = ([zero; VECTORS], [zero; VECTORS], zero);
+    for i in 0..VECTORS {
         (n[i], t[i]) = begin(simd, &exp2, &groups[0][i], &mut least);
     }
     let mut group = 0;
     for sum in &mut sums[..blocks.len()] {
         let mut wide = simd.widen(zero);
         for _ in 0..black_box(GROUPS) {
-            let this = group;
             // After the last group, that one again.
-            group += usize::from(group + 1 < groups.len());
+            let next = &groups[(group + 1).min(groups.len() - 1)];
             let mut weights = [zero; VECTORS];
-            for (i, vector) in weights.iter_mut().enumerate() {
-                let (place, next) = (i % BEGUN, i + BEGUN);
-                *vector = simd.scalef(exp2.polynomial(simd, t[place]), n[place]);
-                let x = if next < VECTORS { &groups[this][next] } else { &groups[group][next - VECTORS] };
-                (n[place], t[place]) = begin(simd, &exp2, x, &mut least);
+            for i in 0..VECTORS {
+                weights[i] = simd.scalef(exp2.polynomial(simd, t[i]), n[i]);
+                (n[i], t[i]) = begin(simd, &exp2, &next[i], &mut least);
             }
-            loaded(this);
+            loaded(group);
             let lanes = add_lanes(simd, weights);
-            summed(this, lanes);
+            summed(group, lanes);
             wide = simd.add_wide(wide, simd.widen(lanes));
+            group += 1;
         }
         *sum = wide;
     }

@@ -22,7 +22,7 @@
 //! weighs d = x - maximum instead, which is exact for every logit that matters there (Sterbenz: the others
 //! are not within a factor of two of it, 2^13 powers of two away).
 //!
-//! With AVX-512, a long row of which only sums are wanted begins with runs of blocks whose weights fit (run.rs):
+//! With AVX-512, a long row of sums or of a softmax begins with runs of blocks whose weights fit (run.rs):
 //! other code for the same bits.
 //!
 //! The weights of a block depend on the block and T alone. Whether it is weighed may depend on those
@@ -46,9 +46,9 @@ pub(crate) use factor::Factor;
 pub(crate) use peak::Peak;
 pub(crate) use run::weigh_runs;
 
-/// A sum of weights serves if it is in this range: weights that count as 0, below UNIT * 2^-126.5, are less than
-/// 2^-101 of it, and none has overflowed.
-const TRUSTED: Range<f64> = 1.0 / (1_u128 << 15) as f64..(1_u128 << 127) as f64;
+/// A sum of weights serves if it is in this range: weights that count as 0, below UNIT * 2^-126.5, are less
+/// than 2^-101 of it, and none has overflowed.
+pub(crate) const TRUSTED: Range<f64> = 1.0 / (1_u128 << 15) as f64..(1_u128 << 127) as f64;
 
 // The forms in which weights are computed. Each can do what those before it can.
 

@@ -140,6 +140,24 @@ fn largest_logits_whose_power_of_two_rounds_to_the_limit() {
     }
 }
 
+/// Weights as large as can be trusted, so far below the row's largest that their probabilities just count: both
+/// steps to them are normal numbers (found by a review: they lost digits).
+#[test]
+fn large_weights_of_least_probability() {
+    const LN_2: f32 = std::f32::consts::LN_2;
+    for level in levels() {
+        for power in [107.0, 112.0, 116.5, 117.4] {
+            for below in [119.0, 121.0, 123.0, 124.5, 124.8, 124.95, 125.1] {
+                let mut row = vec![0.0; 513];
+                (row[100], row[512]) = (power * LN_2, (power + below) * LN_2);
+                check::values(level, &row, 1.0);
+                row.resize(20 * 512, 0.0);
+                check::values(level, &row, 1.0);
+            }
+        }
+    }
+}
+
 /// The worst row known: of the 6 x 2^-23 that its single token may be off, it is 5. (docs/numerics.md.)
 #[test]
 fn one_token_beside_blocks_whose_sums_round_up() {

@@ -208,7 +208,7 @@ pub fn softmax(row: &[f32], temperature: f32) -> Option<Vec<f32>> {
     let probs = row.chunks(BLOCK).zip(&blocks).flat_map(|(logits, block)| {
         let share = relative(block, &total, factor) * (1.0 / total.sum);
         let least = ((-125_f64).exp2() / share) as f32;
-        let step = if share < f64::from(f32::MIN_POSITIVE) { (-120_f32).exp2() } else { 1.0 };
+        let step = if share < f64::from(f32::MIN_POSITIVE) { (-126_f32).exp2() } else { 1.0 };
         let share = (share / f64::from(step)) as f32;
         let weights = weights(logits, factor, block.exponent, block.offset);
         weights.into_iter().take(logits.len()).map(move |w| if w > least { w * share * step } else { 0.0 })

@@ -5,7 +5,7 @@ use core::ops::Range;
 use crate::blocks::BLOCK;
 use crate::simd::{Line, Simd};
 use crate::summary::{Summary, Total};
-use crate::weights::Factor;
+use crate::weights::{Factor, TRUSTED};
 
 /// Probabilities below this count as 0, so that none is subnormal: a multiplication that gives such a number
 /// takes 130 times as long on an Intel Granite Rapids, and `softmax` of Gaussian logits of deviation 3 at T =
@@ -24,7 +24,10 @@ pub(super) struct Scale {
 
 impl Scale {
     fn new(scale: f64) -> Self {
-        const UP: f64 = (1_u128 << 120) as f64;
+        const UP: f64 = (1_u128 << 126) as f64;
+        // Where weights count, both steps are normal numbers.
+        const _: () = assert!(LEAST / TRUSTED.end * UP >= f32::MIN_POSITIVE as f64);
+        const _: () = assert!(1.0 / UP >= f32::MIN_POSITIVE as f64);
         let up = if scale < f64::from(f32::MIN_POSITIVE) { UP } else { 1.0 };
         Self { factor: (scale * up) as f32, step: (1.0 / up) as f32, least: (LEAST / scale) as f32 }
     }

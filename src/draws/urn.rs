@@ -269,6 +269,6 @@ impl Block {
     }
 }
 
-/// Below this sum a row gets a new reference, or has nothing left. (Masses of 2^-404 of
+/// Below this sum a row gets a new reference, or has nothing left. (Masses of 2^-397 of
 /// that, and more, are not lost.)
 const EXHAUSTED: f64 = f64::from_bits((1023 - 500) << 52);

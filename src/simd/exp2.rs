@@ -6,7 +6,7 @@ use super::{LANES, Simd};
 /// the exponent of 2^k, in the lowest bits of the sum. (1.5 x 2^23 + 127)
 pub(super) const ROUND: f32 = 12_583_039.0;
 
-/// [`Simd::exp2i`] answers 0 below this power of two, as its own would not be a normal number.
+/// [`Simd::exp2i`] answers 0 below this power of two, as 2^k itself would not be a normal number.
 pub(crate) const LOWEST: f32 = -126.0;
 
 /// [`UNIT`] x 2^t = K0 + t (K1 + t ((t + A) (t^2 + B) + C)) on [-1/2, 1/2]: A, B, C, K1, K0.
@@ -19,7 +19,7 @@ pub(crate) const LOWEST: f32 = -126.0;
 /// Minimax coefficients, then moved by up to some hundred ulp each to narrow the range of the error that f32
 /// arithmetic leaves: over every f32 t with |t| <= 0.502 it lies in [-1.62e-7, 1.69e-7] (`cargo test --test
 /// oracle -- --ignored` goes through them all). C is even, for `portable/exp2.rs`; K0 is a multiple of eight of
-/// its last digits, so that sums of up to seven are exact, and K0 x f32(1 / K0) is 1.
+/// its last digits, so that sums of up to eight are exact, and K0 x f32(1 / K0) is 1.
 pub(super) const POLYNOMIAL: [f32; 5] = [
     f32::from_bits(0x40e9_6c65),
     f32::from_bits(0x4227_733f),

@@ -20,7 +20,7 @@ pub(crate) struct Factor {
 impl Factor {
     /// For a temperature that is not greedy.
     ///
-    /// At T = inf every logit but -inf weighs 1: so small a factor says just that (x s < 2^-50), and
+    /// At T = inf every logit but -inf weighs the same: so small a factor says just that (x s < 2^-50), and
     /// -inf stays -inf.
     pub(crate) const fn new(temperature: f32) -> Self {
         const HIGH: f64 = 1.0 / (1_u128 << 100) as f64;

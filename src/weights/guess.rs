@@ -2,16 +2,22 @@
 
 use core::ops::Range;
 
-use super::{Factor, Peak};
+use super::{Factor, Peak, TRUSTED};
 use crate::Logit;
 use crate::blocks::BLOCK;
-use crate::simd::Simd;
+use crate::simd::{Simd, UNIT};
 use crate::summary::Reference;
 use crate::sums::max_and_sum;
 
 /// If the largest weight of a block lies in this range, in powers of two, its weights are relative to 1: what
-/// matters does not count as 0, and the sum of 512, of about 2^9.6 each, stays below 2^127.
+/// matters does not count as 0, and 512 of them can be trusted.
 const FITTING: Range<f64> = -24.0..108.0;
+const _: () = assert!(512.0 * UNIT * (1_u128 << 108) as f64 <= 0.999 * TRUSTED.end);
+const _: () = assert!(UNIT / (1_u128 << 24) as f64 >= 1.001 * TRUSTED.start);
+
+/// A weight of this power of two, or more, makes a sum that cannot be trusted, however it is rounded.
+const TOO_HIGH: f64 = 118.0;
+const _: () = assert!(UNIT * (1_u128 << 118) as f64 >= 1.001 * TRUSTED.end);
 
 /// Elsewhere exponents are multiples of this: so most blocks of a row have the same.
 const STEP: f64 = 32.0;
@@ -42,9 +48,8 @@ pub(super) fn plain_firsts(factor: &Factor) -> Range<f32> {
     start..end
 }
 
-/// What suits the largest logit of a block: the guess, unless a weight would reach 2^(118 + 9.5), so that the
-/// sum would leave [`TRUSTED`](super::TRUSTED), however it is rounded. `None` if the block need not be
-/// weighed: if it counts for nothing below the peak, or if all are -inf.
+/// What suits the largest logit of a block: the guess, unless a weight would be [`TOO_HIGH`]. `None` if the
+/// block need not be weighed: if it counts for nothing below the peak, or if all are -inf.
 ///
 /// Out of line: at ordinary temperatures it is rare. A maximum that is not finite, which nothing dwarfs,
 /// becomes an offset: every weight, and so the sum, is then NaN.
@@ -67,7 +72,8 @@ pub(super) fn of_maximum<S: Simd, L: Logit>(
                 return None;
             }
             peak.raise(power);
-            let (serves, direct) = (power - f64::from(guessed.exponent) < 118.0, power.abs() < DIRECT_LIMIT);
+            let (serves, direct) =
+                (power - f64::from(guessed.exponent) < TOO_HIGH, power.abs() < DIRECT_LIMIT);
             Some(if serves {
                 guessed
             } else if direct {

@@ -159,12 +159,12 @@ pub fn in_interval(probs: &[f64], token: usize, u: f64) -> bool {
     start - off <= u && u <= start + probs[token] + off
 }
 
-/// Whether a weight above 0 may still be a share of 0 in f64. A weight is at least 2^-125 of its block's
+/// Whether a weight above 0 may still be a share of 0 in f64. A weight is at least 2^-126.5 of its block's
 /// reference, which is at least 2^-1022 of the row's: two factors whose product f64 need not hold. (A share
 /// that is 0 since the weight is has a logarithm between those of the two, or none.)
 fn in_a_far_block(log: f64) -> bool {
     let power = log / core::f64::consts::LN_2;
-    (-1022.0 - 125.0 - 32.0..-1022.0).contains(&power)
+    (-1022.0 - 126.5 - 32.0..-1022.0).contains(&power)
 }
 
 /// The logits taken for weights, as they are and without their signs.

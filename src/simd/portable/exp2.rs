@@ -6,7 +6,7 @@ use wide::{f32x4, f32x16, f64x2, u32x4};
 
 /// As p and k: p x 2^(k - [`ROUND`]), p about UNIT.
 ///
-/// In f64, x hi - n is exact. (Where the rest is subnormal, 2^rest is UNIT, however it was rounded.)
+/// In f64, x hi - n is exact. (Where the rest is subnormal, UNIT x 2^rest is UNIT, however it was rounded.)
 #[inline(always)]
 pub(super) fn exp2_of_product(x: f32x16, hi: f32, lo: f32) -> (f32x16, f32x16) {
     let x4: [f32x4; 4] = bytemuck::must_cast(x);

@@ -68,7 +68,7 @@ pub trait Simd: Copy + Send + Sync {
     /// 0.93 x the time of [`Simd::prefetch`].)
     fn prefetch_output(self, out: &[f32], index: usize);
 
-    /// Whether the CPU reads ahead best by itself, unless weights are stored meanwhile.
+    /// Whether the CPU reads ahead best by itself: but not from memory while weights are stored.
     #[inline(always)]
     fn reads_ahead(self) -> bool {
         false

@@ -20,14 +20,14 @@ use core::cell::Cell;
 
 use crate::argmax::greedy_row;
 use crate::batch::{cost_of_weighing, map_rows};
-use crate::blocks::{BLOCK, GROUP, padded};
+use crate::blocks::{BLOCK, GROUP, Group, padded};
 use crate::output::map_vectors;
 use crate::pass::{Pass, with_pass};
 use crate::prefetch::{PAGE, prefetch_group, prefetch_in_second_pass};
 use crate::scratch::{room, with_scratch};
 use crate::simd::{AHEAD, LANES, Simd, VECTORS, dispatch};
 use crate::summary::Summary;
-use crate::weights::{Factor, Peak, weigh_block};
+use crate::weights::{Factor, Peak, weigh_block, weigh_runs};
 use crate::{Error, FailedRows, Level, Logit, Rows, RowsMut, Temperature};
 
 pub use in_place::softmax_in_place;
@@ -188,8 +188,23 @@ fn weigh_row<S: Simd, L: Logit, const TWICE: bool>(
     weights: &mut [f32],
     pass: &mut Pass,
 ) {
-    let (blocks, tail) = row.as_chunks();
-    let (mut outs, out_tail) = weights.as_chunks_mut();
+    let groups: &mut [Group<f32>] = weights.as_chunks_mut().0.as_chunks_mut().0;
+    let done = weigh_runs(
+        simd,
+        row,
+        factor,
+        &mut pass.summaries,
+        |_| (),
+        #[inline(always)]
+        |group, vectors| {
+            store(simd, vectors, &mut groups[group]);
+            let (start, weights) = (group * GROUP, groups.as_flattened().as_flattened());
+            ask_ahead::<TWICE, _, _>(simd, row, start, weights, start + BLOCK);
+        },
+        |_, _| (),
+    );
+    let (blocks, tail) = row[done..].as_chunks();
+    let (mut outs, out_tail) = weights[done..].as_chunks_mut();
     let mut peak = Peak::of_probs();
     for (index, block) in blocks.iter().enumerate() {
         let [out, ahead @ ..] = outs else { break };
@@ -201,10 +216,8 @@ fn weigh_row<S: Simd, L: Logit, const TWICE: bool>(
             out,
             #[inline(always)]
             |group| {
-                prefetch_group::<TWICE, _, _>(simd, row, index * BLOCK + group * GROUP, AHEAD);
-                for line in 0..VECTORS {
-                    simd.prefetch_output(ahead.as_flattened(), group * GROUP + line * LANES);
-                }
+                let start = done + index * BLOCK + group * GROUP;
+                ask_ahead::<TWICE, _, _>(simd, row, start, ahead.as_flattened(), group * GROUP);
             },
             |_, _| (),
         ));
@@ -214,6 +227,28 @@ fn weigh_row<S: Simd, L: Logit, const TWICE: bool>(
         let room = &mut pass.weights[0];
         pass.summaries.push(weigh_tail(simd, tail, factor, &mut peak, room));
         out_tail.copy_from_slice(&room[..tail.len()]);
+    }
+}
+
+/// Asks, at a group, for what is read next, and for where the weights of the next block go. (A Zen 4 is only
+/// told what to read, and that where rows come from memory: 16 rows take 0.85 x the time.)
+#[inline(always)]
+fn ask_ahead<const TWICE: bool, S: Simd, L>(simd: S, row: &[L], start: usize, weights: &[f32], next: usize) {
+    if TWICE || !simd.reads_ahead() {
+        prefetch_group::<TWICE, _, _>(simd, row, start, AHEAD);
+    }
+    if !simd.reads_ahead() {
+        for line in 0..VECTORS {
+            simd.prefetch_output(weights, next + line * LANES);
+        }
+    }
+}
+
+/// (By index: iterated over, the vectors would stay in memory, and a row take 1.7 x the time.)
+#[inline(always)]
+fn store<S: Simd>(simd: S, vectors: [S::V; VECTORS], group: &mut Group<f32>) {
+    for i in 0..VECTORS {
+        simd.store(vectors[i], &mut group[i]);
     }
 }
 

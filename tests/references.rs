@@ -46,7 +46,7 @@ fn blocks_of_every_kind() {
 #[test]
 fn blocks_where_their_reference_changes() {
     const BORDERS: [f64; 14] = [
-        -16384.0, -520.0, -512.0, -24.56, -24.0, 64.0, 108.0, 109.0, 117.44, 118.0, 136.0, 168.0, 712.0,
+        -16384.0, -520.0, -512.0, -24.0, -23.5, 64.0, 108.0, 109.0, 117.44, 118.0, 136.0, 168.0, 712.0,
         16384.0,
     ];
     let levels = levels();
@@ -164,7 +164,7 @@ fn runs_end_in_any_block() {
         118.0 * LN_2,
         140.0 * LN_2,
     ];
-    for block in thinned([0, 1, 2, 3, 9, 10, 17, 18, 20], 4) {
+    for block in thinned([0, 1, 2, 8, 9, 10, 16, 17, 20], 4) {
         let start = block * 512;
         for (i, x) in alone.into_iter().enumerate() {
             let mut row = logits.clone();

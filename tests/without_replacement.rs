@@ -151,6 +151,17 @@ fn all_weights_of_several_blocks() {
     assert_eq!(draw_from_probs(&weights, &uniforms), Ok(expected.collect()));
 }
 
+/// Tokens that count as 0 beside one that is taken count for what they are beside the next: 2^-38 of it.
+#[test]
+fn light_tokens_beside_one_that_is_taken() {
+    let mut row = [-127.0 * core::f32::consts::LN_2; 512];
+    (row[0], row[1]) = (0.0, -80.0 * core::f32::consts::LN_2);
+    for level in levels() {
+        assert_eq!(draw_on(level, &row, 1.0, &[0.0, LAST_UNIFORM]), Ok(vec![0, 511]), "{level}");
+        assert_eq!(draw_on(level, &row, 1.0, &[0.0, 0.999]), Ok(vec![0, 1]), "{level}");
+    }
+}
+
 /// A token of 2^-33 of its group, whose sum is f32: less of it than is lost in rounding. It is still the
 /// last.
 #[test]

@@ -194,7 +194,6 @@ fn weigh_row<S: Simd, L: Logit, const TWICE: bool>(
         row,
         factor,
         &mut pass.summaries,
-        |_| (),
         #[inline(always)]
         |group, vectors| {
             store(simd, vectors, &mut groups[group]);

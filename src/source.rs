@@ -95,7 +95,15 @@ impl<L: Logit> Source<L> for Softmax<'_> {
         loaded: impl Fn(usize),
         summed: impl FnMut(usize, S::V),
     ) -> usize {
-        weigh_runs(simd, row, self.0, summaries, loaded, |_, _| (), summed)
+        weigh_runs(
+            simd,
+            row,
+            self.0,
+            summaries,
+            #[inline(always)]
+            |group, _| loaded(group),
+            summed,
+        )
     }
 
     #[inline(always)]

@@ -18,8 +18,8 @@ pub(crate) const LOWEST: f32 = -126.0;
 ///
 /// Minimax coefficients, then moved by up to some hundred ulp each to narrow the range of the error that f32
 /// arithmetic leaves: over every f32 t with |t| <= 0.502 it lies in [-1.62e-7, 1.69e-7] (`cargo test --test
-/// oracle -- --ignored` goes through them all). C is even, for `portable/exp2.rs`; K0 is a multiple of eight of
-/// its last digits, so that sums of up to eight are exact, and K0 x f32(1 / K0) is 1.
+/// oracle -- --ignored` goes through them all). C is even, for `portable/exp2.rs`. The last three bits of K0
+/// are 0, so that sums of up to eight are exact, and K0 x f32(1 / K0) is 1.
 pub(super) const POLYNOMIAL: [f32; 5] = [
     f32::from_bits(0x40e9_6c65),
     f32::from_bits(0x4227_733f),

@@ -37,15 +37,14 @@ const FIRST_RUN: usize = 1;
 const WORTH_TRYING: usize = 16;
 
 /// The summaries of the first blocks of a row, run by run, until one does not serve. Returns how many logits
-/// they have. `loaded` is called with the number of each group, `weighed` with that and its weights, `summed`
-/// with that and the sums of its lanes; also for a run that does not serve, whose groups are then weighed again.
+/// they have. `weighed` is called with the number of each group and its weights, `summed` with that and the sums
+/// of its lanes; also for a run that does not serve, whose groups are then weighed again.
 #[inline(always)]
 pub(crate) fn weigh_runs<S: Simd, L: Logit>(
     simd: S,
     row: &[L],
     factor: &Factor,
     summaries: &mut Vec<Summary>,
-    loaded: impl Fn(usize),
     mut weighed: impl FnMut(usize, [S::V; VECTORS]),
     mut summed: impl FnMut(usize, S::V),
 ) -> usize {
@@ -61,8 +60,6 @@ pub(crate) fn weigh_runs<S: Simd, L: Logit>(
             run,
             factor,
             summaries,
-            #[inline(always)]
-            |group| loaded(first + group),
             #[inline(always)]
             |group, weights| weighed(first + group, weights),
             #[inline(always)]
@@ -83,7 +80,6 @@ fn weigh_run<S: Simd, L: Logit>(
     blocks: &[[L; BLOCK]],
     factor: &Factor,
     summaries: &mut Vec<Summary>,
-    loaded: impl Fn(usize),
     weighed: impl FnMut(usize, [S::V; VECTORS]),
     summed: impl FnMut(usize, S::V),
 ) -> bool {
@@ -92,7 +88,7 @@ fn weigh_run<S: Simd, L: Logit>(
         return false;
     }
     let mut sums = [simd.widen(simd.splat(0.0)); RUN];
-    let least = sum_blocks(simd, blocks, factor, &mut sums, loaded, weighed, summed);
+    let least = sum_blocks(simd, blocks, factor, &mut sums, weighed, summed);
     let before = summaries.len();
     summaries.extend(sums[..blocks.len()].iter().map(
         #[inline(always)]
@@ -123,7 +119,6 @@ fn sum_blocks<S: Simd, L: Logit>(
     blocks: &[[L; BLOCK]],
     factor: &Factor,
     sums: &mut [S::D; RUN],
-    loaded: impl Fn(usize),
     mut weighed: impl FnMut(usize, [S::V; VECTORS]),
     mut summed: impl FnMut(usize, S::V),
 ) -> S::V {
@@ -146,7 +141,6 @@ fn sum_blocks<S: Simd, L: Logit>(
                 (n[i], t[i]) = begin(simd, &exp2, &next[i], &mut least);
             }
             weighed(group, weights);
-            loaded(group);
             let lanes = add_lanes(simd, weights);
             summed(group, lanes);
             wide = simd.add_wide(wide, simd.widen(lanes));
@@ -179,7 +173,8 @@ mod tests {
     /// How many blocks of a row come in runs at T = 1. Their summaries are those of the blocks one by one.
     fn in_runs(level: Level, row: &[f32]) -> usize {
         let (factor, mut summaries) = (Factor::new(1.0), vec![]);
-        let done = dispatch!(level, simd => weigh_runs(simd, row, &factor, &mut summaries, |_| (), |_, _| (), |_, _| ()));
+        let done =
+            dispatch!(level, simd => weigh_runs(simd, row, &factor, &mut summaries, |_, _| (), |_, _| ()));
         for (block, summary) in row[..done].as_chunks().0.iter().zip(&summaries) {
             let (mut peak, mut weights) = (Peak::of_sums(), [0.0; BLOCK]);
             let single = dispatch!(

@@ -55,7 +55,7 @@ pub(crate) fn exp2(x: f64) -> f64 {
 }
 
 /// 2^k for an integer k below 1024, or 0 where that would not be a normal number.
-pub(crate) fn power_of_two(k: f64) -> f64 {
+pub(crate) const fn power_of_two(k: f64) -> f64 {
     let biased = (k + 1023.0).clamp(0.0, 2046.0) as u64;
     f64::from_bits(biased << 52)
 }

@@ -38,6 +38,7 @@ use core::ops::Range;
 
 use crate::Logit;
 use crate::blocks::{BLOCK, GROUPS, Group, groups, groups_mut};
+use crate::math::power_of_two;
 use crate::simd::{LANES, Product, Simd, VECTORS};
 use crate::summary::{Reference, Summary};
 use guess::{NO_GUESS, guess, of_maximum};
@@ -48,7 +49,7 @@ pub(crate) use run::weigh_runs;
 
 /// A sum of weights serves if it is in this range: weights that count as 0, below UNIT * 2^-126.5, are less
 /// than 2^-101 of it, and none has overflowed.
-pub(crate) const TRUSTED: Range<f64> = 1.0 / (1_u128 << 15) as f64..(1_u128 << 127) as f64;
+pub(crate) const TRUSTED: Range<f64> = power_of_two(-15.0)..power_of_two(127.0);
 
 // The forms in which weights are computed. Each can do what those before it can.
 

@@ -5,6 +5,7 @@ use core::ops::Range;
 use super::{Factor, Peak, TRUSTED};
 use crate::Logit;
 use crate::blocks::BLOCK;
+use crate::math::power_of_two;
 use crate::simd::{Simd, UNIT};
 use crate::summary::Reference;
 use crate::sums::max_and_sum;
@@ -12,12 +13,12 @@ use crate::sums::max_and_sum;
 /// If the largest weight of a block lies in this range, in powers of two, its weights are relative to 1: what
 /// matters does not count as 0, and 512 of them can be trusted.
 const FITTING: Range<f64> = -24.0..108.0;
-const _: () = assert!(512.0 * UNIT * (1_u128 << 108) as f64 <= 0.999 * TRUSTED.end);
-const _: () = assert!(UNIT / (1_u128 << 24) as f64 >= 1.001 * TRUSTED.start);
+const _: () = assert!(512.0 * UNIT * power_of_two(FITTING.end) <= 0.999 * TRUSTED.end);
+const _: () = assert!(UNIT * power_of_two(FITTING.start) >= 1.001 * TRUSTED.start);
 
 /// A weight of this power of two, or more, makes a sum that cannot be trusted, however it is rounded.
 const TOO_HIGH: f64 = 118.0;
-const _: () = assert!(UNIT * (1_u128 << 118) as f64 >= 1.001 * TRUSTED.end);
+const _: () = assert!(UNIT * power_of_two(TOO_HIGH) >= 1.001 * TRUSTED.end);
 
 /// Elsewhere exponents are multiples of this: so most blocks of a row have the same.
 const STEP: f64 = 32.0;

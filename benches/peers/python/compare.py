@@ -1,11 +1,12 @@
-"""Measures PyTorch, NumPy, ONNX Runtime and XNNPACK (CPU) on the rows that kelvin was measured on.
+"""Measures PyTorch, NumPy, ONNX Runtime and XNNPACK (CPU) against kelvin on the same rows.
 
-The peers take turns as in the Rust program (see ../README.md), which writes the logits and, before this
-runs, the table that kelvin's medians are taken from.
+All take turns as in the Rust program (see ../README.md), which has written the logits, and takes kelvin's
+turns: on one thread, on the same CPU.
 """
 
 import argparse
 import csv
+import os
 from importlib import metadata
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import torch
 
 import rows
 from accuracy import accuracy
-from contestant import DRAWS, FULL, QUICK, has_right_frequencies, take_turns
+from contestant import DRAWS, FULL, QUICK, Kelvin, Program, has_right_frequencies, take_turns
 from peers import contestants
 
 TIMES = ["op", "level", "rows", "vocab", "threads", "dtype"]
@@ -52,36 +53,30 @@ def as_rust(number):
     return np.format_float_scientific(number, precision=3, unique=False, exp_digits=1).replace("e+", "e")
 
 
-def times(folder, threads, effort, kelvin):
+def times(folder, threads, effort, program):
     print(f"{'':61} {'median us':>12} {'kelvin us':>12} {'ratio':>8}")
     for file in rows.files(folder):
         logits = rows.read(file)
         peers = list(contestants(logits, threads))
         for peer in peers:
             peer.first_call(logits)
-        take_turns(peers, effort)
-        yield from report(peers, logits.shape, threads, kelvin)
+        ours = {op: Kelvin(op, program, logits.shape) for op in dict.fromkeys(peer.op for peer in peers)}
+        take_turns([*ours.values(), *peers], effort)
+        yield from report(peers, ours, logits.shape, threads)
 
 
-def kelvin_medians(file):
-    """By operation, rows, vocabulary and threads."""
-    with open(file, newline="") as lines:
-        keys = ("op", "rows", "vocab", "threads")
-        return {tuple(line[key] for key in keys): float(line["median_us"]) for line in csv.DictReader(lines)}
-
-
-def report(peers, shape, threads, kelvin):
+def report(peers, ours, shape, threads):
     count, vocab = shape
     for peer in peers:
         theirs = peer.median_us()
         if theirs is None:
             print(f"{peer.op:8} {count:>3} x {vocab:<7} {peer.name:36} skipped: {peer.first:.1f} s")
             continue
-        # Kelvin's may be missing: not every version of it has every operation.
-        ours = kelvin.get((peer.op, str(count), str(vocab), str(threads)))
-        ours_us, ratio = (f"{ours:.2f}", f"{ours / theirs:.4f}") if ours else ("", "")
-        print(f"{peer.op:8} {count:>3} x {vocab:<7} {peer.name:36} {theirs:>12.1f} {ours_us:>12} {ratio:>8}")
-        yield [peer.op, "python", count, vocab, threads, "f32", ours_us, peer.name, f"{theirs:.2f}", ratio]
+        us = ours[peer.op].median_us()
+        ratio = f"{us / theirs:.4f}"
+        print(f"{peer.op:8} {count:>3} x {vocab:<7} {peer.name:36} {theirs:>12.1f} {us:>12.2f} {ratio:>8}")
+        times = [f"{us:.2f}", peer.name, f"{theirs:.2f}", ratio]
+        yield [peer.op, "python", count, vocab, threads, "f32", *times]
 
 
 def write(file, head, lines):
@@ -92,7 +87,7 @@ def write(file, head, lines):
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="the folder given to --export")
-    parser.add_argument("--kelvin", type=Path, required=True, help="the file given to --csv there")
+    parser.add_argument("--kelvin", type=Path, required=True, help="the Rust program, kelvin-peers")
     parser.add_argument("--csv", type=Path, help="writes the times")
     parser.add_argument("--accuracy-csv", type=Path, help="writes the accuracies")
     parser.add_argument("--threads", type=int, default=1)
@@ -104,11 +99,13 @@ def main():
     args = arguments()
     torch.set_num_threads(args.threads)
     torch.manual_seed(0)
-    kelvin, effort = kelvin_medians(args.kelvin), QUICK if args.quick else FULL
+    if args.threads == 1 and hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    program, effort = Program(args.kelvin, args.threads), QUICK if args.quick else FULL
     with torch.inference_mode():
         check_frequencies(args.threads)
         accurate = list(accuracies(args.data, args.threads))
-        timed = list(times(args.data, args.threads, effort, kelvin))
+        timed = list(times(args.data, args.threads, effort, program))
     if args.accuracy_csv:
         write(args.accuracy_csv, ACCURACIES, accurate)
     if args.csv:

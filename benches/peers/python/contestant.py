@@ -1,6 +1,7 @@
-"""A peer at one operation on one batch: checked once, then timed in turns with the others."""
+"""Who takes part at one operation on one batch: checked once, then timed in turns with the others."""
 
 import statistics
+import subprocess
 import time
 
 import numpy as np
@@ -50,6 +51,33 @@ class Contestant:
 
     def median_us(self):
         return statistics.median(self.samples) * 1e6 if self.samples else None
+
+
+class Kelvin(Contestant):
+    """Calls made, checked and timed by a program that waits meanwhile."""
+
+    def __init__(self, op, program, shape):
+        super().__init__(op, "kelvin", None, None)
+        self.program, self.shape = program, shape
+
+    def turn(self, effort):
+        self.samples += self.program.turn(self.op, self.shape, effort["turn"])
+
+
+class Program:
+    """kelvin-peers, which has the rows that it exported."""
+
+    def __init__(self, path, threads):
+        command = [path, "--turns", "--threads", str(threads)]
+        pipe = subprocess.PIPE
+        self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True)
+
+    def turn(self, op, shape, seconds):
+        print(op, *shape, round(seconds * 1e6), file=self.process.stdin, flush=True)
+        times = self.process.stdout.readline().split()
+        if not times:
+            raise SystemExit("kelvin-peers has ended")
+        return [float(us) / 1e6 for us in times]
 
 
 def is_right(op, logits, answer):

@@ -14,7 +14,7 @@ use crate::{Result, create};
 const SEED: u64 = 0;
 const DEVIATION: f32 = 3.0;
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Shape {
     pub rows: usize,
     pub vocab: usize,

@@ -10,8 +10,10 @@ mod peer;
 mod peers;
 mod report;
 mod timing;
+mod turns;
 
 use std::fs::File;
+use std::io::{stdin, stdout};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -46,7 +48,13 @@ fn run() -> Result<()> {
     let Some(options) = Options::from_args()? else { return Ok(()) };
     // Every peer that runs in parallel does so in the rayon pool it is called from.
     let pool = rayon::ThreadPoolBuilder::new().num_threads(options.threads).build()?;
-    pool.install(|| compare(&options))
+    pool.install(|| {
+        if options.turns {
+            turns::serve(stdin().lock(), stdout(), options.temperature)
+        } else {
+            compare(&options)
+        }
+    })
 }
 
 fn compare(options: &Options) -> Result<()> {

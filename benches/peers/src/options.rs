@@ -14,7 +14,8 @@ Times kelvin and its peers on the same rows.
   --quick              fewer calls
   --csv FILE           writes the times
   --accuracy-csv FILE  writes the errors against an f64 softmax
-  --export DIR         writes the logits as logits_ROWSxVOCAB.f32, for python/compare.py";
+  --export DIR         writes the logits as logits_ROWSxVOCAB.f32, for python/compare.py
+  --turns              times kelvin alone, when standard input says so (python/compare.py does)";
 
 pub struct Options {
     pub temperature: f32,
@@ -23,6 +24,7 @@ pub struct Options {
     pub csv: Option<PathBuf>,
     pub accuracy_csv: Option<PathBuf>,
     pub export: Option<PathBuf>,
+    pub turns: bool,
 }
 
 impl Options {
@@ -38,6 +40,7 @@ impl Options {
             csv: None,
             accuracy_csv: None,
             export: None,
+            turns: false,
         };
         let mut parser = lexopt::Parser::from_env();
         while let Some(arg) = parser.next()? {
@@ -48,6 +51,7 @@ impl Options {
                 Long("csv") => options.csv = Some(parser.value()?.into()),
                 Long("accuracy-csv") => options.accuracy_csv = Some(parser.value()?.into()),
                 Long("export") => options.export = Some(parser.value()?.into()),
+                Long("turns") => options.turns = true,
                 Long("help") | Short('h') => {
                     println!("{HELP}");
                     return Ok(None);

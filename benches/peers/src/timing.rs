@@ -58,14 +58,15 @@ impl Contestant {
         self.first > TOO_SLOW || (self.samples.len() >= effort.fewest && spent > effort.enough)
     }
 
-    fn turn(&mut self, batch: &Batch, answer: &mut Answer, effort: &Effort) -> Result<()> {
+    /// A call that warms the caches, and timed ones for that long. Returns their times.
+    pub fn turn(&mut self, batch: &Batch, answer: &mut Answer, length: Duration) -> Result<&[Duration]> {
         self.time(batch, answer)?;
-        let start = Instant::now();
+        let (before, start) = (self.samples.len(), Instant::now());
         loop {
             let time = self.time(batch, answer)?;
             self.samples.push(time);
-            if start.elapsed() > effort.turn {
-                return Ok(());
+            if start.elapsed() > length {
+                return Ok(&self.samples[before..]);
             }
         }
     }
@@ -86,7 +87,7 @@ pub fn take_turns(
 ) -> Result<()> {
     for _ in 0..effort.rounds {
         for contestant in contestants.iter_mut().filter(|contestant| !contestant.sits_out(effort)) {
-            contestant.turn(batch, answer, effort)?;
+            contestant.turn(batch, answer, effort.turn)?;
         }
     }
     Ok(())

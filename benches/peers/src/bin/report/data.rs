@@ -25,16 +25,12 @@ pub struct Line {
 impl Line {
     const HEAD: &str = "op,level,rows,vocab,threads,dtype,median_us,reference,reference_us,ratio";
 
-    /// `None` where kelvin has no such operation.
-    fn parse(line: &str) -> Result<Option<Self>> {
+    fn parse(line: &str) -> Result<Self> {
         let fields: Vec<&str> = line.split(',').collect();
         let [op, level, rows, vocab, threads, dtype, us, reference, reference_us, _] = fields[..] else {
             return Err(format!("not ten columns: {line}").into());
         };
-        if us.is_empty() {
-            return Ok(None);
-        }
-        Ok(Some(Self {
+        Ok(Self {
             op: op.into(),
             level: level.into(),
             rows: rows.parse()?,
@@ -44,7 +40,7 @@ impl Line {
             us: us.parse()?,
             reference: reference.into(),
             reference_us: reference_us.parse()?,
-        }))
+        })
     }
 
     pub fn ratio(&self) -> f64 {
@@ -71,17 +67,17 @@ pub struct Accuracy {
 impl Accuracy {
     const HEAD: &str = "peer,version,max_relative_error,sum_minus_1";
 
-    fn parse(line: &str) -> Result<Option<Self>> {
+    fn parse(line: &str) -> Result<Self> {
         let fields: Vec<&str> = line.split(',').collect();
         let [peer, version, error, sum] = fields[..] else {
             return Err(format!("not four columns: {line}").into());
         };
-        Ok(Some(Self {
+        Ok(Self {
             peer: peer.into(),
             version: version.into(),
             max_relative_error: error.parse()?,
             sum_minus_1: sum.parse()?,
-        }))
+        })
     }
 }
 
@@ -150,12 +146,12 @@ fn text(path: &Path) -> Result<Option<String>> {
     }
 }
 
-fn read<T>(path: &Path, head: &str, parse: fn(&str) -> Result<Option<T>>) -> Result<Option<Vec<T>>> {
+fn read<T>(path: &Path, head: &str, parse: fn(&str) -> Result<T>) -> Result<Option<Vec<T>>> {
     let Some(text) = text(path)? else { return Ok(None) };
     let mut lines = text.lines();
     if lines.next() != Some(head) {
         return Err(format!("{}: the first line is not {head}", path.display()).into());
     }
-    let rows = lines.filter_map(|line| parse(line).transpose()).collect::<Result<_>>();
+    let rows = lines.map(parse).collect::<Result<_>>();
     rows.map(Some).map_err(|error| format!("{}: {error}", path.display()).into())
 }

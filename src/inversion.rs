@@ -131,9 +131,17 @@ pub(crate) fn find_lanes<S: Simd, const N: usize>(
     targets: &[f64; N],
 ) -> [u32; N] {
     let (mut sums, mut lanes) = ([0.0; N], [0; N]);
-    for weights in transpose(simd, &weights) {
+    let transposed = weights.first_chunk().map(
+        #[inline(always)]
+        |sixteen| simd.transpose(sixteen),
+    );
+    for lane in 0..LANES {
         for i in 0..N {
-            sums[i] += f64::from(weights[i]);
+            let weight = match &transposed {
+                Some(transposed) => transposed[lane][i],
+                None => weights[i][lane],
+            };
+            sums[i] += f64::from(weight);
             lanes[i] += u32::from(sums[i] <= targets[i]);
         }
     }
@@ -150,22 +158,6 @@ fn mend(lanes: &mut [u32], weights: &[&[f32; LANES]]) {
             *lane = weights.iter().rposition(|w| *w > 0.0).unwrap_or_default() as u32;
         }
     }
-}
-
-/// The first lanes of all the vectors, their second ones, and so on.
-#[inline(always)]
-fn transpose<S: Simd, const N: usize>(simd: S, vectors: &[&[f32; LANES]; N]) -> [[f32; N]; LANES] {
-    let mut lanes = [[0.0; N]; LANES];
-    if let Some(sixteen) = vectors.first_chunk() {
-        for (lanes, all) in lanes.iter_mut().zip(simd.transpose(sixteen)) {
-            lanes.copy_from_slice(&all[..N]);
-        }
-    } else {
-        for (i, vector) in vectors.iter().enumerate() {
-            lanes.iter_mut().zip(*vector).for_each(|(lane, &x)| lane[i] = x);
-        }
-    }
-    lanes
 }
 
 #[cfg(test)]

@@ -55,11 +55,13 @@ impl Pass {
     ) {
         let Self { summaries, weights: [scratch, ..], .. } = self;
         let mut peak = Peak::of_sums();
+        let loaded = at_groups::<TWICE, _, _>(simd, row, 0, simd.ahead());
         let done = source.weigh_runs(
             simd,
             row,
             summaries,
-            at_groups::<TWICE, _, _>(simd, row, 0, simd.ahead()),
+            #[inline(always)]
+            |group, _| loaded(group),
             |_, _| (),
         );
         for_each_block(

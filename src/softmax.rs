@@ -20,7 +20,7 @@ use core::cell::Cell;
 
 use crate::argmax::greedy_row;
 use crate::batch::{cost_of_weighing, map_rows};
-use crate::blocks::{BLOCK, GROUP, Group, padded};
+use crate::blocks::{BLOCK, GROUP, Group, padded, store_group};
 use crate::output::map_vectors;
 use crate::pass::{Pass, with_pass};
 use crate::prefetch::{PAGE, prefetch_group, prefetch_in_second_pass};
@@ -196,7 +196,7 @@ fn weigh_row<S: Simd, L: Logit, const TWICE: bool>(
         &mut pass.summaries,
         #[inline(always)]
         |group, vectors| {
-            store(simd, vectors, &mut groups[group]);
+            store_group(simd, vectors, &mut groups[group]);
             let (start, weights) = (group * GROUP, groups.as_flattened().as_flattened());
             ask_ahead::<TWICE, _, _>(simd, row, start, weights, start + BLOCK);
         },
@@ -240,14 +240,6 @@ fn ask_ahead<const TWICE: bool, S: Simd, L>(simd: S, row: &[L], start: usize, we
         for line in 0..VECTORS {
             simd.prefetch_output(weights, next + line * LANES);
         }
-    }
-}
-
-/// (By index: iterated over, the vectors would stay in memory, and a row take 1.7 x the time.)
-#[inline(always)]
-fn store<S: Simd>(simd: S, vectors: [S::V; VECTORS], group: &mut Group<f32>) {
-    for i in 0..VECTORS {
-        simd.store(vectors[i], &mut group[i]);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::blocks::{BLOCK, GROUPS, Group, widen, widen_block};
 use crate::check::{diagnose, diagnose_weights};
-use crate::simd::Simd;
+use crate::simd::{Simd, VECTORS};
 use crate::summary::{Reference, Summary};
 use crate::sums::{LaneSums, sum_block, sum_groups, sum_lanes};
 use crate::weights::{Factor, Peak, weigh_block, weigh_group, weigh_runs};
@@ -31,15 +31,15 @@ pub(crate) trait Source<L: Logit>: Copy {
         summed: impl FnMut(usize, S::V),
     ) -> Summary;
     /// The summaries of the first blocks of a row, as many as can be had in runs. Returns how many logits they
-    /// have. `loaded` and `summed` are called with the number of each group in the row; where it is weighed
-    /// again, again.
+    /// have. `weighed` is called with the number of each group in the row and its weights, `summed` with that
+    /// and what [`Source::sums`] will want to know; where it is weighed again, again.
     #[inline(always)]
     fn weigh_runs<S: Simd>(
         self,
         _simd: S,
         _row: &[L],
         _summaries: &mut Vec<Summary>,
-        _loaded: impl Fn(usize),
+        _weighed: impl FnMut(usize, [S::V; VECTORS]),
         _summed: impl FnMut(usize, S::V),
     ) -> usize {
         0
@@ -92,18 +92,10 @@ impl<L: Logit> Source<L> for Softmax<'_> {
         simd: S,
         row: &[L],
         summaries: &mut Vec<Summary>,
-        loaded: impl Fn(usize),
+        weighed: impl FnMut(usize, [S::V; VECTORS]),
         summed: impl FnMut(usize, S::V),
     ) -> usize {
-        weigh_runs(
-            simd,
-            row,
-            self.0,
-            summaries,
-            #[inline(always)]
-            |group, _| loaded(group),
-            summed,
-        )
+        weigh_runs(simd, row, self.0, summaries, weighed, summed)
     }
 
     #[inline(always)]

@@ -1,7 +1,7 @@
 //! The pass over a row that makes a [`Cdf`] of it.
 
 use super::cdf::Cdf;
-use crate::blocks::{BLOCK, GROUPS, for_each_block};
+use crate::blocks::{BLOCK, GROUPS, Group, for_each_block, store_group};
 use crate::inversion::{GroupIntervals, VectorIntervals};
 use crate::prefetch::at_groups;
 use crate::simd::{AHEAD, LANES, Line, Simd, VECTORS, dispatch};
@@ -30,25 +30,54 @@ impl Cdf {
     #[inline(always)]
     fn build_from<S: Simd, L: Logit>(&mut self, simd: S, source: impl Source<L>, row: &[L]) -> Option<()> {
         self.reset(row.len());
-        let blocks = self.weights.as_chunks_mut::<{ BLOCK / LANES }>().0;
+        self.weigh(simd, source, row);
+        self.accumulate(source.factor())
+    }
+
+    /// The weights, and the sums of their groups. (Those of lanes are not kept. And the runs have such of their
+    /// own: in one place with those of single blocks, 1.02 x the time.)
+    #[inline(always)]
+    fn weigh<S: Simd, L: Logit>(&mut self, simd: S, source: impl Source<L>, row: &[L]) {
+        let Self { summaries, group_sums, weights, .. } = self;
+        let weights: &mut [Group<f32>] = bytemuck::must_cast_slice_mut(weights.as_chunks_mut::<VECTORS>().0);
+        let (blocks, mut lane_sums) = (row.as_chunks().0, LaneSums::default());
+        let loaded = at_groups::<false, _, _>(simd, row, 0, AHEAD);
+        let done = source.weigh_runs(
+            simd,
+            row,
+            summaries,
+            #[inline(always)]
+            |group, vectors| {
+                loaded(group);
+                store_group(simd, vectors, &mut weights[group]);
+            },
+            #[inline(always)]
+            |group, lanes| {
+                let (block, group) = (group / GROUPS, group % GROUPS);
+                simd.store(lanes, lane_sums[group].as_mut_array());
+                if group == GROUPS - 1 {
+                    group_sums[block] = source.sums(simd, &blocks[block], &lane_sums);
+                }
+            },
+        );
         let (mut lane_sums, mut peak) = (LaneSums::default(), Peak::of_sums());
         for_each_block(
-            row,
+            &row[done..],
             source.padding(),
             #[inline(always)]
             |start, block| {
-                self.summaries.push(source.weigh::<true, _>(
+                let start = done + start;
+                summaries.push(source.weigh::<true, _>(
                     simd,
                     block,
                     &mut peak,
-                    bytemuck::must_cast_mut(&mut blocks[start / BLOCK]),
+                    bytemuck::must_cast_mut(&mut weights.as_chunks_mut::<GROUPS>().0[start / BLOCK]),
                     at_groups::<false, _, _>(simd, row, start, AHEAD),
                     keep(simd, &mut lane_sums),
                 ));
-                self.group_sums.push(source.sums(simd, block, &lane_sums));
+                group_sums[start / BLOCK] = source.sums(simd, block, &lane_sums);
             },
         );
-        self.accumulate(source.factor())
     }
 
     fn reset(&mut self, len: usize) {
@@ -56,7 +85,7 @@ impl Cdf {
         self.first = 0;
         self.guide.clear();
         self.summaries.clear();
-        self.group_sums.clear();
+        self.group_sums.resize(blocks, [0.0; GROUPS]);
         self.weights.resize(blocks * BLOCK / LANES, Line::ZERO);
         self.vectors.resize(blocks * GROUPS, VectorIntervals::default());
         self.summed.clear();

@@ -98,11 +98,13 @@ impl Urn {
         self.touched.clear();
         self.touched.resize(blocks, false);
         self.summaries.clear();
+        let loaded = at_groups::<false, _, _>(simd, row, 0, AHEAD);
         let done = source.weigh_runs(
             simd,
             row,
             &mut self.summaries,
-            at_groups::<false, _, _>(simd, row, 0, AHEAD),
+            #[inline(always)]
+            |group, _| loaded(group),
             keep(simd, self.lane_sums.as_flattened_mut()),
         );
         let mut scratch = AlignedBlock::EMPTY;

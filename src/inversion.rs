@@ -1,9 +1,9 @@
-//! Inside a block, from a target to its token: the group, the vector, the lane in whose interval it lies.
+//! Inside a block, from a target to its token: the group, eight tokens of it, the lane in whose interval it lies.
 //!
 //! ```text
 //! group   in the units of the row's sum: no division per draw
-//! vector  of the group, with what is left of the target, scaled to the sum of the vectors, in f64
-//! lane    of the vector, in f64
+//! eight   of the group, half a vector, with what is left of the target, scaled to the sum of the eights, in f64
+//! lane    of the eight, in f64
 //! ```
 //!
 //! Groups have the sums that the pass took: of logits, pairwise in f32, of eight weights in each lane. What
@@ -13,9 +13,8 @@
 //! token of weight 0 is never drawn, and the token never goes down when the target goes up.
 
 use crate::blocks::{GROUP, GROUPS, Group};
-use crate::simd::{LANES, Simd, VECTORS};
+use crate::simd::{EIGHTS, Simd, WIDE_LANES};
 use crate::summary::Found;
-use crate::sums::sum_vectors;
 
 /// The token of a target that lies in a block, given the sums of its groups, and the weights of one by its
 /// number.
@@ -30,9 +29,11 @@ pub(crate) fn find_in_block<'a, S: Simd>(
     let intervals = GroupIntervals::new(sums, block.before, block.mass);
     let (group, within) = intervals.find(target);
     let weights = weights(group);
-    let (vector, within) = VectorIntervals::new(simd, weights, intervals.mass(group)).find(simd, within);
-    let [lane] = find_lanes(simd, [&weights[vector]], &[within]);
-    group * GROUP + vector * LANES + lane as usize
+    let (eights, scale) = EightIntervals::new(simd, weights, intervals.mass(group));
+    let (eight, within) = eights.find(simd, within * scale);
+    let weights = weights.as_flattened().as_chunks().0;
+    let [lane] = find_lanes(simd, [&weights[eight]], &[within]);
+    group * GROUP + eight * WIDE_LANES + lane as usize
 }
 
 /// The groups of a block, as intervals of the row's sum.
@@ -59,16 +60,19 @@ impl GroupIntervals {
     /// The group that a target lies in, and what is left of it there. (It is not below the block's start.)
     #[inline(always)]
     pub(crate) fn find(&self, target: f64) -> (usize, f64) {
-        let mut group = 0;
-        for start in &self.starts[1..] {
-            group += usize::from(*start <= target);
-        }
+        let group: usize = self.starts[1..].iter().map(|&start| usize::from(start <= target)).sum();
         (group, target - self.starts[group])
     }
 
-    /// The first, which is the block's.
-    pub(crate) const fn start(&self) -> f64 {
-        self.starts[0]
+    /// Where they start; but where one lies above the end of the block, or is NaN in one of mass 0, that end. (No
+    /// target of the block is found there in any case. So those of all blocks never fall.)
+    #[inline(always)]
+    pub(crate) fn starts_below(&self, end: f64) -> [f64; GROUPS] {
+        self.starts.map(|start| if start < end { start } else { end })
+    }
+
+    pub(crate) const fn masses(&self) -> &[f64; GROUPS] {
+        &self.masses
     }
 
     pub(crate) const fn mass(&self, group: usize) -> f64 {
@@ -76,29 +80,35 @@ impl GroupIntervals {
     }
 }
 
-/// The vectors of a group, as intervals of their sum.
+/// The eights of a group, as intervals of their sum.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct VectorIntervals {
-    /// Infinite after the last in which the sum grows.
-    starts: [f64; VECTORS],
-    /// Their sum, over the mass of the group: by which a target is multiplied. (Finite, also where the mass
-    /// is subnormal: a target of 0 must stay 0.)
-    scale: f64,
+#[repr(align(64))]
+pub(crate) struct EightIntervals {
+    /// Infinite from the last in which the sum grows, which has no end, but for 0 at the last place: so the end
+    /// before that of the first is where the first starts.
+    ends: [f64; EIGHTS],
 }
 
-impl VectorIntervals {
+impl EightIntervals {
+    /// And what a target is multiplied by: their sum, over the mass of the group. (Finite, also where the mass
+    /// is subnormal: a target of 0 must stay 0.)
     #[inline(always)]
-    pub(crate) fn new<S: Simd>(simd: S, weights: &Group<f32>, mass: f64) -> Self {
-        let (starts, total) = prefixes(&sum_vectors(simd, weights));
-        Self { starts, scale: (total / mass).min(f64::MAX) }
+    pub(crate) fn new<S: Simd>(simd: S, weights: &Group<f32>, mass: f64) -> (Self, f64) {
+        let mut ends = simd.sum_eights(weights);
+        let total = ends[EIGHTS - 1];
+        // They never fall: mostly one comparison says that the last of them grows.
+        if ends[EIGHTS - 2] == total {
+            end(&mut ends, total);
+        }
+        ends[EIGHTS - 1] = 0.0;
+        (Self { ends }, (total / mass).min(f64::MAX))
     }
 
-    /// The vector that what is left of a target in the group lies in, and what is left of it there.
+    /// The eight that a target lies in, and what is left of it there.
     #[inline(always)]
-    pub(crate) fn find<S: Simd>(&self, simd: S, within: f64) -> (usize, f64) {
-        let target = within * self.scale;
-        let vector = simd.count_not_above(&self.starts, target) - 1;
-        (vector, target - self.starts[vector])
+    pub(crate) fn find<S: Simd>(&self, simd: S, target: f64) -> (usize, f64) {
+        let eight = simd.count_fifteen_not_above(&self.ends, target);
+        (eight, target - self.ends[eight.wrapping_sub(1) % EIGHTS])
     }
 }
 
@@ -112,22 +122,22 @@ fn prefixes<const N: usize>(parts: &[f64; N]) -> ([f64; N], f64) {
     }
     // They never fall: mostly one comparison says that none is the sum of all.
     if before[N - 1] == total {
-        end(&mut before, total);
+        end(&mut before[1..], total);
     }
     (before, total)
 }
 
 #[cold]
 fn end(before: &mut [f64], total: f64) {
-    before[1..].iter_mut().filter(|before| **before == total).for_each(|before| *before = f64::INFINITY);
+    before.iter_mut().filter(|before| **before == total).for_each(|before| *before = f64::INFINITY);
 }
 
-/// Of each vector of weights, the lane at which the running sum exceeds its target; if rounding lets none
+/// Of each eight weights, the lane at which the running sum exceeds its target; if rounding lets none
 /// exceed it, the last lane that is not 0.
 #[inline(always)]
 pub(crate) fn find_lanes<S: Simd, const N: usize>(
     simd: S,
-    weights: [&[f32; LANES]; N],
+    weights: [&[f32; WIDE_LANES]; N],
     targets: &[f64; N],
 ) -> [u32; N] {
     let (mut sums, mut lanes) = ([0.0; N], [0; N]);
@@ -135,7 +145,7 @@ pub(crate) fn find_lanes<S: Simd, const N: usize>(
         #[inline(always)]
         |sixteen| simd.transpose(sixteen),
     );
-    for lane in 0..LANES {
+    for lane in 0..WIDE_LANES {
         for i in 0..N {
             let weight = match &transposed {
                 Some(transposed) => transposed[lane][i],
@@ -145,16 +155,16 @@ pub(crate) fn find_lanes<S: Simd, const N: usize>(
             lanes[i] += u32::from(sums[i] <= targets[i]);
         }
     }
-    if lanes.iter().fold(0, |most, lane| most.max(*lane)) == LANES as u32 {
+    if lanes.iter().fold(0, |most, lane| most.max(*lane)) == WIDE_LANES as u32 {
         mend(&mut lanes, &weights);
     }
     lanes
 }
 
 #[cold]
-fn mend(lanes: &mut [u32], weights: &[&[f32; LANES]]) {
+fn mend(lanes: &mut [u32], weights: &[&[f32; WIDE_LANES]]) {
     for (lane, weights) in lanes.iter_mut().zip(weights) {
-        if *lane == LANES as u32 {
+        if *lane == WIDE_LANES as u32 {
             *lane = weights.iter().rposition(|w| *w > 0.0).unwrap_or_default() as u32;
         }
     }
@@ -164,7 +174,7 @@ fn mend(lanes: &mut [u32], weights: &[&[f32; LANES]]) {
 mod tests {
     use super::*;
     use crate::Level;
-    use crate::simd::dispatch;
+    use crate::simd::{LANES, VECTORS, dispatch};
 
     const TARGETS: [f64; 6] = [0.0, 0.9, 1.0, 2.9, 3.0, 4.0];
     const PARTS: [u32; 6] = [3, 3, 5, 5, 5, 5];
@@ -172,15 +182,23 @@ mod tests {
     /// Rounding may carry a target to the end of its part, and beyond.
     #[test]
     fn targets_beyond_the_end_find_the_last_that_is_not_0() {
-        let mut weights = [0.0; LANES];
+        let mut weights = [0.0; WIDE_LANES];
         (weights[3], weights[5]) = (1.0, 2.0);
-        let mut group = [[0.0; LANES]; VECTORS];
-        (group[3][7], group[5][0]) = (1.0, 2.0);
         for level in Level::available() {
-            let vectors = dispatch!(level, simd => VectorIntervals::new(simd, &group, 3.0));
-            let found = TARGETS.map(|t| dispatch!(level, simd => vectors.find(simd, t)));
-            assert_eq!(found.map(|(vector, _)| vector as u32), PARTS, "{level}");
-            assert_eq!(found.map(|(_, within)| within), [0.0, 0.9, 0.0, 2.9 - 1.0, 2.0, 3.0], "{level}");
+            // Before, between and after those that weigh something, others that do not; or none after.
+            for (first, last) in [(3, 5), (0, 1), (9, EIGHTS - 1), (0, EIGHTS - 1)] {
+                let mut group = [[0.0; LANES]; VECTORS];
+                let eights = group.as_flattened_mut().as_chunks_mut::<WIDE_LANES>().0;
+                (eights[first][7], eights[last][0]) = (1.0, 2.0);
+                let (eights, scale) = dispatch!(level, simd => EightIntervals::new(simd, &group, 1.5));
+                assert_eq!(scale, 2.0);
+                let found = TARGETS.map(|t| dispatch!(level, simd => eights.find(simd, t)));
+                assert_eq!(
+                    found.map(|(eight, _)| eight),
+                    PARTS.map(|part| if part == 3 { first } else { last })
+                );
+                assert_eq!(found.map(|(_, within)| within), [0.0, 0.9, 0.0, 2.9 - 1.0, 2.0, 3.0], "{level}");
+            }
             let lanes = dispatch!(level, simd => find_lanes(simd, [&weights; 6], &TARGETS));
             assert_eq!(lanes, PARTS, "{level}");
             let all = core::array::from_fn(|i| TARGETS[i % 6]);
@@ -212,9 +230,9 @@ mod tests {
         group[2][1] = 1.0;
         for level in Level::available() {
             for mass in [f64::from_bits(1), 0.0] {
-                let vectors = dispatch!(level, simd => VectorIntervals::new(simd, &group, mass));
-                let (vector, within) = dispatch!(level, simd => vectors.find(simd, 0.0));
-                assert_eq!((vector, within), (2, 0.0), "{level}");
+                let (eights, scale) = dispatch!(level, simd => EightIntervals::new(simd, &group, mass));
+                let found = dispatch!(level, simd => eights.find(simd, 0.0 * scale));
+                assert_eq!(found, (4, 0.0), "{level}");
             }
         }
     }

@@ -45,12 +45,12 @@ fn a_single_token_loses_or_gains_a_few_uniforms() {
     };
     // Its weight is just above a power of two: beside it, a step of f64 is the largest share of the row.
     let first = -0.3873_f32;
-    // The last token has 13.99 x 2^-53 of the row, and no uniform: rounding gave them to those before it.
-    let mut row = [-37.124107_f32; 16];
-    (row[0], row[15]) = (first, -34.4853);
+    // The last token has 3.0 x 2^-53 of the row, and no uniform: rounding gave them to those before it.
+    let mut row = [-38.376774_f32; 16];
+    (row[0], row[15]) = (first, -36.026493);
     assert_eq!(last(&row), 14);
     // A little more, and it is the last again.
-    row[15] = -34.4;
+    row[15] = -36.0;
     assert_eq!(last(&row), 15);
     // Each of 1953 blocks has just less than 2^-53, and together no uniform.
     let mut row = vec![-43.3634_f32; 1_000_000];

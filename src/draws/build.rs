@@ -2,7 +2,7 @@
 
 use super::cdf::Cdf;
 use crate::blocks::{BLOCK, GROUPS, Group, for_each_block, store_group};
-use crate::inversion::{GroupIntervals, VectorIntervals};
+use crate::inversion::{EightIntervals, GroupIntervals};
 use crate::prefetch::at_groups;
 use crate::simd::{AHEAD, LANES, Line, Simd, VECTORS, dispatch};
 use crate::source::{Softmax, Source, Weights};
@@ -12,7 +12,7 @@ use crate::weights::{Factor, Peak};
 use crate::{Level, Logit, RowError, Rows, Temperature};
 
 impl Cdf {
-    /// A table without its vectors; empty if the row cannot be served.
+    /// A table without its eights; empty if the row cannot be served.
     pub(super) fn fill<L: Logit>(
         &mut self,
         level: Level,
@@ -87,29 +87,32 @@ impl Cdf {
         self.summaries.clear();
         self.group_sums.resize(blocks, [0.0; GROUPS]);
         self.weights.resize(blocks * BLOCK / LANES, Line::ZERO);
-        self.vectors.resize(blocks * GROUPS, VectorIntervals::default());
+        self.masses.resize(blocks * GROUPS, 0.0);
+        self.eights.resize(blocks * GROUPS, EightIntervals::default());
+        self.scales.resize(blocks * GROUPS, 0.0);
         self.summed.clear();
         self.summed.resize(blocks * GROUPS, false);
     }
 
-    /// The prefixes of the blocks, and their groups. `None` if the row cannot be served.
+    /// The prefixes of the groups. `None` if the row cannot be served.
     fn accumulate(&mut self, factor: &Factor) -> Option<()> {
         let total = Total::of(&mut self.summaries, factor)?;
         self.sum = total.sum;
-        self.groups.clear();
-        let mut before = 0.0;
-        for (summary, sums) in self.summaries.iter().zip(&self.group_sums) {
-            self.groups.push(GroupIntervals::new(sums, before, total.mass(summary, factor)));
+        let (starts, mut before) = (self.prefixes.begin(self.masses.len()).as_chunks_mut().0, 0.0);
+        let parts = starts.iter_mut().zip(self.masses.as_chunks_mut().0);
+        for ((summary, sums), (starts, masses)) in self.summaries.iter().zip(&self.group_sums).zip(parts) {
+            let groups = GroupIntervals::new(sums, before, total.mass(summary, factor));
+            (*starts, *masses) = (groups.starts_below(summary.through), *groups.masses());
             before = summary.through;
         }
-        self.prefixes.fill(self.groups.iter().map(GroupIntervals::start), self.sum);
+        self.prefixes.guide(self.sum);
         Some(())
     }
 
-    /// Sums the vectors of all groups.
+    /// Sums the eights of all groups.
     pub(super) fn finish(&mut self) {
         dispatch!(self.level, simd => {
-            for group in 0..self.vectors.len() {
+            for group in 0..self.eights.len() {
                 self.finish_group(simd, group);
             }
         });
@@ -118,8 +121,9 @@ impl Cdf {
     #[inline(always)]
     pub(super) fn finish_group<S: Simd>(&mut self, simd: S, group: usize) {
         let weights: &[Line; VECTORS] = &self.weights.as_chunks().0[group];
-        let mass = self.groups[group / GROUPS].mass(group % GROUPS);
-        self.vectors[group] = VectorIntervals::new(simd, bytemuck::must_cast_ref(weights), mass);
+        let mass = self.masses[group];
+        (self.eights[group], self.scales[group]) =
+            EightIntervals::new(simd, bytemuck::must_cast_ref(weights), mass);
     }
 }
 

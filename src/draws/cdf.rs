@@ -1,14 +1,13 @@
 //! The cumulative distribution of a row, kept: the search of `sample` with every prefix at hand.
 //!
 //! ```text
-//! prefixes:  of the blocks' masses               one f64 per 512 tokens, and 4 to 8 cells of a guide
-//! groups:    of their masses inside each block   two f64 per 128 tokens
-//! vectors:   of the sums inside each group       nine f64 per 128 tokens
+//! prefixes:  of the groups' masses               one f64 per 128 tokens, and one or two cells of a guide
+//! eights:    of the sums inside each group       seventeen f64 per 128 tokens
 //! weights:   as the build pass computed them     one f32 per token
 //! ```
 //!
-//! A draw is four searches, those of `sample` (inversion.rs), of which none scans more than a vector: so it
-//! is the same token, for every uniform.
+//! A draw is three searches, in the intervals of `sample` (inversion.rs), which searches for the block before
+//! its group. None scans more than eight weights. So it is the same token, for every uniform.
 
 use core::fmt;
 
@@ -16,7 +15,7 @@ use super::guide::Guide;
 use super::prefixes::Prefixes;
 use crate::blocks::GROUPS;
 use crate::check::{check_length, check_range};
-use crate::inversion::{GroupIntervals, VectorIntervals};
+use crate::inversion::EightIntervals;
 use crate::key::to_uniform;
 use crate::simd::Line;
 use crate::summary::Summary;
@@ -32,10 +31,9 @@ const BATCH: usize = 128;
 ///
 /// - Build: one pass over the row, 1.6 to 1.9 times the time of one `sample`, depending on the CPU.
 ///   Rebuilding allocates nothing unless the row is longer than any before.
-/// - A draw: four searches (blocks, groups, vectors, lanes); no more than 16 weights are scanned. Five or
-///   more in one call ([`Cdf::draw_many`], [`Cdf::draw_keyed`]) are searched for together, sixteen in 0.3 of
-///   the time each.
-/// - Memory: 4.9 bytes per token. The row itself is not kept.
+/// - A draw: three searches (groups, eights of their tokens, lanes); no more than 8 weights are scanned. Many
+///   in one call ([`Cdf::draw_many`], [`Cdf::draw_keyed`]) are searched for together, in 0.4 of the time each.
+/// - Memory: 5.4 bytes per token. The row itself is not kept.
 /// - Draws run on the level that the table was built on.
 ///
 /// At T = 0 every uniform draws the greedy token. The empty table (`Cdf::default()`, or after a rebuild that
@@ -62,13 +60,14 @@ pub struct Cdf {
     pub(super) first: u32,
     /// The sum of all weights.
     pub(super) sum: f64,
-    /// Where the blocks begin, in that sum.
+    /// Where the groups begin, in that sum.
     pub(super) prefixes: Prefixes,
-    /// Where the groups of each block begin.
-    pub(super) groups: Vec<GroupIntervals>,
-    /// Where the vectors of each group begin: in the tables of [`Cdf::find_lazily`], if the group is
-    /// `summed`.
-    pub(super) vectors: Vec<VectorIntervals>,
+    /// Their masses.
+    pub(super) masses: Vec<f64>,
+    /// Where the eights of each group begin, and what targets in it are multiplied by: in the tables of
+    /// [`Cdf::find_lazily`], if the group is `summed`.
+    pub(super) eights: Vec<EightIntervals>,
+    pub(super) scales: Vec<f64>,
     pub(super) summed: Vec<bool>,
     /// The weights of the tokens, padded to whole blocks.
     pub(super) weights: Vec<Line>,

@@ -7,7 +7,7 @@
 //! 1986, III.2.4.)
 
 use super::cdf::Cdf;
-use crate::simd::LANES;
+use super::search::TOGETHER;
 
 /// Tokens per cell. (Measured on a Zen 4 at 8,192 to 128,256 tokens, Gaussian logits of deviation 3, T = 0.3,
 /// 0.8 and 2: with one token per cell, the guide takes eight times as long to make and serves as well; with
@@ -37,10 +37,10 @@ impl Guide {
         const LAST: f64 = 1.0 - f64::EPSILON / 2.0;
         let cells = cdf.vocab().div_ceil(TOKENS).next_power_of_two();
         self.0.resize(cells + 1, 0);
-        for (chunk, tokens) in self.0.chunks_mut(64).enumerate() {
-            let mut uniforms = [0.0; 64];
+        for (chunk, tokens) in self.0.chunks_mut(TOGETHER).enumerate() {
+            let mut uniforms = [0.0; TOGETHER];
             for (i, uniform) in uniforms.iter_mut().enumerate() {
-                *uniform = ((chunk * 64 + i) as f64 / cells as f64).min(LAST);
+                *uniform = ((chunk * TOGETHER + i) as f64 / cells as f64).min(LAST);
             }
             cdf.find(&uniforms[..tokens.len()], tokens);
         }
@@ -60,8 +60,8 @@ impl Guide {
                 open[count] = i;
                 count += usize::from(self.0[cell + 1] != *token);
             }
-            for open in open[..count].chunks(LANES) {
-                let (mut left, mut found) = ([0.0; LANES], [0; LANES]);
+            for open in open[..count].chunks(TOGETHER) {
+                let (mut left, mut found) = ([0.0; TOGETHER], [0; TOGETHER]);
                 left.iter_mut().zip(open).for_each(|(left, &i)| *left = uniforms[usize::from(i)]);
                 cdf.find(&left[..open.len()], &mut found[..open.len()]);
                 open.iter().zip(found).for_each(|(&i, found)| tokens[usize::from(i)] = found);

@@ -18,7 +18,7 @@ use crate::{Error, FailedRows, Level, Logit, Rows, Temperature};
 /// - `uniforms`: one per draw (rows x draws), or a key per row. `tokens`: rows x draws.
 /// - Each token is the one that [`sample`](crate::sample) draws from its row with its uniform: at T = 0 the
 ///   greedy one, and never one that is masked.
-/// - Cost: per row, at most the pass that makes a [`Cdf`], then four searches per draw; for a few draws
+/// - Cost: per row, at most the pass that makes a [`Cdf`], then three searches per draw; for a few draws
 ///   little more than `sample`. For very many,
 ///   [`sample_many_by_alias`](crate::sample_many_by_alias) takes less: [`Draws`](crate::Draws) says when.
 /// - Memory: each thread keeps its `Cdf` for the next call.
@@ -141,7 +141,7 @@ impl Level {
 }
 
 impl Cdf {
-    /// The tokens of a row's uniforms, in a table without its vectors.
+    /// The tokens of a row's uniforms, in a table without its eights.
     fn draw_row(&mut self, uniforms: Uniforms<'_>, row: usize, tokens: &mut [u32]) {
         let draws = tokens.len();
         let find: fn(&mut Self, &[f64], &mut [u32]) = if draws / LAZY > self.vocab / GROUP {

@@ -3,12 +3,14 @@
 use core::mem::replace;
 
 use super::cdf::Cdf;
-use crate::blocks::{GROUPS, padded};
 use crate::inversion::find_lanes;
-use crate::simd::{LANES, Simd, VECTORS, dispatch};
+use crate::simd::{EIGHTS, LANES, Simd, WIDE_LANES, dispatch};
 
-/// Up to this many uniforms take less time one by one than sixteen at once. (35 ns each, or
-/// 160 ns for all sixteen, on a Zen 4.)
+/// Uniforms that are searched for step by step, all of them: so the searches overlap. (1000 draws on a Zen 4:
+/// 32 or 64 at a time take 1.02 x the time of 128, the table included.)
+pub(super) const TOGETHER: usize = 128;
+
+/// Lanes of up to this many tokens are searched for one by one, those of more sixteen at once.
 const FEW: usize = 4;
 
 impl Cdf {
@@ -22,122 +24,107 @@ impl Cdf {
 
     /// The same, without the guide.
     pub(super) fn find(&self, uniforms: &[f64], tokens: &mut [u32]) {
-        dispatch!(self.level, simd => find_all(Complete(simd, self), uniforms, tokens));
+        match uniforms.len() {
+            1 => self.find_together::<1>(uniforms, tokens),
+            ..=LANES => self.find_together::<LANES>(uniforms, tokens),
+            _ => self.find_together::<TOGETHER>(uniforms, tokens),
+        }
     }
 
-    /// The same, in a table whose vectors are not summed: it is done where tokens are drawn from. (1000 draws
+    /// The same, in a table whose groups are not finished: it is done where tokens are drawn from. (1000 draws
     /// come from a third of the groups of 128,256 Gaussian logits, and take 0.88 x the time, the table
     /// included.)
     pub(super) fn find_lazily(&mut self, uniforms: &[f64], tokens: &mut [u32]) {
-        dispatch!(self.level, simd => find_all(Lazy(simd, self), uniforms, tokens));
+        match uniforms.len() {
+            1 => self.finish_and_find_together::<1>(uniforms, tokens),
+            ..=LANES => self.finish_and_find_together::<LANES>(uniforms, tokens),
+            _ => self.finish_and_find_together::<TOGETHER>(uniforms, tokens),
+        }
     }
 
-    /// The vectors of groups that nothing was drawn from so far. (They are listed first: a branch for each
-    /// draw could not be foreseen.)
+    fn find_together<const N: usize>(&self, uniforms: &[f64], tokens: &mut [u32]) {
+        dispatch!(self.level, simd => {
+            for (uniforms, tokens) in uniforms.chunks(N).zip(tokens.chunks_mut(N)) {
+                self.find_tokens(simd, &self.find_groups::<_, N>(simd, uniforms), tokens);
+            }
+        });
+    }
+
+    fn finish_and_find_together<const N: usize>(&mut self, uniforms: &[f64], tokens: &mut [u32]) {
+        dispatch!(self.level, simd => {
+            for (uniforms, tokens) in uniforms.chunks(N).zip(tokens.chunks_mut(N)) {
+                let places = self.find_groups::<_, N>(simd, uniforms);
+                self.finish_new(simd, &places, uniforms.len());
+                self.find_tokens(simd, &places, tokens);
+            }
+        });
+    }
+
+    /// The groups that nothing was drawn from so far. (They are listed first: a branch for each draw could
+    /// not be foreseen.)
     #[inline(always)]
-    fn sum_new<S: Simd, const N: usize>(&mut self, simd: S, places: &Places<N>) {
+    fn finish_new<S: Simd, const N: usize>(&mut self, simd: S, places: &[Place; N], len: usize) {
         let (mut new, mut count) = ([0; N], 0);
-        for &group in &places.groups {
-            new[count] = group;
-            count += usize::from(!replace(&mut self.summed[group], true));
+        for place in &places[..len] {
+            new[count] = place.group;
+            count += usize::from(!replace(&mut self.summed[place.group], true));
         }
         for &group in &new[..count] {
             self.finish_group(simd, group);
         }
     }
 
-    /// Where the targets of uniforms lie. (Step by step for all of them, so that the searches overlap.)
+    /// Where the targets of uniforms lie, of which there are up to N.
     #[inline(always)]
-    fn find_groups<const N: usize>(&self, uniforms: &[f64; N]) -> Places<N> {
-        let mut targets = [0.0; N];
-        for i in 0..N {
-            targets[i] = uniforms[i] * self.sum;
-        }
-        let blocks = self.prefixes.find(uniforms, &targets);
-        let mut places = Places { groups: [0; N], within: [0.0; N] };
-        for i in 0..N {
-            let (group, within) = self.groups[blocks[i]].find(targets[i]);
-            (places.groups[i], places.within[i]) = (blocks[i] * GROUPS + group, within);
+    fn find_groups<S: Simd, const N: usize>(&self, simd: S, uniforms: &[f64]) -> [Place; N] {
+        let mut places = [Place::default(); N];
+        for (&uniform, place) in uniforms.iter().zip(&mut places) {
+            let (group, within) = self.prefixes.find(simd, uniform, uniform * self.sum);
+            *place = Place { group, within };
         }
         places
     }
 
-    /// The tokens there. The vectors of their groups are summed.
+    /// The tokens there. Their groups are finished.
     #[inline(always)]
-    fn find_tokens<S: Simd, const N: usize>(&self, simd: S, places: &Places<N>) -> [u32; N] {
-        let (mut tokens, mut targets, mut weights) = ([self.first; N], [0.0; N], [&[0.0; LANES]; N]);
-        for i in 0..N {
-            let group = places.groups[i];
-            let (vector, within) = self.vectors[group].find(simd, places.within[i]);
-            let vector = group * VECTORS + vector;
-            (targets[i], weights[i]) = (within, self.weights[vector].as_array());
-            tokens[i] += (vector * LANES) as u32;
+    fn find_tokens<S: Simd, const N: usize>(&self, simd: S, places: &[Place; N], tokens: &mut [u32]) {
+        let (mut eights, mut targets) = ([0; N], [0.0; N]);
+        for (place, (eight, target)) in places[..tokens.len()].iter().zip(eights.iter_mut().zip(&mut targets))
+        {
+            let within = place.within * self.scales[place.group];
+            let (number, within) = self.eights[place.group].find(simd, within);
+            (*eight, *target) = (place.group * EIGHTS + number, within);
         }
-        let lanes = find_lanes(simd, weights, &targets);
-        for i in 0..N {
-            tokens[i] += lanes[i];
-        }
-        tokens
-    }
-}
-
-/// Where targets lie: in which groups of the row, and what of each is left there.
-struct Places<const N: usize> {
-    groups: [usize; N],
-    within: [f64; N],
-}
-
-/// What finds tokens, for several uniforms at once or for one.
-trait Find {
-    fn tokens<const N: usize>(&mut self, uniforms: &[f64; N]) -> [u32; N];
-}
-
-/// In a table with all its vectors.
-struct Complete<'a, S>(S, &'a Cdf);
-
-impl<S: Simd> Find for Complete<'_, S> {
-    #[inline(always)]
-    fn tokens<const N: usize>(&mut self, uniforms: &[f64; N]) -> [u32; N] {
-        let Self(simd, cdf) = self;
-        cdf.find_tokens(*simd, &cdf.find_groups(uniforms))
-    }
-}
-
-/// In a table that gets those it needs.
-struct Lazy<'a, S>(S, &'a mut Cdf);
-
-impl<S: Simd> Find for Lazy<'_, S> {
-    #[inline(always)]
-    fn tokens<const N: usize>(&mut self, uniforms: &[f64; N]) -> [u32; N] {
-        let Self(simd, cdf) = self;
-        let places = cdf.find_groups(uniforms);
-        cdf.sum_new(*simd, &places);
-        cdf.find_tokens(*simd, &places)
-    }
-}
-
-/// The tokens of all uniforms: of sixteen at a time, and of the last ones one by one if they are few.
-#[inline(always)]
-fn find_all(mut find: impl Find, uniforms: &[f64], tokens: &mut [u32]) {
-    let rest = uniforms.len() % LANES;
-    let (sixteens, few) = uniforms.split_at(uniforms.len() - if rest > FEW { 0 } else { rest });
-    let (out_sixteens, out_few) = tokens.split_at_mut(sixteens.len());
-    for (uniforms, tokens) in sixteens.chunks(LANES).zip(out_sixteens.chunks_mut(LANES)) {
-        let room;
-        let sixteen = match uniforms.first_chunk::<LANES>() {
-            Some(sixteen) => sixteen,
-            None => {
-                room = padded(uniforms, uniforms[0]);
-                &room
+        let weights: &[[f32; WIDE_LANES]] = bytemuck::must_cast_slice(&self.weights);
+        if tokens.len() <= FEW {
+            for (token, (eight, target)) in tokens.iter_mut().zip(eights.iter().zip(&targets)) {
+                let [lane] = find_lanes(simd, [&weights[*eight]], &[*target]);
+                *token = self.first + (eight * WIDE_LANES) as u32 + lane;
             }
-        };
-        let found = find.tokens(sixteen);
-        match tokens.first_chunk_mut() {
-            Some(tokens) => *tokens = found,
-            None => tokens.copy_from_slice(&found[..tokens.len()]),
+            return;
+        }
+        // Also of places beyond the last token: what is found there is left out.
+        let sixteens = eights.as_chunks::<LANES>().0.iter().zip(targets.as_chunks().0);
+        for (tokens, (eights, targets)) in tokens.chunks_mut(LANES).zip(sixteens) {
+            let (mut of_eights, mut found) = ([&[0.0; WIDE_LANES]; LANES], [self.first; LANES]);
+            for i in 0..LANES {
+                of_eights[i] = &weights[eights[i]];
+            }
+            let lanes = find_lanes(simd, of_eights, targets);
+            for i in 0..LANES {
+                found[i] += (eights[i] * WIDE_LANES) as u32 + lanes[i];
+            }
+            match tokens.first_chunk_mut() {
+                Some(tokens) => *tokens = found,
+                None => tokens.copy_from_slice(&found[..tokens.len()]),
+            }
         }
     }
-    for (&uniform, token) in few.iter().zip(out_few) {
-        [*token] = find.tokens(&[uniform]);
-    }
+}
+
+/// Where a target lies: in which group of the row, and what of it is left there.
+#[derive(Clone, Copy, Default)]
+struct Place {
+    group: usize,
+    within: f64,
 }

@@ -1,8 +1,8 @@
 //! AVX2 with FMA and F16C: the sixteen lanes are two registers. x86-64 since 2013.
 
 use super::exp2::ROUND;
-use super::x86::{prefetch, reduce_add_eight, reduce_add_four, reduce_max};
-use super::{LANES, Line, Simd, WIDE_LANES};
+use super::x86::{prefetch, reduce_add_eight, reduce_add_four, reduce_max, sum_eights};
+use super::{EIGHTS, LANES, Line, Simd, VECTORS, WIDE_LANES};
 use core::arch::x86_64::*;
 
 /// Proof that this CPU has AVX2, FMA and F16C: only [`Avx2::detect`] makes one.
@@ -127,12 +127,13 @@ impl Simd for Avx2 {
             let pair = _mm_add_epi64(halves[0], halves[1]);
             _mm_cvtsi128_si64(_mm_add_epi64(pair, _mm_unpackhi_epi64(pair, pair))) as usize
         }
-        fn transpose(vectors: &[&[f32; LANES]; LANES]) -> [[f32; LANES]; LANES] {
-            let mut lanes = [[0.0; LANES]; LANES];
-            for (quarter, lanes) in lanes.as_chunks_mut::<4>().0.iter_mut().enumerate() {
-                for (half, vectors) in vectors.as_chunks::<8>().0.iter().enumerate() {
-                    // Four lanes of vectors i and i + 4 side by side.
-                    let part = |vector: usize| vectors[vector].as_chunks::<4>().0[quarter];
+        fn sum_eights(group: &[[f32; LANES]; VECTORS]) -> [f64; EIGHTS] { sum_eights(group) }
+        fn transpose(eights: &[&[f32; WIDE_LANES]; LANES]) -> [[f32; LANES]; WIDE_LANES] {
+            let mut lanes = [[0.0; LANES]; WIDE_LANES];
+            for (half, lanes) in lanes.as_chunks_mut::<4>().0.iter_mut().enumerate() {
+                for (octet, eights) in eights.as_chunks::<8>().0.iter().enumerate() {
+                    // Four lanes of eights i and i + 4 side by side.
+                    let part = |eight: usize| eights[eight].as_chunks::<4>().0[half];
                     let two = |i: usize| bytemuck::must_cast([part(i), part(i + 4)]);
                     let (a, b, c, d) = (two(0), two(1), two(2), two(3));
                     let low_ab = _mm256_castps_pd(_mm256_unpacklo_ps(a, b));
@@ -146,11 +147,20 @@ impl Simd for Avx2 {
                         bytemuck::must_cast(_mm256_unpackhi_pd(high_ab, high_cd)),
                     ];
                     for (lanes, eight) in lanes.iter_mut().zip(four) {
-                        lanes.as_chunks_mut().0[half] = eight;
+                        lanes.as_chunks_mut().0[octet] = eight;
                     }
                 }
             }
             lanes
+        }
+        fn count_fifteen_not_above(sorted: &[f64; EIGHTS], x: f64) -> usize {
+            // What is not above x compares as -1: sixteen bits of each, of which four bits are counted.
+            let (four, x): ([__m256d; 4], _) = (bytemuck::must_cast(*sorted), _mm256_set1_pd(x));
+            let not_above = |i: usize| _mm256_castpd_si256(_mm256_cmp_pd::<_CMP_LE_OQ>(four[i], x));
+            let low = _mm256_packs_epi32(not_above(0), not_above(1));
+            let high = _mm256_packs_epi32(not_above(2), not_above(3));
+            let bytes = _mm256_movemask_epi8(_mm256_packs_epi16(low, high)) as u32;
+            ((bytes & 0x7fff_ffff).count_ones() / 2) as usize
         }
     }
 }

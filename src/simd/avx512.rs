@@ -1,8 +1,8 @@
 //! AVX-512 F/BW/DQ/VL: the sixteen lanes are one register. Zen 4 and later, Intel's Xeons since Skylake.
 
 use super::exp2::LOWEST;
-use super::x86::{prefetch, reduce_add_eight, reduce_add_four, reduce_max};
-use super::{LANES, Line, Simd, WIDE_LANES};
+use super::x86::{prefetch, reduce_add_eight, reduce_add_four, reduce_max, sum_eights};
+use super::{EIGHTS, LANES, Line, Simd, VECTORS, WIDE_LANES};
 use core::arch::x86_64::*;
 
 /// Proof that this CPU has AVX-512: only [`Avx512::detect`] makes one.
@@ -152,11 +152,12 @@ impl Simd for Avx512 {
         fn count_not_above(sorted: &[f64; WIDE_LANES], x: f64) -> usize {
             _mm512_cmp_pd_mask::<_CMP_LE_OQ>(bytemuck::must_cast(*sorted), _mm512_set1_pd(x)).count_ones() as usize
         }
-        fn transpose(vectors: &[&[f32; LANES]; LANES]) -> [[f32; LANES]; LANES] {
-            let mut lanes = [[0.0; LANES]; LANES];
-            for (quarter, lanes) in lanes.as_chunks_mut::<4>().0.iter_mut().enumerate() {
-                // Four lanes of vectors i, i + 4, i + 8 and i + 12 side by side.
-                let part = |vector: usize| vectors[vector].as_chunks::<4>().0[quarter];
+        fn sum_eights(group: &[[f32; LANES]; VECTORS]) -> [f64; EIGHTS] { sum_eights(group) }
+        fn transpose(eights: &[&[f32; WIDE_LANES]; LANES]) -> [[f32; LANES]; WIDE_LANES] {
+            let mut lanes = [[0.0; LANES]; WIDE_LANES];
+            for (half, lanes) in lanes.as_chunks_mut::<4>().0.iter_mut().enumerate() {
+                // Four lanes of eights i, i + 4, i + 8 and i + 12 side by side.
+                let part = |eight: usize| eights[eight].as_chunks::<4>().0[half];
                 let four = |i: usize| bytemuck::must_cast([part(i), part(i + 4), part(i + 8), part(i + 12)]);
                 let (a, b, c, d) = (four(0), four(1), four(2), four(3));
                 let low_ab = _mm512_castps_pd(_mm512_unpacklo_ps(a, b));
@@ -171,6 +172,12 @@ impl Simd for Avx512 {
                 ];
             }
             lanes
+        }
+        fn count_fifteen_not_above(sorted: &[f64; EIGHTS], x: f64) -> usize {
+            let ([low, high], x): ([__m512d; 2], _) = (bytemuck::must_cast(*sorted), _mm512_set1_pd(x));
+            let low = _mm512_cmp_pd_mask::<_CMP_LE_OQ>(low, x);
+            let high = _mm512_mask_cmp_pd_mask::<_CMP_LE_OQ>(0b0111_1111, high, x);
+            _mm512_kunpackb(u16::from(high), u16::from(low)).count_ones() as usize
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What AVX2 and AVX-512 have in common.
 
-use super::LANES;
+use super::{EIGHTS, LANES, VECTORS, WIDE_LANES};
 use core::arch::x86_64::*;
 
 /// Prefetches the cache line of `data[index]`, with this hint.
@@ -41,7 +41,32 @@ pub(super) fn reduce_add_four(vectors: &[[f32; LANES]; 4]) -> [f64; 4] {
         let odd = _mm256_add_pd(_mm256_cvtps_pd(b), _mm256_cvtps_pd(d));
         *v = _mm256_add_pd(even, odd);
     }
-    // Two vectors become one, then two of those: the sums come out in order.
+    fold_four(v)
+}
+
+/// [`Simd::sum_eights`](super::Simd::sum_eights).
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+pub(super) fn sum_eights(group: &[[f32; LANES]; VECTORS]) -> [f64; EIGHTS] {
+    let (mut sums, mut lanes) = ([0.0; EIGHTS], _mm256_setzero_pd());
+    let fours = group.as_flattened().as_chunks::<WIDE_LANES>().0.as_chunks::<4>().0;
+    for (sums, four) in sums.as_chunks_mut().0.iter_mut().zip(fours) {
+        let mut through = [lanes; 4];
+        for (through, eight) in through.iter_mut().zip(four) {
+            let [a, b]: [__m128; 2] = bytemuck::must_cast(*eight);
+            lanes = _mm256_add_pd(lanes, _mm256_add_pd(_mm256_cvtps_pd(a), _mm256_cvtps_pd(b)));
+            *through = lanes;
+        }
+        *sums = fold_four(through);
+    }
+    sums
+}
+
+/// The sum of each, l with l + 2, + 1: two vectors become one, then two of those, so that they come out in
+/// order.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn fold_four(v: [__m256d; 4]) -> [f64; 4] {
     let (even, odd) = (fold_halves(v[0], v[2]), fold_halves(v[1], v[3]));
     bytemuck::must_cast(_mm256_add_pd(_mm256_unpacklo_pd(even, odd), _mm256_unpackhi_pd(even, odd)))
 }

@@ -9,6 +9,9 @@ use super::{
     relative, total, weights,
 };
 
+/// Tokens that are searched for one by one.
+const EIGHT: usize = 8;
+
 /// The token drawn, and its log-probability.
 #[must_use]
 pub fn sample(row: &[f32], temperature: f32, uniform: f64) -> Option<(u32, f32)> {
@@ -28,7 +31,7 @@ pub fn sample(row: &[f32], temperature: f32, uniform: f64) -> Option<(u32, f32)>
     Some((token as u32, at_most_0((height * LN_2 - log_sum(&total)) as f32)))
 }
 
-/// The probability of each token under [`sample`]: its share of its vector, times the vector's of its group,
+/// The probability of each token under [`sample`]: its share of its eight, times the eight's of its group,
 /// the group's of its block and the block's of the row. (The four steps of the search, but for their rounding
 /// in f64, which may make 0 of what is below 2^-1074.)
 #[must_use]
@@ -43,8 +46,7 @@ pub fn distribution(row: &[f32], temperature: f32) -> Option<Vec<f64>> {
         let weights = weights(logits, factor, block.exponent, block.offset);
         let sums = group_sums(&weights);
         let within = weights.chunks(GROUP).zip(sums).flat_map(|(group, mass)| {
-            let sum: f64 = vector_sums(group).iter().sum();
-            let scale = if mass > 0.0 { mass / sum * scale } else { 0.0 };
+            let scale = if mass > 0.0 { mass / eight_sums(group)[GROUP / EIGHT] * scale } else { 0.0 };
             group.iter().map(move |&w| f64::from(w) * scale)
         });
         within.take(logits.len()).collect::<Vec<f64>>()
@@ -85,20 +87,27 @@ fn find(parts: &[f64], target: f64) -> Option<(usize, f64)> {
     found
 }
 
-fn vector_sums(group: &[f32]) -> Vec<f64> {
-    group.chunks(LANES).map(|vector| pairwise(vector.iter().map(|&w| f64::from(w)).collect())).collect()
+/// The sums of a group's eights of weights, before each and after the last: lanes l and l + 4 of each are added,
+/// what that makes runs on, and its four lanes become one.
+fn eight_sums(group: &[f32]) -> Vec<f64> {
+    let (mut lanes, mut sums) = ([0.0; 4], vec![0.0]);
+    for eight in group.chunks(EIGHT) {
+        for (l, lane) in lanes.iter_mut().enumerate() {
+            *lane += f64::from(eight[l]) + f64::from(eight[l + 4]);
+        }
+        sums.push(pairwise(lanes.to_vec()));
+    }
+    sums
 }
 
 /// The last part that begins at or below the target and after which the sum still grows, and its beginning:
-/// the sum of those before it, as `start` makes it.
-fn last_begun(parts: &[f64], target: f64, start: impl Fn(f64) -> f64) -> (usize, f64) {
-    let (mut prefix, mut found) = (0.0, (0, start(0.0)));
-    let total: f64 = parts.iter().sum();
-    for (index, part) in parts.iter().enumerate() {
-        if start(prefix) <= target && prefix < total {
-            found = (index, start(prefix));
+/// the sum of those before it, as `start` makes it. (`sums` has one more, that of all.)
+fn last_begun(sums: &[f64], target: f64, start: impl Fn(f64) -> f64) -> (usize, f64) {
+    let (mut found, total) = ((0, start(0.0)), sums[sums.len() - 1]);
+    for (index, &sum) in sums.iter().enumerate() {
+        if start(sum) <= target && sum < total {
+            found = (index, start(sum));
         }
-        prefix += part;
     }
     found
 }
@@ -108,15 +117,20 @@ fn group_sums(weights: &[f32]) -> Vec<f64> {
     weights.chunks(GROUP).map(|group| pairwise(lane_sums(group))).collect()
 }
 
-/// First the group, in the units of the row; then the vector, in those of its own sum; then the lane.
+/// First the group, in the units of the row; then eight tokens of it, in those of its own sum; then the token.
 fn find_in_block(weights: &[f32], sums: &[f64], target: f64, before: f64, mass: f64) -> Option<usize> {
     let scale = mass / sums.iter().sum::<f64>();
-    let (group, start) = last_begun(sums, target, |prefix| before + prefix * scale);
+    let mut through = vec![0.0];
+    through.extend(sums.iter().scan(0.0, |sum, part| {
+        *sum += part;
+        Some(*sum)
+    }));
+    let (group, start) = last_begun(&through, target, |prefix| before + prefix * scale);
     let weights = &weights[group * GROUP..][..GROUP];
-    let vectors = vector_sums(weights);
-    let target = (target - start) * (vectors.iter().sum::<f64>() / (sums[group] * scale)).min(f64::MAX);
-    let (vector, start) = last_begun(&vectors, target, |prefix| prefix);
-    let wide: Vec<f64> = weights[vector * LANES..][..LANES].iter().map(|&w| f64::from(w)).collect();
+    let eights = eight_sums(weights);
+    let target = (target - start) * (eights[eights.len() - 1] / (sums[group] * scale)).min(f64::MAX);
+    let (eight, start) = last_begun(&eights, target, |prefix| prefix);
+    let wide: Vec<f64> = weights[eight * EIGHT..][..EIGHT].iter().map(|&w| f64::from(w)).collect();
     let (lane, _) = find(&wide, target - start)?;
-    Some(group * GROUP + vector * LANES + lane)
+    Some(group * GROUP + eight * EIGHT + lane)
 }

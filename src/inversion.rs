@@ -1,8 +1,9 @@
-//! Inside a block, from a target to its token: the group, eight tokens of it, the lane in whose interval it lies.
+//! Inside a block, from a target to its token: the group, eight tokens of it, the lane in whose interval it
+//! lies.
 //!
 //! ```text
 //! group   in the units of the row's sum: no division per draw
-//! eight   of the group, half a vector, with what is left of the target, scaled to the sum of the eights, in f64
+//! eight   of the group, half a vector, with what is left of the target, scaled to their sum, in f64
 //! lane    of the eight, in f64
 //! ```
 //!
@@ -64,8 +65,8 @@ impl GroupIntervals {
         (group, target - self.starts[group])
     }
 
-    /// Where they start; but where one lies above the end of the block, or is NaN in one of mass 0, that end. (No
-    /// target of the block is found there in any case. So those of all blocks never fall.)
+    /// Where they start; but where one lies above the end of the block, or is NaN in one of mass 0, that end.
+    /// (No target of the block is found there in any case. So those of all blocks never fall.)
     #[inline(always)]
     pub(crate) fn starts_below(&self, end: f64) -> [f64; GROUPS] {
         self.starts.map(|start| if start < end { start } else { end })
@@ -84,14 +85,14 @@ impl GroupIntervals {
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(align(64))]
 pub(crate) struct EightIntervals {
-    /// Infinite from the last in which the sum grows, which has no end, but for 0 at the last place: so the end
-    /// before that of the first is where the first starts.
+    /// Infinite from the last in which the sum grows: it has no end. The last place, which nobody asks for, has
+    /// the 0 at which the first begins.
     ends: [f64; EIGHTS],
 }
 
 impl EightIntervals {
-    /// And what a target is multiplied by: their sum, over the mass of the group. (Finite, also where the mass
-    /// is subnormal: a target of 0 must stay 0.)
+    /// Beside them, what a target is multiplied by: their sum, over the mass of the group. (Finite, also where
+    /// the mass is subnormal: a target of 0 must stay 0.)
     #[inline(always)]
     pub(crate) fn new<S: Simd>(simd: S, weights: &Group<f32>, mass: f64) -> (Self, f64) {
         let mut ends = simd.sum_eights(weights);

@@ -202,9 +202,9 @@ pub trait Simd: Copy + Send + Sync {
         count + usize::from(sorted[count] <= x)
     }
 
-    /// The sums of the eights of a group, through each of them, in an order in which they never fall: lanes l and
-    /// l + 4 of each are added, what that makes runs on from eight to eight, and only then the four lanes become
-    /// one, l with l + 2, + 1.
+    /// The sums of the eights of a group, through each of them, in an order in which they never fall: lanes l
+    /// and l + 4 of each are added, what that makes runs on from eight to eight, and only then the four lanes
+    /// become one, l with l + 2, + 1.
     #[inline(always)]
     fn sum_eights(self, group: &[[f32; LANES]; VECTORS]) -> [f64; EIGHTS] {
         let (mut sums, mut lanes) = ([0.0; EIGHTS], [0.0; 4]);

@@ -34,8 +34,8 @@ impl Cdf {
         self.accumulate(source.factor())
     }
 
-    /// The weights, and the sums of their groups. (Those of lanes are not kept. And the runs have such of their
-    /// own: in one place with those of single blocks, 1.02 x the time.)
+    /// The weights, and the sums of their groups. (Those of lanes are not kept. And the runs have some of
+    /// their own: in one place with those of single blocks, 1.02 x the time.)
     #[inline(always)]
     fn weigh<S: Simd, L: Logit>(&mut self, simd: S, source: impl Source<L>, row: &[L]) {
         let Self { summaries, group_sums, weights, .. } = self;

@@ -31,8 +31,9 @@ const BATCH: usize = 128;
 ///
 /// - Build: one pass over the row, 1.6 to 1.9 times the time of one `sample`, depending on the CPU.
 ///   Rebuilding allocates nothing unless the row is longer than any before.
-/// - A draw: three searches (groups, eights of their tokens, lanes); no more than 8 weights are scanned. Many
-///   in one call ([`Cdf::draw_many`], [`Cdf::draw_keyed`]) are searched for together, in 0.4 of the time each.
+/// - A draw: three searches (groups, eights of their tokens, lanes); no more than 8 weights are scanned. Five
+///   or more in one call ([`Cdf::draw_many`], [`Cdf::draw_keyed`]) are searched for together, each in 0.4 of
+///   the time.
 /// - Memory: 5.4 bytes per token. The row itself is not kept.
 /// - Draws run on the level that the table was built on.
 ///

@@ -31,8 +31,8 @@ impl Cdf {
         }
     }
 
-    /// The same, in a table whose groups are not finished: it is done where tokens are drawn from. (1000 draws
-    /// come from a third of the groups of 128,256 Gaussian logits, and take 0.88 x the time, the table
+    /// The same, in a table whose groups are not finished: it is done where tokens are drawn from. (1000
+    /// draws come from a third of the groups of 128,256 Gaussian logits, and take 0.88 x the time, the table
     /// included.)
     pub(super) fn find_lazily(&mut self, uniforms: &[f64], tokens: &mut [u32]) {
         match uniforms.len() {

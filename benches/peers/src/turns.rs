@@ -1,7 +1,7 @@
 //! Kelvin's turns, where another program has peers that cannot be called from here (python/compare.py).
 //!
-//! A line of the input asks for one: `OPERATION ROWS VOCAB MICROSECONDS`. A line of the output has the times of
-//! calls that took that long together, in microseconds.
+//! A line of the input asks for one: `OPERATION ROWS VOCAB MICROSECONDS`. A line of the output has the times
+//! of calls that took that long together, in microseconds.
 
 use std::io::{BufRead, Write};
 use std::time::Duration;

@@ -87,8 +87,8 @@ fn find(parts: &[f64], target: f64) -> Option<(usize, f64)> {
     found
 }
 
-/// The sums of a group's eights of weights, before each and after the last: lanes l and l + 4 of each are added,
-/// what that makes runs on, and its four lanes become one.
+/// The sums of a group's eights of weights, before each and after the last: lanes l and l + 4 of each are
+/// added, what that makes runs on, and its four lanes become one.
 fn eight_sums(group: &[f32]) -> Vec<f64> {
     let (mut lanes, mut sums) = ([0.0; 4], vec![0.0]);
     for eight in group.chunks(EIGHT) {
@@ -117,7 +117,8 @@ fn group_sums(weights: &[f32]) -> Vec<f64> {
     weights.chunks(GROUP).map(|group| pairwise(lane_sums(group))).collect()
 }
 
-/// First the group, in the units of the row; then eight tokens of it, in those of its own sum; then the token.
+/// First the group, in the units of the row; then eight tokens of it, in those of its own sum; then one of
+/// these.
 fn find_in_block(weights: &[f32], sums: &[f64], target: f64, before: f64, mass: f64) -> Option<usize> {
     let scale = mass / sums.iter().sum::<f64>();
     let mut through = vec![0.0];

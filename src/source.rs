@@ -31,8 +31,8 @@ pub(crate) trait Source<L: Logit>: Copy {
         summed: impl FnMut(usize, S::V),
     ) -> Summary;
     /// The summaries of the first blocks of a row, as many as can be had in runs. Returns how many logits
-    /// they have. `weighed` is called with the number of each group in the row and its weights, `summed` with
-    /// that and what [`Source::sums`] will want to know; where it is weighed again, again.
+    /// they have. `weighed` is called with the number of each group in the row, in order, and its weights,
+    /// `summed` with that and what [`Source::sums`] will want to know; where it is weighed again, again.
     #[inline(always)]
     fn weigh_runs<S: Simd>(
         self,

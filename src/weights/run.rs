@@ -8,8 +8,8 @@
 //! in the end:       the sums of the blocks; whether they serve
 //! ```
 //!
-//! A long row of which sums are wanted, or a softmax, begins with them, where the registers hold that much: on
-//! AVX-512.
+//! A long row begins with them (not where weights are to lie where the logits lie), if the registers hold that
+//! much: on AVX-512.
 //!
 //! In this order (a software pipeline: Lam, 1988), nothing waits for a t. And what counts as 0 is looked for
 //! once, in the end, by the least logit: on a Zen 4, a minimum goes through the ports that add, a comparison
@@ -38,7 +38,7 @@ const WORTH_TRYING: usize = 16;
 
 /// The summaries of the first blocks of a row, run by run, until one does not serve. Returns how many logits
 /// they have. `weighed` is called with the number of each group and its weights, `summed` with that and the sums
-/// of its lanes; also for a run that does not serve, whose groups are then weighed again.
+/// of its lanes, in order; also for blocks from the first that does not serve on, which are then weighed again.
 #[inline(always)]
 pub(crate) fn weigh_runs<S: Simd, L: Logit>(
     simd: S,
@@ -55,7 +55,7 @@ pub(crate) fn weigh_runs<S: Simd, L: Logit>(
     while done < blocks.len() {
         let run = &blocks[done..blocks.len().min(done + if done == 0 { FIRST_RUN } else { RUN })];
         let first = done * GROUPS;
-        let serves = weigh_run(
+        let serving = weigh_run(
             simd,
             run,
             factor,
@@ -65,15 +65,15 @@ pub(crate) fn weigh_runs<S: Simd, L: Logit>(
             #[inline(always)]
             |group, lanes| summed(first + group, lanes),
         );
-        if !serves {
+        done += serving;
+        if serving < run.len() {
             break;
         }
-        done += run.len();
     }
     done * BLOCK
 }
 
-/// Adds the summaries of a run; or none, and returns false.
+/// Adds the summaries of the blocks of a run, up to the first that does not serve. Returns how many do.
 #[inline(always)]
 fn weigh_run<S: Simd, L: Logit>(
     simd: S,
@@ -82,10 +82,10 @@ fn weigh_run<S: Simd, L: Logit>(
     summaries: &mut Vec<Summary>,
     weighed: impl FnMut(usize, [S::V; VECTORS]),
     summed: impl FnMut(usize, S::V),
-) -> bool {
+) -> usize {
     let firsts = plain_firsts(factor);
     if !blocks.first().is_some_and(|block| is_plain(simd, block, &firsts)) {
-        return false;
+        return 0;
     }
     let mut sums = [simd.widen(simd.splat(0.0)); RUN];
     let least = sum_blocks(simd, blocks, factor, &mut sums, weighed, summed);
@@ -94,13 +94,47 @@ fn weigh_run<S: Simd, L: Logit>(
         #[inline(always)]
         |sum| Summary::new(simd.reduce_add_wide(*sum), Reference::default()),
     ));
-    let serves = simd.all_not_below(least, simd.splat(LOWEST / factor.hi))
+    let lowest = LOWEST / factor.hi;
+    let all_serve = simd.all_not_below(least, simd.splat(lowest))
         && blocks[1..].iter().all(|block| is_plain(simd, block, &firsts))
         && summaries[before..].iter().all(|block| TRUSTED.contains(&block.sum));
-    if !serves {
-        summaries.truncate(before);
+    if all_serve {
+        return blocks.len();
     }
-    serves
+    let serving = count_serving(simd, blocks, &summaries[before..], &firsts, lowest);
+    summaries.truncate(before + serving);
+    serving
+}
+
+/// How many blocks come before the first that does not serve. (It is mostly one with masked tokens.)
+#[inline(never)]
+fn count_serving<S: Simd, L: Logit>(
+    simd: S,
+    blocks: &[[L; BLOCK]],
+    summaries: &[Summary],
+    firsts: &Range<f32>,
+    lowest: f32,
+) -> usize {
+    simd.vectorize(
+        #[inline(always)]
+        || {
+            let mut count = 0;
+            for (block, summary) in blocks.iter().zip(summaries) {
+                let mut least = simd.splat(0.0);
+                for vector in block.as_chunks().0 {
+                    least = simd.min(L::load(simd, vector), least);
+                }
+                let serves = simd.all_not_below(least, simd.splat(lowest))
+                    && is_plain(simd, block, firsts)
+                    && TRUSTED.contains(&summary.sum);
+                if !serves {
+                    break;
+                }
+                count += 1;
+            }
+            count
+        },
+    )
 }
 
 /// Whether the guess for a block is certainly 1.
@@ -203,7 +237,6 @@ mod tests {
             assert_eq!(in_runs(*level, &row[..WORTH_TRYING * BLOCK - 1]), 0);
         });
         for (level, block) in levels.flat_map(|level| (0..BLOCKS).map(move |block| (level, block))) {
-            let before = [0, 1, 9, 17].into_iter().rfind(|start| *start <= block).unwrap_or_default();
             let with = |places: [usize; 2], x: f32| {
                 let mut row = row.clone();
                 row[block * BLOCK..][places[0]..places[1]].fill(x);
@@ -211,14 +244,10 @@ mod tests {
             };
             let low = [f32::NEG_INFINITY, -1e9, -126.3 * LN_2];
             for x in [f32::NAN, f32::INFINITY, 118.0 * LN_2].into_iter().chain(low) {
-                assert_eq!(
-                    [with([0, 1], x), with([511, 512], x)],
-                    [before; 2],
-                    "{level}, block {block}: {x}"
-                );
+                assert_eq!([with([0, 1], x), with([511, 512], x)], [block; 2], "{level}, block {block}: {x}");
             }
             for x in [-24.1 * LN_2, 64.1 * LN_2] {
-                assert_eq!(with([0, 16], x), before, "{level}, block {block}: {x}");
+                assert_eq!(with([0, 16], x), block, "{level}, block {block}: {x}");
             }
             for x in [-125.9 * LN_2, 117.0 * LN_2] {
                 assert_eq!(with([100, 101], x), BLOCKS, "{level}, block {block}: {x}");

@@ -1,7 +1,7 @@
 """Measures PyTorch, NumPy, ONNX Runtime and XNNPACK (CPU) against kelvin on the same rows.
 
 All take turns as in the Rust program (see ../README.md), which has written the logits, and takes kelvin's
-turns: on one thread, on the same CPU.
+turns. On one thread, both stay on one CPU, where the system can be told so.
 """
 
 import argparse
@@ -75,8 +75,8 @@ def report(peers, ours, shape, threads):
         us = ours[peer.op].median_us()
         ratio = f"{us / theirs:.4f}"
         print(f"{peer.op:8} {count:>3} x {vocab:<7} {peer.name:36} {theirs:>12.1f} {us:>12.2f} {ratio:>8}")
-        times = [f"{us:.2f}", peer.name, f"{theirs:.2f}", ratio]
-        yield [peer.op, "python", count, vocab, threads, "f32", *times]
+        line = [f"{us:.2f}", peer.name, f"{theirs:.2f}", ratio]
+        yield [peer.op, "python", count, vocab, threads, "f32", *line]
 
 
 def write(file, head, lines):

@@ -73,8 +73,11 @@ class Program:
         self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True)
 
     def turn(self, op, shape, seconds):
-        print(op, *shape, round(seconds * 1e6), file=self.process.stdin, flush=True)
-        times = self.process.stdout.readline().split()
+        try:
+            print(op, *shape, round(seconds * 1e6), file=self.process.stdin, flush=True)
+            times = self.process.stdout.readline().split()
+        except BrokenPipeError:
+            times = []
         if not times:
             raise SystemExit("kelvin-peers has ended")
         return [float(us) / 1e6 for us in times]

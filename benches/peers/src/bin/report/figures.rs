@@ -51,23 +51,18 @@ fn peers(op: &str, lines: &[&Line]) -> Option<Bars> {
     let at = |line: &&&Line, rows| line.is(op, rows, 1) && line.vocab == VOCAB;
     let mut single: Vec<&Line> = lines.iter().filter(|line| at(line, ROWS[0])).copied().collect();
     single.sort_by(|a, b| a.reference_us.total_cmp(&b.reference_us));
-    let many = |name: &str| {
-        lines.iter().filter(|line| at(line, ROWS[1])).find(|line| name == KELVIN || line.reference == name)
+    single.first()?;
+    let of = |name: &str, rows| lines.iter().find(|line| at(line, rows) && line.reference == name).copied();
+    // Kelvin's own is the time beside the peers in Rust, which come first.
+    let ours = ROWS.map(|rows| lines.iter().find(|line| at(line, rows)).map(|line| (line.us, None)));
+    let bars = |times: [Option<(f64, Option<f64>)>; 2], colours: [RGBColor; 2]| {
+        [0, 1].map(|i| peer_bar(times[i], ROWS[i], colours[i])).into()
     };
-    let ours = single.first()?.us;
-    let ours_many = many(KELVIN).map(|line| line.us);
-    let bars = |times: [Option<f64>; 2], colours: [RGBColor; 2]| {
-        let bars = [0, 1].map(|i| peer_bar(times[i], ROWS[i], [Some(ours), ours_many][i], colours[i]));
-        bars.into()
-    };
-    let mut groups =
-        vec![Group { name: KELVIN.into(), bars: bars([Some(ours), ours_many], [OURS, OURS_LIGHT]) }];
-    groups.extend(single.iter().map(|line| Group {
-        name: line.reference.clone(),
-        bars: bars(
-            [Some(line.reference_us), many(&line.reference).map(|line| line.reference_us)],
-            [THEIRS, THEIRS_LIGHT],
-        ),
+    let mut groups = vec![Group { name: KELVIN.into(), bars: bars(ours, [OURS, OURS_LIGHT]) }];
+    groups.extend(single.iter().map(|line| {
+        let theirs = ROWS.map(|rows| of(&line.reference, rows));
+        let times = theirs.map(|line| line.map(|line| (line.reference_us, Some(1.0 / line.ratio()))));
+        Group { name: line.reference.clone(), bars: bars(times, [THEIRS, THEIRS_LIGHT]) }
     }));
     let legend = |colours: [RGBColor; 2], rows: usize| (colours.into(), format!("{rows} x {VOCAB}"));
     Some(Bars {
@@ -81,15 +76,13 @@ fn peers(op: &str, lines: &[&Line]) -> Option<Bars> {
     })
 }
 
-/// With its time, and in how many times of kelvin's.
-fn peer_bar(us: Option<f64>, rows: usize, ours: Option<f64>, colour: RGBColor) -> Bar {
-    let value = us.map(|us| us / rows as f64);
-    let label = match (us, value, ours) {
-        (Some(us), Some(value), Some(ours)) if us != ours => {
-            format!("{} us ({} x)", short(value), short(us / ours))
-        }
-        (_, Some(value), _) => format!("{} us", short(value)),
-        _ => "not timed: over 1 s".into(),
+/// With its time, and how many times that is of the one that kelvin took in turns with it.
+fn peer_bar(times: Option<(f64, Option<f64>)>, rows: usize, colour: RGBColor) -> Bar {
+    let value = times.map(|(us, _)| us / rows as f64);
+    let label = match (value, times) {
+        (Some(us), Some((_, Some(times)))) => format!("{} us ({} x)", short(us), short(times)),
+        (Some(us), _) => format!("{} us", short(us)),
+        (None, _) => "not timed: over 1 s".into(),
     };
     Bar { value, label, colour }
 }

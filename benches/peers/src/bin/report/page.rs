@@ -30,7 +30,7 @@ and writes this page, down to *What was tried*. What is measured, how, and what 
 [benches/peers/README.md](benches/peers/README.md). (The benches are in the repository, not in the package.)
 
 Unless said otherwise, times are medians, in microseconds of one call for all rows, at T = 0.8, of logits that are normal
-with deviation 3. Whatever is compared took turns in one process (kelvin and the Python peers: in two, on the same CPU).
+with deviation 3. Whatever is compared took turns in one process (kelvin and the Python peers: in two).
 From one table to another, the same call differs by up to 1.3 x, with whatever ran around it: compare within a table.
 ";
 
@@ -91,8 +91,9 @@ fn memory(data: &Data, drawn: &[&str]) -> String {
 
 fn peers(data: &Data, drawn: &[&str]) -> String {
     let mut text = String::from(
-        "## Against the peers\n\nIn brackets: how many times kelvin's time, of the turns that it took with that peer. `-`: a \
-         call takes more than a second, and was not timed.\n`draws`: 1000 tokens of each row, with replacement, from logits. `alias_build`: a table from \
+        "## Against the peers\n\nIn brackets: how many times kelvin's time in the same race (that of the peers in Python is \
+         another than that of those in Rust, whose time of kelvin is shown). `-`: a call takes more than a second, and was \
+         not timed.\n`draws`: 1000 tokens of each row, with replacement, from logits. `alias_build`: a table from \
          probabilities; `alias_draws`:\n1000 tokens from a table that exists.\n`./run` uses the Python packages of [requirements.txt](benches/peers/python/requirements.txt).\n\n",
     );
     for op in CHARTED {

@@ -8,8 +8,8 @@
 //! in the end:       the sums of the blocks; whether they serve
 //! ```
 //!
-//! A long row begins with them (not where weights are to lie where the logits lie), if the registers hold that
-//! much: on AVX-512.
+//! A long row begins with them (not where weights take the place of logits), if the registers hold that much:
+//! on AVX-512.
 //!
 //! In this order (a software pipeline: Lam, 1988), nothing waits for a t. And what counts as 0 is looked for
 //! once, in the end, by the least logit: on a Zen 4, a minimum goes through the ports that add, a comparison
@@ -32,13 +32,14 @@ const RUN: usize = 8;
 /// Blocks of the first run of a row: where runs do not serve, it mostly shows.
 const FIRST_RUN: usize = 1;
 
-/// The fewest blocks of a row in which runs are tried. (One that does not serve has been weighed in vain: in a
-/// row of 16 blocks with masked tokens, 1.05 x the time.)
+/// The fewest blocks of a row in which runs are tried. (From the first block that does not serve on, a run has
+/// been weighed in vain: in a row of 16 blocks whose first has masked tokens, 1.05 x the time.)
 const WORTH_TRYING: usize = 16;
 
 /// The summaries of the first blocks of a row, run by run, until one does not serve. Returns how many logits
-/// they have. `weighed` is called with the number of each group and its weights, `summed` with that and the sums
-/// of its lanes, in order; also for blocks from the first that does not serve on, which are then weighed again.
+/// they have. `weighed` is called with the number of each group and its weights, `summed` with that and the
+/// sums of its lanes, in order; also for some blocks from the first that does not serve on, which are weighed
+/// again then.
 #[inline(always)]
 pub(crate) fn weigh_runs<S: Simd, L: Logit>(
     simd: S,

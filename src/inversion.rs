@@ -174,8 +174,8 @@ fn mend(lanes: &mut [u32], weights: &[&[f32; WIDE_LANES]]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Level;
     use crate::simd::{LANES, VECTORS, dispatch};
+    use crate::{Key, Level};
 
     const TARGETS: [f64; 6] = [0.0, 0.9, 1.0, 2.9, 3.0, 4.0];
     const PARTS: [u32; 6] = [3, 3, 5, 5, 5, 5];
@@ -205,6 +205,28 @@ mod tests {
             let all = core::array::from_fn(|i| TARGETS[i % 6]);
             let lanes = dispatch!(level, simd => find_lanes(simd, [&weights; LANES], &all));
             assert_eq!(lanes, core::array::from_fn(|i| PARTS[i % 6]), "{level}");
+        }
+    }
+
+    /// As one lane after the other adds them up, of weights so different that rounding tells in which order.
+    #[test]
+    fn sums_of_eights_have_the_same_bits_on_every_level() {
+        let mut uniforms = [0.0; 50 * GROUP];
+        Key { seed: 1, position: 0 }.fill(&mut uniforms);
+        for uniforms in uniforms.as_chunks::<GROUP>().0 {
+            let weights = uniforms.map(|u| (80.0 * u - 40.0).exp2() as f32);
+            let (mut lanes, mut sums) = ([0.0; 4], [0.0; EIGHTS]);
+            for (eight, sum) in weights.chunks(WIDE_LANES).zip(&mut sums) {
+                for (l, lane) in lanes.iter_mut().enumerate() {
+                    *lane += f64::from(eight[l]) + f64::from(eight[l + 4]);
+                }
+                *sum = (lanes[0] + lanes[2]) + (lanes[1] + lanes[3]);
+            }
+            assert!(sums.is_sorted());
+            let group: &Group<f32> = bytemuck::must_cast_ref(&weights);
+            for level in Level::available() {
+                assert_eq!(dispatch!(level, simd => simd.sum_eights(group)), sums, "{level}");
+            }
         }
     }
 

@@ -193,12 +193,7 @@ pub trait Simd: Copy + Send + Sync {
     /// How many of the numbers, which never fall, are not above x.
     #[inline(always)]
     fn count_not_above(self, sorted: &[f64; WIDE_LANES], x: f64) -> usize {
-        let (mut count, mut half) = (0, WIDE_LANES / 2);
-        while half > 0 {
-            let middle = count + half;
-            count = select_unpredictable(sorted[middle - 1] <= x, middle, count);
-            half /= 2;
-        }
+        let count = count_but_last(sorted, x);
         count + usize::from(sorted[count] <= x)
     }
 
@@ -220,13 +215,7 @@ pub trait Simd: Copy + Send + Sync {
     /// How many of the numbers but the last, which never fall, are not above x.
     #[inline(always)]
     fn count_fifteen_not_above(self, sorted: &[f64; EIGHTS], x: f64) -> usize {
-        let (mut count, mut half) = (0, EIGHTS / 2);
-        while half > 0 {
-            let middle = count + half;
-            count = select_unpredictable(sorted[middle - 1] <= x, middle, count);
-            half /= 2;
-        }
-        count
+        count_but_last(sorted, x)
     }
 
     /// The first lanes of all the eights, their second ones, and so on.
@@ -238,4 +227,17 @@ pub trait Simd: Copy + Send + Sync {
         }
         lanes
     }
+}
+
+/// How many of the numbers but the last, which never fall, are not above x. (N is a power of two. No branch
+/// depends on x.)
+#[inline(always)]
+fn count_but_last<const N: usize>(sorted: &[f64; N], x: f64) -> usize {
+    let (mut count, mut half) = (0, N / 2);
+    while half > 0 {
+        let middle = count + half;
+        count = select_unpredictable(sorted[middle - 1] <= x, middle, count);
+        half /= 2;
+    }
+    count
 }

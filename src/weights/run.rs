@@ -95,40 +95,32 @@ fn weigh_run<S: Simd, L: Logit>(
         #[inline(always)]
         |sum| Summary::new(simd.reduce_add_wide(*sum), Reference::default()),
     ));
+    let weighed = blocks.iter().zip(&summaries[before..]).take_while(
+        #[inline(always)]
+        |(block, summary)| is_plain(simd, block, &firsts) && TRUSTED.contains(&summary.sum),
+    );
+    let mut serving = weighed.count();
     let lowest = LOWEST / factor.hi;
-    let all_serve = simd.all_not_below(least, simd.splat(lowest))
-        && blocks[1..].iter().all(|block| is_plain(simd, block, &firsts))
-        && summaries[before..].iter().all(|block| TRUSTED.contains(&block.sum));
-    if all_serve {
-        return blocks.len();
+    if !simd.all_not_below(least, simd.splat(lowest)) {
+        serving = count_before_low(simd, &blocks[..serving], lowest);
     }
-    let serving = count_serving(simd, blocks, &summaries[before..], &firsts, lowest);
     summaries.truncate(before + serving);
     serving
 }
 
-/// How many blocks come before the first that does not serve. (It is mostly one with masked tokens.)
+/// How many blocks come before the first with a logit below `lowest`: mostly one with masked tokens.
 #[inline(never)]
-fn count_serving<S: Simd, L: Logit>(
-    simd: S,
-    blocks: &[[L; BLOCK]],
-    summaries: &[Summary],
-    firsts: &Range<f32>,
-    lowest: f32,
-) -> usize {
+fn count_before_low<S: Simd, L: Logit>(simd: S, blocks: &[[L; BLOCK]], lowest: f32) -> usize {
     simd.vectorize(
         #[inline(always)]
         || {
             let mut count = 0;
-            for (block, summary) in blocks.iter().zip(summaries) {
+            for block in blocks {
                 let mut least = simd.splat(0.0);
                 for vector in block.as_chunks().0 {
                     least = simd.min(L::load(simd, vector), least);
                 }
-                let serves = simd.all_not_below(least, simd.splat(lowest))
-                    && is_plain(simd, block, firsts)
-                    && TRUSTED.contains(&summary.sum);
-                if !serves {
+                if !simd.all_not_below(least, simd.splat(lowest)) {
                     break;
                 }
                 count += 1;

@@ -19,7 +19,7 @@ use std::process::ExitCode;
 
 use batch::{Answer, Batch, Shape};
 use options::Options;
-use peer::Op;
+use peer::{Op, Peer};
 use report::Report;
 use timing::Contestant;
 
@@ -78,15 +78,18 @@ fn compare(options: &Options) -> Result<()> {
 
 /// All peers of an operation, timed. Those too slow to be worth the wait have no samples.
 fn race(op: Op, batch: &Batch, answer: &mut Answer, options: &Options) -> Result<Vec<Contestant>> {
-    let mut contestants = Vec::new();
-    for peer in peers::of(op) {
-        let mut contestant = Contestant::new(peer, batch)?;
-        contestant.first_call(batch, answer)?;
-        check::answer(peer, batch, answer)?;
-        contestants.push(contestant);
-    }
+    let checked = peers::of(op).map(|peer| checked(peer, batch, answer));
+    let mut contestants = checked.collect::<Result<Vec<_>>>()?;
     timing::take_turns(&mut contestants, batch, answer, &options.effort)?;
     Ok(contestants)
+}
+
+/// A peer whose first answer can be right.
+fn checked(peer: &'static Peer, batch: &Batch, answer: &mut Answer) -> Result<Contestant> {
+    let mut contestant = Contestant::new(peer, batch)?;
+    contestant.first_call(batch, answer)?;
+    check::answer(peer, batch, answer)?;
+    Ok(contestant)
 }
 
 /// Creates a file; an error names it.

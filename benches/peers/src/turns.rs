@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::batch::{Answer, Batch, Shape};
 use crate::peer::Op;
 use crate::timing::Contestant;
-use crate::{Result, check, peers};
+use crate::{Result, checked, peers};
 
 /// Takes turns until the input ends.
 pub fn serve(input: impl BufRead, mut output: impl Write, temperature: f32) -> Result<()> {
@@ -55,10 +55,7 @@ impl Stage {
             None => {
                 let peer =
                     peers::of(op).find(|peer| peer.name == peers::KELVIN).ok_or("no such operation")?;
-                let mut contestant = Contestant::new(peer, batch)?;
-                contestant.first_call(batch, answer)?;
-                check::answer(peer, batch, answer)?;
-                operations.push(contestant);
+                operations.push(checked(peer, batch, answer)?);
                 operations.len() - 1
             }
         };

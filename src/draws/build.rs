@@ -54,7 +54,7 @@ impl Cdf {
             #[inline(always)]
             |group, lanes| {
                 let (block, group) = (group / GROUPS, group % GROUPS);
-                simd.store(lanes, lane_sums[group].as_mut_array());
+                keep(simd, &mut lane_sums)(group, lanes);
                 if group == GROUPS - 1 {
                     group_sums[block] = source.sums(simd, &blocks[block], &lane_sums);
                 }

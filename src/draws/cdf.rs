@@ -13,6 +13,7 @@ use core::fmt;
 
 use super::guide::Guide;
 use super::prefixes::Prefixes;
+use super::search::TOGETHER;
 use crate::blocks::GROUPS;
 use crate::check::{check_length, check_range};
 use crate::inversion::EightIntervals;
@@ -22,7 +23,7 @@ use crate::summary::Summary;
 use crate::{Error, Key, Level, Logit, RowError, Rows, Temperature};
 
 /// Uniforms made at a time. (With a guide, of which they leave some open, 32 take 1.4 x the time of 128.)
-const BATCH: usize = 128;
+const BATCH: usize = TOGETHER;
 
 /// A row made ready for many draws: the cumulative distribution at a temperature.
 ///

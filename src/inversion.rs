@@ -115,14 +115,14 @@ impl EightIntervals {
 
 /// The sum before each part, infinite after the last in which it grows; and the sum of all.
 #[inline(always)]
-fn prefixes<const N: usize>(parts: &[f64; N]) -> ([f64; N], f64) {
-    let (mut before, mut total) = ([0.0; N], 0.0);
-    for i in 0..N {
+fn prefixes(parts: &[f64; GROUPS]) -> ([f64; GROUPS], f64) {
+    let (mut before, mut total) = ([0.0; GROUPS], 0.0);
+    for i in 0..GROUPS {
         before[i] = total;
         total += parts[i];
     }
     // They never fall: mostly one comparison says that none is the sum of all.
-    if before[N - 1] == total {
+    if before[GROUPS - 1] == total {
         end(&mut before[1..], total);
     }
     (before, total)

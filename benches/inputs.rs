@@ -40,13 +40,14 @@ const USUAL: f32 = 0.8;
 const TEMPERATURES: [f32; 11] = [f32::INFINITY, 1e38, 1e20, 2.0, 0.5, 0.2, 0.1, 0.05, 0.01, 1e-3, 1e-10];
 
 /// What else rows may look like, made of Gaussian ones.
-const SHAPES: [Shape; 6] = [
+const SHAPES: [Shape; 7] = [
     ("Zipf's law", zipf),
     ("one token of 0.9", peaked),
     ("log-probabilities", |row| {
         drop(log_softmax_in_place(&mut view_mut(row), &[Temperature::ONE]).expect("a row"));
     }),
     ("logits about -80", |row| row.iter_mut().for_each(|x| *x -= 80.0)),
+    ("first 3 tokens masked", |row| row[..3].fill(f32::NEG_INFINITY)),
     ("99 % masked", |row| mask(row, 100)),
     ("99.9 % masked", |row| mask(row, 1000)),
 ];

@@ -1,7 +1,7 @@
 //! Rows in blocks of 512 logits, in groups of 128, in vectors of 16.
 
 use core::hint::black_box;
-use core::ops::{Deref, DerefMut};
+use core::ops::{Deref, DerefMut, Range};
 
 use crate::Logit;
 use crate::simd::{LANES, Simd, VECTORS};
@@ -66,6 +66,24 @@ pub(crate) fn for_each_block<L: Logit>(row: &[L], filler: L, mut kernel: impl Fn
             }
         };
         kernel(index * BLOCK, block);
+    }
+}
+
+/// The same without those that lie in `done`.
+#[inline(always)]
+pub(crate) fn for_each_other_block<L: Logit>(
+    row: &[L],
+    filler: L,
+    done: Range<usize>,
+    mut kernel: impl FnMut(usize, &[L; BLOCK]),
+) {
+    for part in [0..done.start, done.end..row.len()] {
+        for_each_block(
+            &row[part.clone()],
+            filler,
+            #[inline(always)]
+            |start, block| kernel(part.start + start, block),
+        );
     }
 }
 

@@ -3,7 +3,7 @@
 use core::cell::Cell;
 
 use crate::Logit;
-use crate::blocks::{AlignedBlock, BLOCK, for_each_block};
+use crate::blocks::{AlignedBlock, BLOCK, for_each_block, for_each_other_block};
 use crate::prefetch::at_groups;
 use crate::scratch::with_scratch;
 use crate::simd::Simd;
@@ -64,13 +64,15 @@ impl Pass {
             |group, _| loaded(group),
             |_, _| (),
         );
-        for_each_block(
-            &row[done..],
+        for_each_other_block(
+            row,
             source.padding(),
+            done,
             #[inline(always)]
             |start, block| {
-                let loaded = at_groups::<TWICE, _, _>(simd, row, done + start, simd.ahead());
-                summaries.push(source.weigh::<false, _>(simd, block, &mut peak, scratch, loaded, |_, _| ()));
+                let loaded = at_groups::<TWICE, _, _>(simd, row, start, simd.ahead());
+                let summary = source.weigh::<false, _>(simd, block, &mut peak, scratch, loaded, |_, _| ());
+                summary.put(start / BLOCK, summaries);
             },
         );
     }

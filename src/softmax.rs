@@ -202,26 +202,30 @@ fn weigh_row<S: Simd, L: Logit, const TWICE: bool>(
         },
         |_, _| (),
     );
-    let (blocks, tail) = row[done..].as_chunks();
-    let (mut outs, out_tail) = weights[done..].as_chunks_mut();
-    let mut peak = Peak::of_probs();
-    for (index, block) in blocks.iter().enumerate() {
-        let [out, ahead @ ..] = outs else { break };
-        pass.summaries.push(weigh_block::<true, _, _>(
-            simd,
-            block,
-            factor,
-            &mut peak,
-            out,
-            #[inline(always)]
-            |group| {
-                let start = done + index * BLOCK + group * GROUP;
-                ask_ahead::<TWICE, _, _>(simd, row, start, ahead.as_flattened(), group * GROUP);
-            },
-            |_, _| (),
-        ));
-        outs = ahead;
+    let (mut peak, tail) = (Peak::of_probs(), row.len() / BLOCK * BLOCK);
+    for part in [0..done.start, done.end..tail] {
+        let mut outs = weights[part.start..].as_chunks_mut().0;
+        for (index, block) in row[part.clone()].as_chunks().0.iter().enumerate() {
+            let [out, ahead @ ..] = outs else { break };
+            let start = part.start + index * BLOCK;
+            let summary = weigh_block::<true, _, _>(
+                simd,
+                block,
+                factor,
+                &mut peak,
+                out,
+                #[inline(always)]
+                |group| {
+                    let at = start + group * GROUP;
+                    ask_ahead::<TWICE, _, _>(simd, row, at, ahead.as_flattened(), group * GROUP);
+                },
+                |_, _| (),
+            );
+            summary.put(start / BLOCK, &mut pass.summaries);
+            outs = ahead;
+        }
     }
+    let (tail, out_tail) = (&row[tail..], &mut weights[tail..]);
     if !tail.is_empty() {
         let room = &mut pass.weights[0];
         pass.summaries.push(weigh_tail(simd, tail, factor, &mut peak, room));

@@ -1,5 +1,7 @@
 //! Rows of logits or of weights, for what draws from either.
 
+use core::ops::Range;
+
 use crate::blocks::{BLOCK, GROUPS, Group, widen, widen_block};
 use crate::check::{diagnose, diagnose_weights};
 use crate::simd::{Simd, VECTORS};
@@ -30,8 +32,8 @@ pub(crate) trait Source<L: Logit>: Copy {
         loaded: impl FnMut(usize),
         summed: impl FnMut(usize, S::V),
     ) -> Summary;
-    /// The summaries of the first blocks of a row, as many as can be had in runs. Returns how many logits
-    /// they have. `weighed` is called with the number of each group in the row, in order, and its weights,
+    /// The summaries of some blocks of a row that can be had in runs, perhaps after an empty one for the first.
+    /// Returns where in the row they lie. `weighed` is called with the number of each group in the row, in order, and its weights,
     /// `summed` with that and what [`Source::sums`] will want to know; where it is weighed again, again.
     #[inline(always)]
     fn weigh_runs<S: Simd>(
@@ -41,8 +43,8 @@ pub(crate) trait Source<L: Logit>: Copy {
         _summaries: &mut Vec<Summary>,
         _weighed: impl FnMut(usize, [S::V; VECTORS]),
         _summed: impl FnMut(usize, S::V),
-    ) -> usize {
-        0
+    ) -> Range<usize> {
+        0..0
     }
     /// The sums of the groups of a block, given what was kept.
     fn sums<S: Simd>(self, simd: S, block: &[L; BLOCK], lane_sums: &LaneSums) -> [f64; GROUPS];
@@ -94,7 +96,7 @@ impl<L: Logit> Source<L> for Softmax<'_> {
         summaries: &mut Vec<Summary>,
         weighed: impl FnMut(usize, [S::V; VECTORS]),
         summed: impl FnMut(usize, S::V),
-    ) -> usize {
+    ) -> Range<usize> {
         weigh_runs(simd, row, self.0, summaries, weighed, summed)
     }
 

@@ -84,6 +84,15 @@ impl Summary {
         Self { sum, reference, through: 0.0 }
     }
 
+    /// Puts it in its place among those of a row, which are there without gaps.
+    #[inline(always)]
+    pub(crate) fn put(self, index: usize, summaries: &mut Vec<Self>) {
+        match summaries.get_mut(index) {
+            Some(place) => *place = self,
+            None => summaries.push(self),
+        }
+    }
+
     /// Whether the weights of another block have the same scale: what [`Reference::scale_of`] makes of both.
     #[inline(always)]
     pub(crate) fn has_scale_of(&self, other: &Self) -> bool {

@@ -54,6 +54,11 @@ fn same_token_as_sample() {
     for (_, row) in shapes(QWEN) {
         assert_same_tokens(&levels[..1], &row, 0.8, &ends_and(300, 5));
     }
+    let mut masked = gaussian(20_000, 3.0, 6);
+    for token in [3, 12 * 512 + 300] {
+        masked[token] = f32::NEG_INFINITY;
+        assert_same_tokens(&levels, &masked, 0.8, &ends_and(300, 6));
+    }
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The pass over a row that makes a [`Cdf`] of it.
 
 use super::cdf::Cdf;
-use crate::blocks::{BLOCK, GROUPS, Group, for_each_block, store_group};
+use crate::blocks::{BLOCK, GROUPS, Group, for_each_other_block, store_group};
 use crate::inversion::{EightIntervals, GroupIntervals};
 use crate::prefetch::at_groups;
 use crate::simd::{AHEAD, LANES, Line, Simd, VECTORS, dispatch};
@@ -61,20 +61,21 @@ impl Cdf {
             },
         );
         let (mut lane_sums, mut peak) = (LaneSums::default(), Peak::of_sums());
-        for_each_block(
-            &row[done..],
+        for_each_other_block(
+            row,
             source.padding(),
+            done,
             #[inline(always)]
             |start, block| {
-                let start = done + start;
-                summaries.push(source.weigh::<true, _>(
+                let summary = source.weigh::<true, _>(
                     simd,
                     block,
                     &mut peak,
                     bytemuck::must_cast_mut(&mut weights.as_chunks_mut::<GROUPS>().0[start / BLOCK]),
                     at_groups::<false, _, _>(simd, row, start, AHEAD),
                     keep(simd, &mut lane_sums),
-                ));
+                );
+                summary.put(start / BLOCK, summaries);
                 group_sums[start / BLOCK] = source.sums(simd, block, &lane_sums);
             },
         );

@@ -16,7 +16,7 @@ use super::part::{Part, find};
 use super::tree::Tree;
 use crate::Logit;
 use crate::blocks::{
-    AlignedBlock, BLOCK, GROUP, GROUPS, for_each_block, groups, groups_mut, padded, with_block,
+    AlignedBlock, BLOCK, GROUP, GROUPS, for_each_other_block, groups, groups_mut, padded, with_block,
 };
 use crate::prefetch::at_groups;
 use crate::scratch::room;
@@ -108,13 +108,13 @@ impl Urn {
             keep(simd, self.lane_sums.as_flattened_mut()),
         );
         let mut scratch = AlignedBlock::EMPTY;
-        for_each_block(
-            &row[done..],
+        for_each_other_block(
+            row,
             source.padding(),
+            done,
             #[inline(always)]
             |start, block| {
-                let start = done + start;
-                self.summaries.push(source.weigh::<false, _>(
+                let summary = source.weigh::<false, _>(
                     simd,
                     block,
                     // Every block is weighed: one that is nothing beside others may be all that is left.
@@ -122,7 +122,8 @@ impl Urn {
                     &mut scratch,
                     at_groups::<false, _, _>(simd, row, start, AHEAD),
                     keep(simd, &mut self.lane_sums[start / BLOCK]),
-                ));
+                );
+                summary.put(start / BLOCK, &mut self.summaries);
             },
         );
     }

@@ -33,8 +33,9 @@ pub(crate) trait Source<L: Logit>: Copy {
         summed: impl FnMut(usize, S::V),
     ) -> Summary;
     /// The summaries of some blocks of a row that can be had in runs, perhaps after an empty one for the first.
-    /// Returns where in the row they lie. `weighed` is called with the number of each group in the row, in order, and its weights,
-    /// `summed` with that and what [`Source::sums`] will want to know; where it is weighed again, again.
+    /// Returns where in the row they lie. `weighed` is called with the number of each group in the row, in
+    /// order, and its weights, `summed` with that and what [`Source::sums`] will want to know; where it is
+    /// weighed again, again.
     #[inline(always)]
     fn weigh_runs<S: Simd>(
         self,

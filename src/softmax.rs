@@ -20,7 +20,7 @@ use core::cell::Cell;
 
 use crate::argmax::greedy_row;
 use crate::batch::{cost_of_weighing, map_rows};
-use crate::blocks::{BLOCK, GROUP, Group, padded, store_group};
+use crate::blocks::{BLOCK, GROUP, Group, for_each_other_block, padded, store_group};
 use crate::output::map_vectors;
 use crate::pass::{Pass, with_pass};
 use crate::prefetch::{PAGE, prefetch_group, prefetch_in_second_pass};
@@ -202,12 +202,14 @@ fn weigh_row<S: Simd, L: Logit, const TWICE: bool>(
         },
         |_, _| (),
     );
-    let (mut peak, tail) = (Peak::of_probs(), row.len() / BLOCK * BLOCK);
-    for part in [0..done.start, done.end..tail] {
-        let mut outs = weights[part.start..].as_chunks_mut().0;
-        for (index, block) in row[part.clone()].as_chunks().0.iter().enumerate() {
-            let [out, ahead @ ..] = outs else { break };
-            let start = part.start + index * BLOCK;
+    let (mut peak, whole) = (Peak::of_probs(), row.len() / BLOCK * BLOCK);
+    for_each_other_block(
+        &row[..whole],
+        L::NEG_INFINITY,
+        done,
+        #[inline(always)]
+        |start, block| {
+            let Some((out, ahead)) = weights[start..].split_first_chunk_mut() else { return };
             let summary = weigh_block::<true, _, _>(
                 simd,
                 block,
@@ -215,17 +217,13 @@ fn weigh_row<S: Simd, L: Logit, const TWICE: bool>(
                 &mut peak,
                 out,
                 #[inline(always)]
-                |group| {
-                    let at = start + group * GROUP;
-                    ask_ahead::<TWICE, _, _>(simd, row, at, ahead.as_flattened(), group * GROUP);
-                },
+                |group| ask_ahead::<TWICE, _, _>(simd, row, start + group * GROUP, ahead, group * GROUP),
                 |_, _| (),
             );
             summary.put(start / BLOCK, &mut pass.summaries);
-            outs = ahead;
-        }
-    }
-    let (tail, out_tail) = (&row[tail..], &mut weights[tail..]);
+        },
+    );
+    let (tail, out_tail) = (&row[whole..], &mut weights[whole..]);
     if !tail.is_empty() {
         let room = &mut pass.weights[0];
         pass.summaries.push(weigh_tail(simd, tail, factor, &mut peak, room));

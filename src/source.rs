@@ -32,10 +32,10 @@ pub(crate) trait Source<L: Logit>: Copy {
         loaded: impl FnMut(usize),
         summed: impl FnMut(usize, S::V),
     ) -> Summary;
-    /// The summaries of some blocks of a row that can be had in runs, perhaps after an empty one for the first.
-    /// Returns where in the row they lie. `weighed` is called with the number of each group in the row, in
-    /// order, and its weights, `summed` with that and what [`Source::sums`] will want to know; where it is
-    /// weighed again, again.
+    /// The summaries of some blocks of a row that can be had in runs, perhaps after an empty one for the first
+    /// block. Returns where in the row they lie. `summaries` is empty at first. `weighed` is called with the
+    /// number of each group in the row, in order, and its weights, `summed` with that and what [`Source::sums`]
+    /// will want to know; where it is weighed again, again.
     #[inline(always)]
     fn weigh_runs<S: Simd>(
         self,

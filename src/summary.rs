@@ -87,6 +87,7 @@ impl Summary {
     /// Puts it in its place among those of a row, which are there without gaps.
     #[inline(always)]
     pub(crate) fn put(self, index: usize, summaries: &mut Vec<Self>) {
+        debug_assert!(index <= summaries.len());
         match summaries.get_mut(index) {
             Some(place) => *place = self,
             None => summaries.push(self),

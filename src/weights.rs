@@ -22,8 +22,8 @@
 //! weighs d = x - maximum instead, which is exact for every logit that matters there (Sterbenz: the others
 //! are not within a factor of two of it, 2^13 powers of two away).
 //!
-//! With AVX-512, a long row begins with runs of blocks whose weights fit (run.rs), unless they take the place
-//! of the logits: other code for the same bits.
+//! With AVX-512, a long row, or its second block, begins runs of blocks whose weights fit (run.rs), unless they
+//! take the place of the logits: other code for the same bits.
 //!
 //! The weights of a block depend on the block and T alone. Whether it is weighed may depend on those
 //! before it: it is not if that cannot change a bit of its row's results (peak.rs), nor if all its tokens are

@@ -10,10 +10,12 @@ const VOCAB: usize = 1_000_003;
 const ROWS: usize = 10;
 const BAD_ROWS: [usize; 2] = [7, 9];
 
-/// `ROWS` rows of that, two of which cannot be served: the one for its second block, the other for its end.
+/// `ROWS` rows of that, two of which cannot be served: the one for its second block, the other for its end. In
+/// the first, runs begin at the second block.
 fn batch() -> (Vec<f32>, Vec<Temperature>) {
     let row = |i: usize| gaussian(VOCAB, [3.0, 20.0, 3e4][i % 3], i as u64);
     let mut data: Vec<f32> = (0..ROWS).flat_map(row).collect();
+    data[5] = f32::NEG_INFINITY;
     data[7 * VOCAB + 600] = f32::NAN;
     data[ROWS * VOCAB - 1] = f32::NAN;
     let temperatures = [0.7, 0.0, 30.0].map(temperature);
@@ -84,7 +86,8 @@ mod halves {
 
     fn halves<L: Logit>(dtype: &str, narrow: fn(f32) -> L) {
         let (rows, vocab) = (140, 128_256);
-        let numbers = gaussian(vocab + rows, 3.0, 7);
+        let mut numbers = gaussian(vocab + rows, 3.0, 7);
+        numbers[70] = f32::NEG_INFINITY;
         let data: Vec<L> = (0..rows).flat_map(|row| &numbers[row..][..vocab]).map(|&x| narrow(x)).collect();
         let wide: Vec<f32> = data.iter().map(|&x| x.into()).collect();
         let (data, wide) = (Rows::new(&data, vocab).expect("rows"), Rows::new(&wide, vocab).expect("rows"));

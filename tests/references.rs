@@ -140,7 +140,7 @@ fn blocks_far_below_one_before_them_of_subnormal_mass() {
 }
 
 /// Rows long enough for runs of blocks, which something ends in one of their blocks: a NaN, +inf, a masked
-/// token; one so low that it counts as 0, or just not; one so high that the sum cannot be trusted; first logits
+/// token (but not among the first 16); one so low that it counts as 0, or just not; one so high that the sum cannot be trusted; first logits
 /// that ask for another reference, or say nothing.
 #[test]
 fn runs_end_in_any_block() {
@@ -170,7 +170,7 @@ fn runs_end_in_any_block() {
             let mut row = logits.clone();
             row[start + [0, 15, 16, 127, 128, 400, 511][(i + block) % 7]] = x;
             check::bits(&levels, &row, 1.0, &ENDS);
-            // Often, tokens of the first block are masked.
+            // The same where runs begin at the second block.
             row[..3].fill(f32::NEG_INFINITY);
             check::bits(&levels, &row, 1.0, &ENDS);
         }
@@ -184,15 +184,29 @@ fn runs_end_in_any_block() {
     }
 }
 
+/// A first block by itself that is so heavy that the runs behind it are nothing beside it.
+#[test]
+fn runs_behind_a_heavy_block() {
+    let mut row = gaussian(21 * 512 + 100, 3.0, 23);
+    row[..3].fill(f32::NEG_INFINITY);
+    for power in [100.0, 159.0, 170.0, 200.0, 1100.0, 20_000.0] {
+        row[20] = power * std::f32::consts::LN_2;
+        check::bits(&levels(), &row, 1.0, &ENDS);
+    }
+}
+
 /// As many blocks as may be in runs: their last one is whole, or another; with and without a tail.
 #[test]
 fn runs_of_any_number_of_blocks() {
     let levels = levels();
     let row = gaussian(28 * 512, 3.0, 22);
+    let mut masked = row.clone();
+    masked[3] = f32::NEG_INFINITY;
     for blocks in 14..28 {
         for tail in [0, 1, 300] {
             for t in [0.8, 1e38] {
                 check::bits(&levels, &row[..blocks * 512 + tail], t, &[0.4]);
+                check::bits(&levels, &masked[..blocks * 512 + tail], t, &[0.4]);
             }
         }
     }

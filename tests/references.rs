@@ -140,8 +140,8 @@ fn blocks_far_below_one_before_them_of_subnormal_mass() {
 }
 
 /// Rows long enough for runs of blocks, which something ends in one of their blocks: a NaN, +inf, a masked
-/// token (but not among the first 16); one so low that it counts as 0, or just not; one so high that the sum cannot be trusted; first logits
-/// that ask for another reference, or say nothing.
+/// token (but not among the first 16); one so low that it counts as 0, or just not; one so high that the sum
+/// cannot be trusted; first logits that ask for another reference, or say nothing.
 #[test]
 fn runs_end_in_any_block() {
     const LN_2: f32 = std::f32::consts::LN_2;

@@ -21,8 +21,8 @@ use crate::{Error, FailedRows, Level, Logit, RowError, Rows, Temperature};
 /// - At T = 0 there is one token to draw.
 /// - Cost: one pass over the row, then per draw a group of 128 logits, the first time it is drawn from, and a
 ///   walk down and up a tree of the blocks of 512: 64 tokens of 128,256 take 1.5 to 1.7 times the time of one
-///   `sample`. Where what is left falls below 2^-500 of what there was (at very
-///   low temperatures), the tree is built anew.
+///   `sample`. Where what is left falls below 2^-500 of what there was (at very low temperatures), the tree is
+///   built anew.
 /// - Memory: each thread keeps 5.3 bytes per token of its longest row for the next call.
 /// - Source: Wong and Easton, "An efficient method for weighted sampling without replacement", 1980.
 ///

@@ -108,6 +108,18 @@ pub(crate) fn padded<T: Copy, const N: usize>(part: &[T], filler: T) -> [T; N] {
     whole
 }
 
+/// The logits of a lane of a block: each sixteenth one, as vectors.
+pub(crate) type Lane<L> = [[L; LANES]; BLOCK / LANES / LANES];
+
+#[inline(always)]
+pub(crate) fn lane_of<L: Logit>(block: &[L; BLOCK], lane: usize) -> Lane<L> {
+    let (vectors, mut logits) = (block.as_chunks::<LANES>().0, [[L::ZERO; LANES]; BLOCK / LANES / LANES]);
+    for (i, logit) in logits.as_flattened_mut().iter_mut().enumerate() {
+        *logit = vectors[i][lane];
+    }
+    logits
+}
+
 /// Eight vectors.
 pub(crate) type Group<L> = [[L; LANES]; VECTORS];
 

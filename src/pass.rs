@@ -62,7 +62,7 @@ impl Pass {
             summaries,
             #[inline(always)]
             |group, _| loaded(group),
-            |_, _| (),
+            |_| (),
         );
         for_each_other_block(
             row,
@@ -71,7 +71,7 @@ impl Pass {
             #[inline(always)]
             |start, block| {
                 let loaded = at_groups::<TWICE, _, _>(simd, row, start, simd.ahead());
-                let summary = source.weigh::<false, _>(simd, block, &mut peak, scratch, loaded, |_, _| ());
+                let summary = source.weigh::<false, _>(simd, block, &mut peak, scratch, loaded, |_| ());
                 summary.put(start / BLOCK, summaries);
             },
         );

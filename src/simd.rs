@@ -92,18 +92,18 @@ pub trait Simd: Copy + Send + Sync {
     /// loads wait behind prefetches. (256 rows on an Intel Granite Rapids, as against asking first: AVX2
     /// `sample` and `log_sum_exp` take 0.97 x the time.)
     #[inline(always)]
-    fn exp2_of_group<T>(
+    fn exp2_of_vectors<T, const N: usize>(
         self,
-        group: &[T; VECTORS],
+        vectors: &[T; N],
         x: impl Fn(&T) -> Self::V,
         product: Product,
-        out: &mut [[f32; LANES]; VECTORS],
+        out: &mut [[f32; LANES]; N],
         loaded: impl FnOnce(),
     ) {
         if Self::HOLDS_GROUP {
-            return exp2_in_stages(self, group, x, product, out, loaded);
+            return exp2_in_stages(self, vectors, x, product, out, loaded);
         }
-        for (vector, out) in group.iter().zip(out) {
+        for (vector, out) in vectors.iter().zip(out) {
             exp2_in_stages(self, from_ref(vector), &x, product, from_mut(out), || ());
         }
         loaded();
@@ -176,6 +176,7 @@ pub trait Simd: Copy + Send + Sync {
     /// [`Simd::max`] over the lanes, l with l + 8, + 4, + 2, + 1.
     fn reduce_max(self, v: Self::V) -> f32;
     fn widen(self, v: Self::V) -> Self::D;
+    fn store_wide(self, v: Self::D, out: &mut [f64; LANES]);
     fn add_wide(self, a: Self::D, b: Self::D) -> Self::D;
     /// The sum of the lanes, l with l + 8, + 4, + 2, + 1.
     fn reduce_add_wide(self, v: Self::D) -> f64;

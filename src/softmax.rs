@@ -200,7 +200,7 @@ fn weigh_row<S: Simd, L: Logit, const TWICE: bool>(
             let (start, weights) = (group * GROUP, groups.as_flattened().as_flattened());
             ask_ahead::<TWICE, _, _>(simd, row, start, weights, start + BLOCK);
         },
-        |_, _| (),
+        |_| (),
     );
     let (mut peak, whole) = (Peak::of_probs(), row.len() / BLOCK * BLOCK);
     for_each_other_block(
@@ -218,7 +218,7 @@ fn weigh_row<S: Simd, L: Logit, const TWICE: bool>(
                 out,
                 #[inline(always)]
                 |group| ask_ahead::<TWICE, _, _>(simd, row, start + group * GROUP, ahead, group * GROUP),
-                |_, _| (),
+                |_| (),
             );
             summary.put(start / BLOCK, &mut pass.summaries);
         },
@@ -254,5 +254,5 @@ fn weigh_tail<S: Simd, L: Logit>(
     peak: &mut Peak,
     weights: &mut [f32; BLOCK],
 ) -> Summary {
-    weigh_block::<true, _, _>(simd, &padded(tail, L::NEG_INFINITY), factor, peak, weights, |_| (), |_, _| ())
+    weigh_block::<true, _, _>(simd, &padded(tail, L::NEG_INFINITY), factor, peak, weights, |_| (), |_| ())
 }

@@ -2,12 +2,12 @@
 
 use core::ops::Range;
 
-use crate::blocks::{BLOCK, GROUPS, Group, widen, widen_block};
+use crate::blocks::{BLOCK, GROUPS, Lane, widen_block};
 use crate::check::{diagnose, diagnose_weights};
 use crate::simd::{Simd, VECTORS};
 use crate::summary::{Reference, Summary};
-use crate::sums::{LaneSums, sum_block, sum_groups, sum_lanes};
-use crate::weights::{Factor, Peak, weigh_block, weigh_group, weigh_runs};
+use crate::sums::{LaneSums, Sums, sum_block, sum_groups, sum_lanes};
+use crate::weights::{Factor, Peak, weigh_block, weigh_lane, weigh_runs};
 use crate::{Logit, RowError};
 
 /// Where the weights of a row of `L` come from.
@@ -30,7 +30,7 @@ pub(crate) trait Source<L: Logit>: Copy {
         peak: &mut Peak,
         weights: &mut [f32; BLOCK],
         loaded: impl FnMut(usize),
-        summed: impl FnMut(usize, S::V),
+        summed: impl FnMut(Sums<S>),
     ) -> Summary;
     /// The summaries of some blocks of a row that can be had in runs, perhaps after an empty one for the first
     /// block. Returns where in the row they lie. `summaries` is empty at first. `weighed` is called with the
@@ -43,14 +43,14 @@ pub(crate) trait Source<L: Logit>: Copy {
         _row: &[L],
         _summaries: &mut Vec<Summary>,
         _weighed: impl FnMut(usize, [S::V; VECTORS]),
-        _summed: impl FnMut(usize, S::V),
+        _summed: impl FnMut(Sums<S>),
     ) -> Range<usize> {
         0..0
     }
     /// The sums of the groups of a block, given what was kept.
     fn sums<S: Simd>(self, simd: S, block: &[L; BLOCK], lane_sums: &LaneSums) -> [f64; GROUPS];
-    /// The weights of a group, for a reference.
-    fn weigh_group<S: Simd>(self, simd: S, group: &Group<L>, reference: Reference, weights: &mut Group<f32>);
+    /// The weights of a lane, for a reference.
+    fn weigh_lane<S: Simd>(self, simd: S, lane: &Lane<L>, reference: Reference, weights: &mut Lane<f32>);
 }
 
 /// Logits at a temperature.
@@ -84,7 +84,7 @@ impl<L: Logit> Source<L> for Softmax<'_> {
         peak: &mut Peak,
         weights: &mut [f32; BLOCK],
         loaded: impl FnMut(usize),
-        summed: impl FnMut(usize, S::V),
+        summed: impl FnMut(Sums<S>),
     ) -> Summary {
         weigh_block::<STORE, _, _>(simd, block, self.0, peak, weights, loaded, summed)
     }
@@ -96,7 +96,7 @@ impl<L: Logit> Source<L> for Softmax<'_> {
         row: &[L],
         summaries: &mut Vec<Summary>,
         weighed: impl FnMut(usize, [S::V; VECTORS]),
-        summed: impl FnMut(usize, S::V),
+        summed: impl FnMut(Sums<S>),
     ) -> Range<usize> {
         weigh_runs(simd, row, self.0, summaries, weighed, summed)
     }
@@ -107,8 +107,8 @@ impl<L: Logit> Source<L> for Softmax<'_> {
     }
 
     #[inline(always)]
-    fn weigh_group<S: Simd>(self, simd: S, group: &Group<L>, reference: Reference, weights: &mut Group<f32>) {
-        weigh_group(simd, group, self.0, reference, weights);
+    fn weigh_lane<S: Simd>(self, simd: S, lane: &Lane<L>, reference: Reference, weights: &mut Lane<f32>) {
+        weigh_lane(simd, lane, self.0, reference, weights);
     }
 }
 
@@ -143,12 +143,14 @@ impl<L: Logit> Source<L> for Weights {
         _: &mut Peak,
         weights: &mut [f32; BLOCK],
         loaded: impl FnMut(usize),
-        _: impl FnMut(usize, S::V),
+        mut summed: impl FnMut(Sums<S>),
     ) -> Summary {
         if STORE {
             widen_block(simd, block, weights);
         }
-        Summary { sum: sum_block(simd, block, loaded), ..Summary::default() }
+        let lanes = sum_block(simd, block, loaded);
+        summed(Sums::OfBlock(0, lanes));
+        Summary { sum: simd.reduce_add_wide(lanes), ..Summary::default() }
     }
 
     #[inline(always)]
@@ -157,7 +159,9 @@ impl<L: Logit> Source<L> for Weights {
     }
 
     #[inline(always)]
-    fn weigh_group<S: Simd>(self, simd: S, group: &Group<L>, _: Reference, weights: &mut Group<f32>) {
-        widen(simd, group, weights);
+    fn weigh_lane<S: Simd>(self, simd: S, lane: &Lane<L>, _: Reference, weights: &mut Lane<f32>) {
+        for (vector, weights) in lane.iter().zip(weights) {
+            simd.store(L::load(simd, vector), weights);
+        }
     }
 }

@@ -37,10 +37,11 @@ mod run;
 use core::ops::Range;
 
 use crate::Logit;
-use crate::blocks::{BLOCK, GROUPS, Group, groups, groups_mut};
+use crate::blocks::{BLOCK, GROUPS, Group, Lane, groups, groups_mut};
 use crate::math::power_of_two;
 use crate::simd::{LANES, Product, Simd, VECTORS};
 use crate::summary::{Reference, Summary};
+use crate::sums::Sums;
 use guess::{NO_GUESS, guess, of_maximum};
 
 pub(crate) use factor::Factor;
@@ -75,7 +76,7 @@ pub(crate) fn weigh_block<const STORE: bool, S: Simd, L: Logit>(
     peak: &mut Peak,
     weights: &mut [f32; BLOCK],
     mut loaded: impl FnMut(usize),
-    mut summed: impl FnMut(usize, S::V),
+    mut summed: impl FnMut(Sums<S>),
 ) -> Summary {
     // A guess is tried once; what is made of the maximum is final. (A loop, so that `weigh` is inlined once.)
     let mut guessed = guess(simd, block, factor);
@@ -102,7 +103,7 @@ pub(crate) fn weigh_block<const STORE: bool, S: Simd, L: Logit>(
                 #[inline(always)]
                 |group| loaded(group),
                 #[inline(always)]
-                |group, lanes| summed(group, lanes),
+                |sums| summed(sums),
             )
         } else {
             weigh_apart::<S, L, STORE>(simd, block, factor, reference, weights, &mut loaded, &mut summed)
@@ -119,12 +120,13 @@ pub(crate) fn weigh_block<const STORE: bool, S: Simd, L: Logit>(
 fn weigh_nothing<S: Simd>(
     simd: S,
     mut loaded: impl FnMut(usize),
-    mut summed: impl FnMut(usize, S::V),
+    mut summed: impl FnMut(Sums<S>),
 ) -> Summary {
     for group in 0..GROUPS {
         loaded(group);
-        summed(group, simd.splat(0.0));
+        summed(Sums::OfGroup(group, simd.splat(0.0)));
     }
+    summed(Sums::OfBlock(0, simd.widen(simd.splat(0.0))));
     Summary::default()
 }
 
@@ -139,7 +141,7 @@ fn weigh_apart<S: Simd, L: Logit, const STORE: bool>(
     reference: Reference,
     weights: &mut [f32; BLOCK],
     loaded: impl FnMut(usize),
-    summed: impl FnMut(usize, S::V),
+    summed: impl FnMut(Sums<S>),
 ) -> f64 {
     simd.vectorize(
         #[inline(always)]
@@ -168,13 +170,13 @@ fn weigh<S: Simd, L: Logit, const FORM: u8, const STORE: bool>(
     reference: Reference,
     weights: &mut [f32; BLOCK],
     mut loaded: impl FnMut(usize),
-    mut summed: impl FnMut(usize, S::V),
+    mut summed: impl FnMut(Sums<S>),
 ) -> f64 {
     let mut sum = simd.widen(simd.splat(0.0));
     for (number, (group, weights)) in groups(block).iter().zip(groups_mut(weights)).enumerate() {
         let mut registers = [[0.0; LANES]; VECTORS];
         let weights = if S::HOLDS_GROUP && !STORE { &mut registers } else { weights };
-        weigh_in_form::<S, L, FORM>(
+        weigh_in_form::<S, L, FORM, _>(
             simd,
             group,
             factor,
@@ -185,68 +187,54 @@ fn weigh<S: Simd, L: Logit, const FORM: u8, const STORE: bool>(
         );
         if S::HOLDS_GROUP {
             let lanes = add_up(simd, weights);
-            summed(number, lanes);
+            summed(Sums::OfGroup(number, lanes));
             sum = simd.add_wide(sum, simd.widen(lanes));
         }
     }
     if !S::HOLDS_GROUP {
         for (number, weights) in groups(weights).iter().enumerate() {
             let lanes = add_up(simd, weights);
-            summed(number, lanes);
+            summed(Sums::OfGroup(number, lanes));
             sum = simd.add_wide(sum, simd.widen(lanes));
         }
     }
+    summed(Sums::OfBlock(0, sum));
     simd.reduce_add_wide(sum)
 }
 
-/// The weights of a group, for any reference.
+/// The weights of a lane, for any reference.
 #[inline(always)]
-pub(crate) fn weigh_group<S: Simd, L: Logit>(
+pub(crate) fn weigh_lane<S: Simd, L: Logit>(
     simd: S,
-    group: &Group<L>,
+    lane: &Lane<L>,
     factor: &Factor,
     reference: Reference,
-    weights: &mut Group<f32>,
+    weights: &mut Lane<f32>,
 ) {
     if factor.shrink == 1.0 {
-        weigh_in_form::<S, L, OFFSET>(simd, group, factor, reference, weights, || ());
+        weigh_in_form::<S, L, OFFSET, _>(simd, lane, factor, reference, weights, || ());
     } else {
-        weigh_group_apart(simd, group, factor, reference, weights);
+        weigh_in_form::<S, L, SHRUNK, _>(simd, lane, factor, reference, weights, || ());
     }
 }
 
-/// Out of line, as [`weigh_apart`].
-#[inline(never)]
-fn weigh_group_apart<S: Simd, L: Logit>(
-    simd: S,
-    group: &Group<L>,
-    factor: &Factor,
-    reference: Reference,
-    weights: &mut Group<f32>,
-) {
-    simd.vectorize(
-        #[inline(always)]
-        || weigh_in_form::<S, L, SHRUNK>(simd, group, factor, reference, weights, || ()),
-    );
-}
-
-/// The weights of a group, in a form that does all that the reference needs. `loaded` is called once they are
+/// The weights of vectors, in a form that does all that the reference needs. `loaded` is called once they are
 /// under way.
 #[inline(always)]
-fn weigh_in_form<S: Simd, L: Logit, const FORM: u8>(
+fn weigh_in_form<S: Simd, L: Logit, const FORM: u8, const N: usize>(
     simd: S,
-    group: &Group<L>,
+    vectors: &[[L; LANES]; N],
     factor: &Factor,
     reference: Reference,
-    weights: &mut Group<f32>,
+    weights: &mut [[f32; LANES]; N],
     loaded: impl FnOnce(),
 ) {
     let (shrink, offset) = (simd.splat(factor.shrink), simd.splat(reference.offset * factor.shrink));
     let (negligible, zero) = (simd.splat(factor.negligible), simd.splat(0.0));
     let product =
         Product { hi: factor.hi, lo: factor.lo, exponent: (FORM >= SHIFTED).then_some(reference.exponent) };
-    simd.exp2_of_group(
-        group,
+    simd.exp2_of_vectors(
+        vectors,
         #[inline(always)]
         |x| {
             let mut x = L::load(simd, x);

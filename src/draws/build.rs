@@ -7,7 +7,7 @@ use crate::prefetch::at_groups;
 use crate::simd::{AHEAD, LANES, Line, Simd, VECTORS, dispatch};
 use crate::source::{Softmax, Source, Weights};
 use crate::summary::Total;
-use crate::sums::{LaneSums, keep};
+use crate::sums::{LaneSums, Sums, keep};
 use crate::weights::{Factor, Peak};
 use crate::{Level, Logit, RowError, Rows, Temperature};
 
@@ -52,9 +52,10 @@ impl Cdf {
                 store_group(simd, vectors, &mut weights[group]);
             },
             #[inline(always)]
-            |group, lanes| {
+            |sums| {
+                let Sums::OfGroup(group, lanes) = sums else { return };
                 let (block, group) = (group / GROUPS, group % GROUPS);
-                keep(simd, &mut lane_sums)(group, lanes);
+                keep(simd, &mut lane_sums)(Sums::OfGroup(group, lanes));
                 if group == GROUPS - 1 {
                     group_sums[block] = source.sums(simd, &blocks[block], &lane_sums);
                 }

@@ -21,7 +21,7 @@ use crate::{AliasTable, Error, Key, Level, Logit, RowError, Rows, Temperature};
 /// | fewer than 64 + vocab / 12 + 4/3 m | [`Cdf`]: quick to build, three searches per draw | 35 us, then 8 ns each (25 ns one by one) |
 /// | more | [`AliasTable`]: slow to build, one look per draw | 0.20 ms, then 2 ns each |
 /// | vocab / 2 or more, each to be the token that `sample` gives | [`Cdf`] with [`Cdf::add_guide`] | 0.25 ms, then 6 ns each |
-/// | distinct tokens | [`sample_without_replacement`](crate::sample_without_replacement) | 28 us for 64 |
+/// | distinct tokens | [`sample_without_replacement`](crate::sample_without_replacement) | 26 us for 64 |
 /// | counts alone | [`draw_counts`](crate::draw_counts), which picks a guide itself | as the Cdf |
 ///
 /// Only where the number of draws leaves the choice open does `auto` count those tokens, in one more pass

@@ -47,6 +47,26 @@ pub(super) fn find<const N: usize>(parts: &[f64; N], target: impl FnOnce(f64) ->
     Part { index, within: target - before[index], others: before[index] + after[index] }
 }
 
+/// The part of a table that a target lies in: first the column, by its sum, then the row. (Few at a time, so
+/// that few additions wait for one another; and columns are added up without shuffles.)
+#[inline(always)]
+pub(super) fn find_by_columns<const COLUMNS: usize>(
+    table: &[[f64; COLUMNS]; 4],
+    target: impl FnOnce(f64) -> f64,
+) -> Part {
+    let mut sums = [0.0; COLUMNS];
+    for i in 0..COLUMNS {
+        sums[i] = (table[0][i] + table[2][i]) + (table[1][i] + table[3][i]);
+    }
+    let column = find(&sums, target);
+    let mut parts = [0.0; 4];
+    for i in 0..4 {
+        parts[i] = table[i][column.index];
+    }
+    let row = find(&parts, |_| column.within);
+    Part { index: row.index * COLUMNS + column.index, within: row.within, others: column.others + row.others }
+}
+
 #[cfg(test)]
 mod tests {
     use super::find;

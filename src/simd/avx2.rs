@@ -104,6 +104,7 @@ impl Simd for Avx2 {
                 _mm256_cvtps_pd(quarters[3]),
             ]
         }
+        fn store_wide(v: D, out: &mut [f64; LANES]) { *out = bytemuck::must_cast(v) }
         fn add_wide(a: D, b: D) -> D {
             [
                 _mm256_add_pd(a[0], b[0]),

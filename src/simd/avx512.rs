@@ -140,6 +140,7 @@ impl Simd for Avx512 {
             let halves: [__m256; 2] = bytemuck::must_cast(v);
             [_mm512_cvtps_pd(halves[0]), _mm512_cvtps_pd(halves[1])]
         }
+        fn store_wide(v: [__m512d; 2], out: &mut [f64; LANES]) { *out = bytemuck::must_cast(v) }
         fn add_wide(a: [__m512d; 2], b: [__m512d; 2]) -> [__m512d; 2] {
             [_mm512_add_pd(a[0], b[0]), _mm512_add_pd(a[1], b[1])]
         }

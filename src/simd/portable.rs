@@ -133,15 +133,15 @@ impl Simd for Portable {
 
     #[cfg(not(any(target_feature = "fma", all(target_arch = "aarch64", target_feature = "neon"))))]
     #[inline(always)]
-    fn exp2_of_group<T>(
+    fn exp2_of_vectors<T, const N: usize>(
         self,
-        group: &[T; super::VECTORS],
+        vectors: &[T; N],
         x: impl Fn(&T) -> f32x16,
         product: super::Product,
-        out: &mut [[f32; LANES]; super::VECTORS],
+        out: &mut [[f32; LANES]; N],
         loaded: impl FnOnce(),
     ) {
-        for (vector, out) in group.iter().zip(out) {
+        for (vector, out) in vectors.iter().zip(out) {
             let (p, k) = exp2::exp2_of_product(x(vector), product.hi, product.lo);
             self.store(self.exp2i(p, k, f32x16::splat(product.exponent.unwrap_or(0.0) + ROUND)), out);
         }
@@ -175,6 +175,11 @@ impl Simd for Portable {
     #[inline(always)]
     fn widen(self, v: f32x16) -> D {
         v.to_array().map(f64::from)
+    }
+
+    #[inline(always)]
+    fn store_wide(self, v: D, out: &mut [f64; LANES]) {
+        *out = v;
     }
 
     #[inline(always)]

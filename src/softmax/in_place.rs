@@ -8,6 +8,7 @@ use crate::output::past_caches;
 use crate::pass::{Pass, with_pass};
 use crate::prefetch::prefetch_lines_and_page;
 use crate::simd::{AHEAD, Simd, dispatch};
+use crate::sums::Sums;
 use crate::weights::{Factor, Peak, weigh_block};
 use crate::{Error, FailedRows, Level, RowsMut, Temperature};
 
@@ -129,7 +130,11 @@ fn weigh_row_in_place<S: Simd>(
                 prefetch_lines_and_page::<GROUP, _, _>(simd, ahead.as_flattened(), start);
             },
             #[inline(always)]
-            |_, _| meanwhile(),
+            |sums| {
+                if let Sums::OfGroup(..) = sums {
+                    meanwhile();
+                }
+            },
         );
         if summary.sum.is_nan() {
             *block = **this;

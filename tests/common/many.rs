@@ -3,7 +3,7 @@
 use super::case::{Case, Row};
 use super::check::{self, row_error};
 use super::properties::in_interval;
-use super::{LAST_UNIFORM, one, temperature};
+use super::{LAST_UNIFORM, one, order_of_distinct, temperature};
 use kelvin::reference::{contract, oracle};
 use kelvin::{AliasTable, Cdf, Level, RowError, Temperature, Uniforms};
 
@@ -120,9 +120,13 @@ fn check_distinct(row: &Row, uniforms: &[f64]) {
         assert_eq!(draw(level), drawn, "{level}");
     }
     let Ok(tokens) = drawn else { return check_shortage(row, uniforms.len()) };
-    // (Not to the bit: blocks are summed up in a tree here, and in a line there.)
     let probs = oracle::softmax(&row.logits, row.temperature).expect("served");
-    assert!(in_interval(&probs, tokens[0] as usize, uniforms[0]), "{tokens:?} of {:e}", uniforms[0]);
+    let order = order_of_distinct(probs.len());
+    let (in_order, place): (Vec<f64>, _) = (
+        order.iter().map(|&token| probs[token]).collect(),
+        order.iter().position(|&t| t == tokens[0] as usize),
+    );
+    assert!(in_interval(&in_order, place.expect("a token"), uniforms[0]), "{tokens:?} of {:e}", uniforms[0]);
     for (i, &token) in tokens.iter().enumerate() {
         assert!(!tokens[..i].contains(&token), "{tokens:?}");
         assert!(row.logits[token as usize] > f32::NEG_INFINITY, "{token} is masked");

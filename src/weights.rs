@@ -202,7 +202,8 @@ fn weigh<S: Simd, L: Logit, const FORM: u8, const STORE: bool>(
     simd.reduce_add_wide(sum)
 }
 
-/// The weights of a lane, for any reference.
+/// The weights of a lane, for any reference. (Also of logits that are shrunk: taking the negligible ones for 0
+/// saves time, and changes no weight.)
 #[inline(always)]
 pub(crate) fn weigh_lane<S: Simd, L: Logit>(
     simd: S,
@@ -211,11 +212,7 @@ pub(crate) fn weigh_lane<S: Simd, L: Logit>(
     reference: Reference,
     weights: &mut Lane<f32>,
 ) {
-    if factor.shrink == 1.0 {
-        weigh_in_form::<S, L, OFFSET, _>(simd, lane, factor, reference, weights, || ());
-    } else {
-        weigh_in_form::<S, L, SHRUNK, _>(simd, lane, factor, reference, weights, || ());
-    }
+    weigh_in_form::<S, L, OFFSET, _>(simd, lane, factor, reference, weights, || ());
 }
 
 /// The weights of vectors, in a form that does all that the reference needs. `loaded` is called once they are

@@ -101,7 +101,8 @@ impl Urn {
             #[inline(always)]
             |sums| begin(simd, blocks, sums),
         );
-        let mut scratch = AlignedBlock::EMPTY;
+        // Every block is weighed: one that is nothing beside others may be all that is left.
+        let (mut peak, mut scratch) = (Peak::none(), AlignedBlock::EMPTY);
         for_each_other_block(
             row,
             source.padding(),
@@ -111,8 +112,7 @@ impl Urn {
                 let summary = source.weigh::<false, _>(
                     simd,
                     block,
-                    // Every block is weighed: one that is nothing beside others may be all that is left.
-                    &mut Peak::none(),
+                    &mut peak,
                     &mut scratch,
                     at_groups::<false, _, _>(simd, row, start, AHEAD),
                     #[inline(always)]

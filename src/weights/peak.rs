@@ -11,6 +11,9 @@ pub(crate) struct Peak {
     margin: f64,
 }
 
+/// Above the power of two of every weight: of 2^128 log2(e)/T at the least T, 2^-126.
+const BEYOND: f64 = 1e100;
+
 impl Peak {
     /// For a row of which the sum is wanted, and that through each block. 512 weights, each below 2^-66 of
     /// one before them, are less than 2^-57 of the sum so far: less than 2^-55 where their mass is subnormal,
@@ -24,14 +27,14 @@ impl Peak {
         Self::with_margin(127.0)
     }
 
-    /// For one block by itself: it counts for nothing only if all its tokens are masked.
+    /// For blocks that all count, but for those whose tokens are all masked.
     pub(crate) const fn none() -> Self {
-        Self::with_margin(0.0)
+        Self::with_margin(BEYOND)
     }
 
     /// It begins far below every finite logit: a block of masked tokens is nothing beside it.
     const fn with_margin(margin: f64) -> Self {
-        Self { power: f64::MIN, margin }
+        Self { power: -BEYOND, margin }
     }
 
     /// Whether a block counts for nothing, given the power of its largest weight.

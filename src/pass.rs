@@ -9,7 +9,7 @@ use crate::scratch::with_scratch;
 use crate::simd::Simd;
 use crate::source::Source;
 use crate::summary::Summary;
-use crate::sums::{LaneSums, keep};
+use crate::sums::{LaneSums, Sums, keep};
 use crate::weights::Peak;
 
 /// A row of at most this many blocks is short: its weights are kept.
@@ -54,27 +54,8 @@ impl Pass {
         row: &[L],
     ) {
         let Self { summaries, weights: [scratch, ..], .. } = self;
-        let mut peak = Peak::of_sums();
-        let loaded = at_groups::<TWICE, _, _>(simd, row, 0, simd.ahead());
-        let done = source.weigh_runs(
-            simd,
-            row,
-            summaries,
-            #[inline(always)]
-            |group, _| loaded(group),
-            |_| (),
-        );
-        for_each_other_block(
-            row,
-            source.padding(),
-            done,
-            #[inline(always)]
-            |start, block| {
-                let loaded = at_groups::<TWICE, _, _>(simd, row, start, simd.ahead());
-                let summary = source.weigh::<false, _>(simd, block, &mut peak, scratch, loaded, |_| ());
-                summary.put(start / BLOCK, summaries);
-            },
-        );
+        let peak = Peak::of_sums();
+        summarize::<TWICE, _, _>(simd, source, row, simd.ahead(), peak, summaries, scratch, |_| ());
     }
 
     /// The same for a short row, and its weights. (2048 logits take 0.8 x the time of weighing the drawn
@@ -94,4 +75,47 @@ impl Pass {
             },
         );
     }
+}
+
+/// The summaries of a row, in runs first, where they serve; it is prefetched so many logits `ahead`. `summed` is told
+/// of its groups and blocks; for some of them twice, of which the last counts.
+#[expect(clippy::too_many_arguments, reason = "two callers, which differ in most of them")]
+#[inline(always)]
+pub(crate) fn summarize<const TWICE: bool, S: Simd, L: Logit>(
+    simd: S,
+    source: impl Source<L>,
+    row: &[L],
+    ahead: usize,
+    mut peak: Peak,
+    summaries: &mut Vec<Summary>,
+    scratch: &mut [f32; BLOCK],
+    mut summed: impl FnMut(Sums<S>),
+) {
+    let loaded = at_groups::<TWICE, _, _>(simd, row, 0, ahead);
+    let done = source.weigh_runs(
+        simd,
+        row,
+        summaries,
+        #[inline(always)]
+        |group, _| loaded(group),
+        &mut summed,
+    );
+    for_each_other_block(
+        row,
+        source.padding(),
+        done,
+        #[inline(always)]
+        |start, block| {
+            let summary = source.weigh::<false, _>(
+                simd,
+                block,
+                &mut peak,
+                scratch,
+                at_groups::<TWICE, _, _>(simd, row, start, ahead),
+                #[inline(always)]
+                |sums| summed(sums.after(start / BLOCK)),
+            );
+            summary.put(start / BLOCK, summaries);
+        },
+    );
 }

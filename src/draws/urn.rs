@@ -18,8 +18,8 @@
 use super::part::find_by_columns;
 use super::tree::Tree;
 use crate::Logit;
-use crate::blocks::{AlignedBlock, BLOCK, Lane, for_each_other_block, lane_of, padded};
-use crate::prefetch::at_groups;
+use crate::blocks::{AlignedBlock, BLOCK, Lane, lane_of, padded};
+use crate::pass::summarize;
 use crate::scratch::room;
 use crate::simd::{AHEAD, LANES, Simd, WIDE_LANES};
 use crate::source::Source;
@@ -85,40 +85,27 @@ impl Urn {
         Ok(())
     }
 
-    /// One pass over the row. (It stores sums, and so asks ahead everywhere: 256 rows on a Zen 4 take 1.05 x
+    /// One pass over the row. (It stores sums, and so asks ahead everywhere: 256 rows on a Zen 4 take 1.3 x
     /// the time with [`Simd::ahead`].)
     #[inline(always)]
     fn fill<S: Simd, L: Logit>(&mut self, simd: S, source: impl Source<L>, row: &[L]) {
         let blocks = room(&mut self.blocks, row.len().div_ceil(BLOCK), Block::EMPTY);
         self.summaries.clear();
-        let loaded = at_groups::<false, _, _>(simd, row, 0, AHEAD);
-        let done = source.weigh_runs(
+        summarize::<false, _, _>(
             simd,
+            source,
             row,
+            AHEAD,
+            // Every block is weighed: one that is nothing beside others may be all that is left.
+            Peak::none(),
             &mut self.summaries,
+            &mut AlignedBlock::default(),
             #[inline(always)]
-            |group, _| loaded(group),
-            #[inline(always)]
-            |sums| begin(simd, blocks, sums),
-        );
-        // Every block is weighed: one that is nothing beside others may be all that is left.
-        let (mut peak, mut scratch) = (Peak::none(), AlignedBlock::EMPTY);
-        for_each_other_block(
-            row,
-            source.padding(),
-            done,
-            #[inline(always)]
-            |start, block| {
-                let summary = source.weigh::<false, _>(
-                    simd,
-                    block,
-                    &mut peak,
-                    &mut scratch,
-                    at_groups::<false, _, _>(simd, row, start, AHEAD),
-                    #[inline(always)]
-                    |sums| begin(simd, &mut blocks[start / BLOCK..], sums),
-                );
-                summary.put(start / BLOCK, &mut self.summaries);
+            |sums| {
+                if let Sums::OfBlock(block, lanes) = sums {
+                    simd.store_wide(lanes, &mut blocks[block].sums);
+                    blocks[block].taken = [0; LANES];
+                }
             },
         );
     }
@@ -169,7 +156,7 @@ impl Block {
     /// too long, LLVM leaves its operations as calls.)
     #[inline(never)]
     fn weigh<S: Simd, L: Logit>(&mut self, simd: S, source: impl Source<L>, logits: &[L; BLOCK]) -> Summary {
-        let (mut rest, mut scratch) = (*logits, AlignedBlock::EMPTY);
+        let mut rest = *logits;
         for (i, logit) in rest.iter_mut().enumerate() {
             if self.taken[i % LANES] >> (i / LANES) & 1 == 1 {
                 *logit = source.padding();
@@ -182,7 +169,7 @@ impl Block {
                     simd,
                     &rest,
                     &mut Peak::none(),
-                    &mut scratch,
+                    &mut AlignedBlock::default(),
                     |_| (),
                     #[inline(always)]
                     |sums| {
@@ -193,15 +180,6 @@ impl Block {
                 )
             },
         )
-    }
-}
-
-/// Before anything is taken.
-#[inline(always)]
-fn begin<S: Simd>(simd: S, blocks: &mut [Block], sums: Sums<S>) {
-    if let Sums::OfBlock(block, lanes) = sums {
-        simd.store_wide(lanes, &mut blocks[block].sums);
-        blocks[block].taken = [0; LANES];
     }
 }
 

@@ -1,7 +1,7 @@
 //! Rows of results: into the caches, past them, or in place.
 
 use crate::blocks::padded;
-use crate::simd::{LANES, Line, Simd};
+use crate::simd::{LANES, Line, Simd, with_stores};
 use crate::{Logit, RowsMut};
 
 /// A row of this length or more is cut where the output's cache lines begin, so that no store straddles two.
@@ -33,25 +33,25 @@ pub(crate) fn map_vectors<S: Simd, L: Logit>(
     let (head, rest) = out.split_at_mut(first);
     let (vectors, tail) = rest.as_chunks_mut();
     let last = first + vectors.len() * LANES;
-    for (index, (x, vector)) in row[first..last].as_chunks().0.iter().zip(vectors).enumerate() {
-        let result = kernel(first + index * LANES, x);
-        if past_caches && let Ok(line) = bytemuck::try_cast_mut(vector) {
-            simd.stream(result, line);
-        } else {
-            simd.store(result, vector);
-        }
-    }
-    for (start, x, out) in [(0, &row[..first], head), (last, &row[last..], tail)] {
-        if !x.is_empty() {
-            let mut result = [0.0; LANES];
-            simd.store(kernel(start, &padded(x, L::NEG_INFINITY)), &mut result);
-            out.copy_from_slice(&result[..out.len()]);
-        }
-    }
-    // Before the ends of the row, it would hold them up: `scale` of 8192 rows of 2048 takes 1.1 x.
-    if past_caches {
-        simd.settle();
-    }
+    with_stores(
+        simd,
+        past_caches,
+        #[inline(always)]
+        |stores| {
+            for (index, (x, vector)) in row[first..last].as_chunks().0.iter().zip(vectors).enumerate() {
+                stores.store(kernel(first + index * LANES, x), vector);
+            }
+            // In here, too: settled before, the stores would hold up the ends of the row. (`scale` of 8192 rows
+            // of 2048 takes 1.1 x the time.)
+            for (start, x, out) in [(0, &row[..first], head), (last, &row[last..], tail)] {
+                if !x.is_empty() {
+                    let mut result = [0.0; LANES];
+                    simd.store(kernel(start, &padded(x, L::NEG_INFINITY)), &mut result);
+                    out.copy_from_slice(&result[..out.len()]);
+                }
+            }
+        },
+    );
 }
 
 /// Writes the kernel's results over the vectors of a row: its cache lines, so that none straddles two, and

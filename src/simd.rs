@@ -20,6 +20,7 @@ mod avx512;
 mod exp2;
 mod level;
 mod portable;
+mod stream;
 #[cfg(target_arch = "x86_64")]
 #[expect(unsafe_code, reason = "a prefetch")]
 mod x86;
@@ -31,6 +32,8 @@ use exp2::exp2_in_stages;
 pub(crate) use exp2::{Exp2, LOWEST, Product, UNIT};
 pub use level::Level;
 pub(crate) use level::{Isa, dispatch};
+use stream::Streaming;
+pub(crate) use stream::with_stores;
 
 /// Where lanes are summed, element i of a row belongs to lane i mod 16, on every level.
 pub(crate) const LANES: usize = 16;
@@ -130,9 +133,9 @@ pub trait Simd: Copy + Send + Sync {
     /// Widens bfloat16, given as bits.
     fn load_bf16(self, x: &[u16; LANES]) -> Self::V;
     fn store(self, v: Self::V, out: &mut [f32; LANES]);
-    /// Stores past the caches, without reading the line first. [`Simd::settle`] must follow, before anything
-    /// else reads or writes it.
-    fn stream(self, v: Self::V, out: &mut Line);
+    /// Stores past the caches, without reading the line first. [`Simd::settle`] follows before anything else
+    /// reads or writes it: `stream.rs` sees to that.
+    fn stream(self, v: Self::V, out: &mut Line, proof: Streaming);
     /// Puts what was streamed before all that follows.
     fn settle(self);
 

@@ -2,7 +2,7 @@
 
 use super::exp2::ROUND;
 use super::x86::{prefetch, reduce_add_eight, reduce_add_four, reduce_max, sum_eights};
-use super::{EIGHTS, LANES, Line, Simd, VECTORS, WIDE_LANES};
+use super::{EIGHTS, LANES, Line, Simd, Streaming, VECTORS, WIDE_LANES};
 use core::arch::x86_64::*;
 
 /// Proof that this CPU has AVX2, FMA and F16C: only [`Avx2::detect`] makes one.
@@ -64,7 +64,7 @@ impl Simd for Avx2 {
             ]
         }
         fn store(v: V, out: &mut [f32; LANES]) { *out = bytemuck::must_cast(v) }
-        fn stream(v: V, out: &mut Line) {
+        fn stream(v: V, out: &mut Line, _proof: Streaming) {
             let halves: &mut [[f32; 8]; 2] = bytemuck::must_cast_mut(out);
             for (half, v) in halves.iter_mut().zip(v) {
                 // SAFETY: half a line is 32 bytes at a multiple of 32, and ours to write. (As in

@@ -2,7 +2,7 @@
 
 use super::exp2::LOWEST;
 use super::x86::{prefetch, reduce_add_eight, reduce_add_four, reduce_max, sum_eights};
-use super::{EIGHTS, LANES, Line, Simd, VECTORS, WIDE_LANES};
+use super::{EIGHTS, LANES, Line, Simd, Streaming, VECTORS, WIDE_LANES};
 use core::arch::x86_64::*;
 
 /// Proof that this CPU has AVX-512: only [`Avx512::detect`] makes one.
@@ -110,10 +110,9 @@ impl Simd for Avx512 {
             wide
         }
         fn store(v: __m512, out: &mut [f32; LANES]) { *out = bytemuck::must_cast(v) }
-        fn stream(v: __m512, out: &mut Line) {
+        fn stream(v: __m512, out: &mut Line, _proof: Streaming) {
             // SAFETY: a line is 64 bytes at a multiple of 64, and ours to write. Nobody reads or writes it
-            // before `settle` has ordered the stores: `map_vectors` in output.rs, which alone calls this,
-            // holds the row until then.
+            // before `settle` has ordered the stores: there is proof of that (stream.rs).
             unsafe { _mm512_stream_ps(bytemuck::must_cast_mut::<_, [f32; LANES]>(out).as_mut_ptr(), v) }
         }
         fn settle() { _mm_sfence() }

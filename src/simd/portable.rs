@@ -74,7 +74,7 @@ impl Simd for Portable {
 
     /// Without a portable way past the caches, an ordinary store.
     #[inline(always)]
-    fn stream(self, v: f32x16, out: &mut Line) {
+    fn stream(self, v: f32x16, out: &mut Line, _: super::Streaming) {
         *out = v;
     }
 

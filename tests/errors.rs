@@ -268,6 +268,10 @@ fn a_table_that_could_not_be_built_again_is_empty() {
         alias.rebuild(rows, 0, ONE[0]).expect("servable");
         assert!(cdf.rebuild(rows, bad, t).is_err() && alias.rebuild(rows, bad, t).is_err());
         assert_eq!([cdf.draw(0.5), alias.draw(1 << 63)], [empty, empty], "row {bad}");
+        // Nor has it a guide.
+        cdf.rebuild(one(&[0.0]), 0, ONE[0]).expect("servable");
+        assert!(cdf.add_guide());
+        assert!(cdf.rebuild(rows, bad, t).is_err() && !cdf.add_guide());
     }
 }
 

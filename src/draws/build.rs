@@ -34,8 +34,8 @@ impl Cdf {
         self.accumulate(source.factor())
     }
 
-    /// The weights, and the sums of their groups. (Those of lanes are not kept. And the runs have some of
-    /// their own: in one place with those of single blocks, 1.02 x the time.)
+    /// The weights, and the sums of their groups. (Those of lanes are scratch. Runs and single blocks have
+    /// one each: shared, they take 1.02 x the time.)
     #[inline(always)]
     fn weigh<S: Simd, L: Logit>(&mut self, simd: S, source: impl Source<L>, row: &[L]) {
         let Self { summaries, group_sums, weights, .. } = self;
@@ -146,6 +146,7 @@ impl Level {
         } else {
             // The greedy token, as a row of its own. (Without one, the table is empty.)
             (cdf.level, cdf.vocab) = (self, 0);
+            cdf.guide.clear();
             let token = self.greedy_token(logits, row)?;
             cdf.fill(self, Weights, row, &[1.0_f32])?;
             (cdf.first, cdf.vocab) = (token, logits.vocab());

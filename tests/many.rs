@@ -142,6 +142,11 @@ fn choice_by_the_number_of_draws() {
             assert_eq!(chosen(&[x; 1000], t), ['c', 'c', 'a', 'a', 'a'], "{x}, {t}");
         }
     }
+    // Half of them masked: the others are above the mean.
+    let masked: Vec<f32> = (0..1000).map(|i| if i % 2 == 0 { f32::NEG_INFINITY } else { -37.5 }).collect();
+    for t in [0.7, 1e12, 1e38, f32::INFINITY] {
+        assert_eq!(chosen(&masked, t), ['c', 'c', 'c', 'c', 'a'], "{t}");
+    }
     assert_eq!(chosen(&[f32::NAN; 1000], 1.0), ['e'; 5]);
     assert_eq!(chosen(&row[..7], 1.0), ['c', 'a', 'a', 'a', 'a']);
     let of_weights = |weights: &[f32]| letters(|draws| Draws::auto_from_probs(one(weights), 0, draws));

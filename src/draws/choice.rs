@@ -24,7 +24,7 @@ use crate::{AliasTable, Error, Key, Level, Logit, RowError, Rows, Temperature};
 /// | distinct tokens | [`sample_without_replacement`](crate::sample_without_replacement) | 26 us for 64 |
 /// | counts alone | [`draw_counts`](crate::draw_counts), which picks a guide itself | as the Cdf |
 ///
-/// Only where the number of draws leaves the choice open does `auto` count those tokens, in one more pass
+/// Only where the number of draws leaves the choice open does `auto` count those tokens, in two more passes
 /// over the row. At T = 0 either table has the greedy token alone.
 ///
 /// Measured on a core of a Zen 4 (AVX-512) with such logits, T = 0.8, and another row for each table. (The
@@ -153,10 +153,10 @@ fn more_probable_than_mean<L: Logit>(row: &[L], temperature: Temperature) -> usi
         return 1;
     }
     let Some(sum) = Level::best().log_sum_exp_row(row, &temperature) else { return 0 };
-    let t = f64::from(temperature.get());
-    let mean = (sum - ln(row.len() as f64)) * t;
-    let above = mean + t * ABSOLUTE + mean.abs() * RELATIVE;
-    dispatch!(Level::best(), simd => count_not_below(simd, row, above as f32))
+    let mean = sum - ln(row.len() as f64);
+    let above = f64::from(temperature.get()) * (mean + ABSOLUTE + mean.abs() * RELATIVE);
+    // (At T = inf, those that are not masked, if others are.)
+    dispatch!(Level::best(), simd => count_not_below(simd, row, (above as f32).max(f32::MIN)))
 }
 
 #[inline(always)]

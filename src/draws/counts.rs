@@ -117,7 +117,11 @@ impl Cdf {
                 len += 1;
             }
             if len == 0 {
-                return (0..).zip(counts).filter(|(_, count)| *count > 0).collect();
+                let counted = counts.into_iter().zip(0..);
+                return counted
+                    .filter(|(count, _)| *count > 0)
+                    .map(|(count, token)| (token, count))
+                    .collect();
             }
             self.search(&batch[..len], &mut tokens[..len]);
             tokens[..len].iter().for_each(|&token| counts[token as usize] += 1);

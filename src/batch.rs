@@ -9,8 +9,8 @@ use crate::output::past_caches;
 use crate::{Error, FailedRows, Logit, RowError, Rows, RowsMut, Temperature};
 
 /// The cost of weighing a row, in logits, of which one takes 0.2 ns or more. The 256 stand for what a row
-/// costs by itself. (One of 16 tokens takes 150 ns or more, on a Zen 4. All costs are rather too low than too
-/// high, since a thread that is woken for too little costs time.)
+/// costs by itself. (One of 16 tokens takes 150 ns or more, on a Zen 4. All costs err on the low side: a
+/// thread that is woken for too little costs time.)
 pub(crate) const fn cost_of_weighing(vocab: usize) -> usize {
     vocab.saturating_add(256)
 }
@@ -179,14 +179,16 @@ fn for_each_chunk<'a, T: Send, State: Send>(
 mod tests {
     use std::collections::HashSet;
     use std::thread::{current, sleep};
-    use std::time::Duration;
+    use std::time::{Duration, Instant};
 
     use super::*;
 
-    /// How many threads a batch of such rows is served by, where two are free.
-    fn threads(rows: usize, cost: usize) -> usize {
+    /// How many threads a batch of such rows is served by, where two are free. (Its first row waits for the
+    /// second thread as long as it may.)
+    fn threads(rows: usize, cost: usize, patience: Duration) -> usize {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().expect("a pool");
-        let threads = Mutex::new(HashSet::new());
+        let (threads, start) = (Mutex::new(HashSet::new()), Instant::now());
+        let seen = || threads.lock().expect("no panic").len();
         pool.install(|| {
             for_each_chunk(
                 &mut vec![(); rows],
@@ -195,8 +197,8 @@ mod tests {
                 || (),
                 |(), row, _| {
                     threads.lock().expect("no panic").insert(current().id());
-                    if row % 100 == 0 {
-                        sleep(Duration::from_millis(10));
+                    while row == 0 && seen() < 2 && start.elapsed() < patience {
+                        sleep(Duration::from_millis(1));
                     }
                 },
             );
@@ -206,17 +208,16 @@ mod tests {
 
     #[test]
     fn small_batches_stay_on_one_thread() {
-        assert_eq!(
-            [(1, 32_000), (8, 32_000), (1, 1 << 20)]
-                .map(|(rows, vocab)| threads(rows, cost_of_weighing(vocab))),
-            [1; 3]
-        );
-        assert_eq!(threads(15, cost_of_searching(128_256)), 1);
+        let one = |rows, cost| assert_eq!(threads(rows, cost, Duration::from_millis(10)), 1);
+        let two = |rows, cost| assert_eq!(threads(rows, cost, Duration::from_secs(60)), 2);
+        for (rows, vocab) in [(1, 32_000), (8, 32_000), (1, 1 << 20)] {
+            one(rows, cost_of_weighing(vocab));
+        }
+        one(15, cost_of_searching(128_256));
         // Many short rows are no small batch.
-        assert_eq!(
-            [(64, 32_000), (2000, 16)].map(|(rows, vocab)| threads(rows, cost_of_weighing(vocab))),
-            [2; 2]
-        );
-        assert_eq!(threads(16_000, cost_of_searching(1)), 2);
+        for (rows, vocab) in [(64, 32_000), (2000, 16)] {
+            two(rows, cost_of_weighing(vocab));
+        }
+        two(16_000, cost_of_searching(1));
     }
 }

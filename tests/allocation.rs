@@ -4,9 +4,9 @@
 mod common;
 
 use allocation_counter::measure;
-use common::{gaussian, one, served, temperature};
+use common::{gaussian, in_pool, levels, one, served, temperature};
 use kelvin::{
-    AliasTable, Cdf, Draw, Key, Rows, RowsMut, Temperature, Uniforms, Words, argmax, log_softmax,
+    AliasTable, Cdf, Draw, Key, Level, Rows, RowsMut, Temperature, Uniforms, Words, argmax, log_softmax,
     log_softmax_in_place, log_sum_exp, sample, sample_from_probs, sample_from_probs_without_replacement,
     sample_many, sample_many_by_alias, sample_many_from_probs, sample_many_from_probs_by_alias,
     sample_without_replacement, scale, scale_in_place, softmax, softmax_in_place,
@@ -38,6 +38,31 @@ fn reused_outputs() {
     };
     all(1);
     assert_eq!(measure(|| all(2)).count_total, 0);
+}
+
+/// Results that exceed the caches go past them, or wait in place.
+#[test]
+fn large_batches() {
+    let (rows, vocab) = (2, 5_000_000);
+    let data = gaussian(rows * vocab, 3.0, 1);
+    let logits = Rows::new(&data, vocab).expect("rows");
+    let mut probs = data.clone();
+    let t = [temperature(1e-5)];
+    let mut all = |level: Level| {
+        let mut out = RowsMut::new(&mut probs, vocab).expect("rows");
+        for kernel in [Level::scale, Level::log_softmax, Level::softmax] {
+            served(kernel(level, logits, &t, &mut out));
+        }
+        for kernel in [Level::scale_in_place, Level::log_softmax_in_place, Level::softmax_in_place] {
+            served(kernel(level, &mut out, &t));
+        }
+    };
+    for level in levels() {
+        in_pool(1, || {
+            all(level);
+            assert_eq!(measure(|| all(level)).count_total, 0, "{level}");
+        });
+    }
 }
 
 #[test]

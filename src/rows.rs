@@ -9,7 +9,7 @@ use crate::simd::{LANES, Simd};
 /// What a row of logits is made of: `f32`, and with the feature `half` also `half::f16` and
 /// `half::bf16`, which are widened in registers. Raw `u16` bits become either with
 /// `half::slice::HalfBitsSliceExt::reinterpret_cast`, or `bytemuck::cast_slice`. This trait is
-/// sealed.
+/// sealed, and what it inherits beside `Into<f32>` is not part of the interface.
 ///
 /// ```
 /// # #[cfg(feature = "half")]

@@ -20,9 +20,9 @@ pub(crate) trait Source<L: Logit>: Copy {
     fn factor(&self) -> &Factor;
     /// A block of which less than this is left may get a better reference by being weighed again.
     fn reweigh_below(self) -> f64;
-    /// The weights of a block, and its summary. `loaded` is called with the number of each group, `summed`
-    /// with that and what [`Source::sums`] will want to know, as in `weights.rs`. `peak` goes from block to
-    /// block. Unless `STORE`, `weights` is left with anything.
+    /// The weights of a block, and its summary. `loaded` is called with the number of each group, `summed` with
+    /// the sums of the block (number 0) and, where [`Source::sums`] will want to know them, of its groups, as in
+    /// `weights.rs`. `peak` goes from block to block. Unless `STORE`, `weights` is left with anything.
     fn weigh<const STORE: bool, S: Simd>(
         self,
         simd: S,
@@ -32,10 +32,10 @@ pub(crate) trait Source<L: Logit>: Copy {
         loaded: impl FnMut(usize),
         summed: impl FnMut(Sums<S>),
     ) -> Summary;
-    /// The summaries of some blocks of a row that can be had in runs, perhaps after an empty one for the first
-    /// block. Returns where in the row they lie. `summaries` is empty at first. `weighed` is called with the
-    /// number of each group in the row, in order, and its weights, `summed` with that and what [`Source::sums`]
-    /// will want to know; where it is weighed again, again.
+    /// Weighs the first blocks of a row in runs, as many as can be, and appends their summaries (after an empty
+    /// one, if the first block is left out) to `summaries`, which is empty. Returns which part of the row they
+    /// are. `weighed` gets the number of each group and its weights, in order, `summed` the sums of groups and
+    /// blocks. They may be told of some blocks behind that part, too; what they are told later counts.
     #[inline(always)]
     fn weigh_runs<S: Simd>(
         self,

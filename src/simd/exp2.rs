@@ -101,7 +101,7 @@ pub(super) fn exp2_in_stages<S: Simd, T, const N: usize>(
     loaded: impl FnOnce(),
 ) {
     let Product { hi, lo, exponent } = product;
-    // Both are rounded, but not by half a power of two.
+    // Rounded, but by far less than half a power of two: their x hi still becomes -127 or 128.
     let bound = |k: f32| simd.splat((k + exponent.unwrap_or(0.0)) / hi);
     let (zero, infinite) = (bound(-127.0), bound(128.0));
     let (hi, lo, round) = (simd.splat(hi), simd.splat(lo), simd.splat(ROUND));

@@ -19,7 +19,8 @@ use super::weigh_tail;
 ///
 /// - `rows`: logits, which become probabilities. `temperatures`: one for all rows, or one per row.
 /// - Cost: one pass that reads the logits and writes weights over them, one that scales these in cache; in a
-///   batch of 32 MiB or more, in rows of 1024 or more, while the next row is read (but not on a Zen 4).
+///   batch of 32 MiB or more, in rows of 1024 or more, while the next row is read (but not with AVX-512 on a
+///   Zen 4).
 ///
 /// Returns the rows that could not be served (a NaN or +inf, or all -inf), in order; they are filled with
 /// NaN.

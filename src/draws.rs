@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! build.rs, cdf.rs              the cumulative distribution as a table
-//! search.rs, prefixes.rs        its searches
+//! search.rs, prefixes.rs        its searches; lazy.rs: in a table that is finished meanwhile
 //! guide.rs                      a shortcut through it
 //! choice.rs                     this table, or that of alias.rs
 //! many.rs, counts.rs            batches, and counts
@@ -14,6 +14,7 @@ pub(crate) mod cdf;
 pub(crate) mod choice;
 pub(crate) mod counts;
 mod guide;
+mod lazy;
 pub(crate) mod many;
 mod part;
 mod prefixes;

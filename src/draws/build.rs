@@ -1,6 +1,7 @@
 //! The pass over a row that makes a [`Cdf`] of it.
 
 use super::cdf::Cdf;
+use super::lazy::LazyCdf;
 use crate::blocks::{BLOCK, GROUPS, Group, for_each_other_block, store_group};
 use crate::inversion::{EightIntervals, GroupIntervals};
 use crate::prefetch::at_groups;
@@ -111,15 +112,7 @@ impl Cdf {
         Some(())
     }
 
-    /// Sums the eights of all groups.
-    pub(super) fn finish(&mut self) {
-        dispatch!(self.level, simd => {
-            for group in 0..self.eights.len() {
-                self.finish_group(simd, group);
-            }
-        });
-    }
-
+    /// Sums the eights of a group.
     #[inline(always)]
     pub(super) fn finish_group<S: Simd>(&mut self, simd: S, group: usize) {
         let weights: &[Line; VECTORS] = &self.weights.as_chunks().0[group];
@@ -142,16 +135,15 @@ impl Level {
         temperature: Temperature,
     ) -> Result<(), RowError> {
         if let Some(factor) = temperature.factor() {
-            cdf.fill(self, Softmax(factor), row, logits.row(row))?;
+            LazyCdf::fill(cdf, self, Softmax(factor), row, logits.row(row))?.finish();
         } else {
             // The greedy token, as a row of its own. (Without one, the table is empty.)
             (cdf.level, cdf.vocab) = (self, 0);
             cdf.guide.clear();
             let token = self.greedy_token(logits, row)?;
-            cdf.fill(self, Weights, row, &[1.0_f32])?;
+            LazyCdf::fill(cdf, self, Weights, row, &[1.0_f32])?.finish();
             (cdf.first, cdf.vocab) = (token, logits.vocab());
         }
-        cdf.finish();
         Ok(())
     }
 
@@ -165,8 +157,7 @@ impl Level {
         probs: Rows<'_, L>,
         row: usize,
     ) -> Result<(), RowError> {
-        cdf.fill(self, Weights, row, probs.row(row))?;
-        cdf.finish();
+        LazyCdf::fill(cdf, self, Weights, row, probs.row(row))?.finish();
         Ok(())
     }
 }

@@ -67,7 +67,7 @@ pub struct Cdf {
     /// Their masses.
     pub(super) masses: Vec<f64>,
     /// Where the eights of each group begin, and what targets in it are multiplied by: in the tables of
-    /// [`Cdf::find_lazily`], if the group is `summed`.
+    /// [`LazyCdf`](super::lazy::LazyCdf), if the group is `summed`.
     pub(super) eights: Vec<EightIntervals>,
     pub(super) scales: Vec<f64>,
     pub(super) summed: Vec<bool>,

@@ -4,8 +4,8 @@ use core::cell::Cell;
 
 use super::Uniforms;
 use super::cdf::{Cdf, for_uniforms};
+use super::lazy::LazyCdf;
 use crate::batch::fill_tokens;
-use crate::blocks::GROUP;
 use crate::check::Temperatures;
 use crate::sample::Sampled;
 use crate::scratch::with_scratch;
@@ -132,30 +132,32 @@ impl Level {
                 return self.sample_few(source, index, row, uniforms.row(index, draws), tokens);
             }
             with_scratch(&CDF, |cdf| {
-                cdf.fill(self, source, index, row)?;
-                cdf.draw_row(uniforms, index, tokens);
+                draw_row(LazyCdf::fill(cdf, self, source, index, row)?, uniforms, index, tokens);
                 Ok(())
             })
         }))
     }
 }
 
-impl Cdf {
-    /// The tokens of a row's uniforms, in a table without its eights.
-    fn draw_row(&mut self, uniforms: Uniforms<'_>, row: usize, tokens: &mut [u32]) {
-        let draws = tokens.len();
-        let find: fn(&mut Self, &[f64], &mut [u32]) = if draws / LAZY > self.vocab / GROUP {
-            self.finish();
-            |cdf, uniforms, tokens| cdf.find(uniforms, tokens)
-        } else {
-            Self::find_lazily
-        };
-        match uniforms {
-            Uniforms::Given(uniforms) => find(self, &uniforms[row * draws..][..draws], tokens),
-            Uniforms::Keys(keys) => {
-                for_uniforms(keys[row].uniforms(), tokens, |uniforms, tokens| find(self, uniforms, tokens));
-            }
-        }
+/// The tokens of a row's uniforms.
+fn draw_row(mut lazy: LazyCdf<'_>, uniforms: Uniforms<'_>, row: usize, tokens: &mut [u32]) {
+    if lazy.pays(tokens.len()) {
+        find_row(uniforms, row, tokens, |uniforms, tokens| lazy.find(uniforms, tokens));
+    } else {
+        let cdf = lazy.finish();
+        find_row(uniforms, row, tokens, |uniforms, tokens| cdf.find(uniforms, tokens));
+    }
+}
+
+fn find_row(
+    uniforms: Uniforms<'_>,
+    row: usize,
+    tokens: &mut [u32],
+    mut find: impl FnMut(&[f64], &mut [u32]),
+) {
+    match uniforms {
+        Uniforms::Given(uniforms) => find(&uniforms[row * tokens.len()..][..tokens.len()], tokens),
+        Uniforms::Keys(keys) => for_uniforms(keys[row].uniforms(), tokens, find),
     }
 }
 
@@ -164,14 +166,9 @@ thread_local! {
 }
 
 /// Logits per draw from which on no weights are kept, and a block is weighed again for each draw. (128,256
-/// logits on an Intel Granite Rapids, against [`Cdf::find_lazily`]: one draw 0.82 x, four 0.83 x, sixteen
+/// logits on an Intel Granite Rapids, against [`LazyCdf::find`]: one draw 0.82 x, four 0.83 x, sixteen
 /// 0.95 x.)
 const LOGITS_PER_DRAW: usize = 6000;
-
-/// Draws per group up to which it is faster to finish groups where they are drawn from, than all of them at
-/// once. Measured on a Zen 4 at 2,048 to 128,256 tokens, Gaussian logits of deviation 3, T = 0.8: with two
-/// 0.95 x, with four 0.99-1.02 x.
-const LAZY: usize = 3;
 
 /// The cost of a draw from a table, 10 ns, in logits.
 const COST_OF_DRAW: usize = 32;

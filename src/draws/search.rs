@@ -1,7 +1,5 @@
 //! From uniforms to the tokens of a [`Cdf`].
 
-use core::mem::replace;
-
 use super::cdf::Cdf;
 use crate::inversion::find_lanes;
 use crate::simd::{EIGHTS, LANES, Simd, WIDE_LANES, dispatch};
@@ -31,17 +29,6 @@ impl Cdf {
         }
     }
 
-    /// The same, in a table whose groups are not finished: it is done where tokens are drawn from. (1000
-    /// draws come from a third of the groups of 128,256 Gaussian logits, and take 0.88 x the time, the table
-    /// included.)
-    pub(super) fn find_lazily(&mut self, uniforms: &[f64], tokens: &mut [u32]) {
-        match uniforms.len() {
-            1 => self.finish_and_find_together::<1>(uniforms, tokens),
-            ..=LANES => self.finish_and_find_together::<LANES>(uniforms, tokens),
-            _ => self.finish_and_find_together::<TOGETHER>(uniforms, tokens),
-        }
-    }
-
     fn find_together<const N: usize>(&self, uniforms: &[f64], tokens: &mut [u32]) {
         dispatch!(self.level, simd => {
             for (uniforms, tokens) in uniforms.chunks(N).zip(tokens.chunks_mut(N)) {
@@ -50,33 +37,9 @@ impl Cdf {
         });
     }
 
-    fn finish_and_find_together<const N: usize>(&mut self, uniforms: &[f64], tokens: &mut [u32]) {
-        dispatch!(self.level, simd => {
-            for (uniforms, tokens) in uniforms.chunks(N).zip(tokens.chunks_mut(N)) {
-                let places = self.find_groups::<_, N>(simd, uniforms);
-                self.finish_new(simd, &places, uniforms.len());
-                self.find_tokens(simd, &places, tokens);
-            }
-        });
-    }
-
-    /// The groups that nothing was drawn from so far. (They are listed first: a branch for each draw could
-    /// not be foreseen.)
-    #[inline(always)]
-    fn finish_new<S: Simd, const N: usize>(&mut self, simd: S, places: &[Place; N], len: usize) {
-        let (mut new, mut count) = ([0; N], 0);
-        for place in &places[..len] {
-            new[count] = place.group;
-            count += usize::from(!replace(&mut self.summed[place.group], true));
-        }
-        for &group in &new[..count] {
-            self.finish_group(simd, group);
-        }
-    }
-
     /// Where the targets of uniforms lie, of which there are up to N.
     #[inline(always)]
-    fn find_groups<S: Simd, const N: usize>(&self, simd: S, uniforms: &[f64]) -> [Place; N] {
+    pub(super) fn find_groups<S: Simd, const N: usize>(&self, simd: S, uniforms: &[f64]) -> [Place; N] {
         let mut places = [Place::default(); N];
         for (&uniform, place) in uniforms.iter().zip(&mut places) {
             let (group, within) = self.prefixes.find(simd, uniform, uniform * self.sum);
@@ -87,7 +50,12 @@ impl Cdf {
 
     /// The tokens there. Their groups are finished.
     #[inline(always)]
-    fn find_tokens<S: Simd, const N: usize>(&self, simd: S, places: &[Place; N], tokens: &mut [u32]) {
+    pub(super) fn find_tokens<S: Simd, const N: usize>(
+        &self,
+        simd: S,
+        places: &[Place; N],
+        tokens: &mut [u32],
+    ) {
         let (mut eights, mut targets) = ([0; N], [0.0; N]);
         for (place, (eight, target)) in places[..tokens.len()].iter().zip(eights.iter_mut().zip(&mut targets))
         {
@@ -124,7 +92,7 @@ impl Cdf {
 
 /// Where a target lies: in which group of the row, and what of it is left there.
 #[derive(Clone, Copy, Default)]
-struct Place {
-    group: usize,
+pub(super) struct Place {
+    pub(super) group: usize,
     within: f64,
 }

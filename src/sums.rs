@@ -1,8 +1,8 @@
-//! Sums inside a block: of its groups, and of their vectors.
+//! Sums inside a block: of its groups, and of their lanes.
 //!
 //! Weights of logits are added up lane by lane as they are computed, eight in each, in f32 (weights.rs). What
-//! is summed here is summed in f64: these lanes, vectors, and weights that were given, which may be as large
-//! as f32 can hold. (Not in [`max_and_sum`], whose sums are only asked whether they are numbers.)
+//! is summed here is summed in f64: these lanes, and weights that were given, which may be as large as f32 can
+//! hold. (Not in [`max_and_sum`], whose sums are only asked whether they are numbers.)
 
 use crate::Logit;
 use crate::blocks::{BLOCK, GROUPS, for_each_block, groups};

@@ -21,13 +21,9 @@ pub(crate) const GROUPS: usize = BLOCK / GROUP;
 #[repr(align(64))]
 pub(crate) struct AlignedBlock([f32; BLOCK]);
 
-impl AlignedBlock {
-    pub(crate) const EMPTY: Self = Self([0.0; BLOCK]);
-}
-
 impl Default for AlignedBlock {
     fn default() -> Self {
-        Self::EMPTY
+        Self([0.0; BLOCK])
     }
 }
 
@@ -111,6 +107,7 @@ pub(crate) fn padded<T: Copy, const N: usize>(part: &[T], filler: T) -> [T; N] {
 /// The logits of a lane of a block: each sixteenth one, as vectors.
 pub(crate) type Lane<L> = [[L; LANES]; BLOCK / LANES / LANES];
 
+/// That of a lane.
 #[inline(always)]
 pub(crate) fn lane_of<L: Logit>(block: &[L; BLOCK], lane: usize) -> Lane<L> {
     let (vectors, mut logits) = (block.as_chunks::<LANES>().0, [[L::ZERO; LANES]; BLOCK / LANES / LANES]);

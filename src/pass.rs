@@ -77,8 +77,8 @@ impl Pass {
     }
 }
 
-/// The summaries of a row, in runs first, where they serve; it is prefetched so many logits `ahead`. `summed` is told
-/// of its groups and blocks; for some of them twice, of which the last counts.
+/// The summaries of a row, which is prefetched so many logits `ahead`: in runs first, as far as they serve.
+/// `summed` is told of its groups and blocks; of some of them twice, and then the last counts.
 #[expect(clippy::too_many_arguments, reason = "two callers, which differ in most of them")]
 #[inline(always)]
 pub(crate) fn summarize<const TWICE: bool, S: Simd, L: Logit>(

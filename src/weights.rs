@@ -202,8 +202,9 @@ fn weigh<S: Simd, L: Logit, const FORM: u8, const STORE: bool>(
     simd.reduce_add_wide(sum)
 }
 
-/// The weights of a lane, for any reference. (Also of logits that are shrunk: taking the negligible ones for 0
-/// saves time, and changes no weight.)
+/// The weights of a lane, for any reference. (Also of logits that are shrunk: to take the negligible ones for 0
+/// changes no weight. It spares whole rows the subnormal products, which take long on Intel's CPUs; 32 tokens have
+/// few.)
 #[inline(always)]
 pub(crate) fn weigh_lane<S: Simd, L: Logit>(
     simd: S,

@@ -149,6 +149,11 @@ fn all_tokens_at_the_ends_of_the_temperatures() {
     for t in [2e-38, 1e-5, 1e30, f32::MAX, f32::INFINITY] {
         assert_eq!(draw(&row, t, &uniforms), Ok(reference(&row, t, &uniforms)), "T = {t}");
     }
+    // As different as the logits of other temperatures, and more so.
+    for (scale, t) in [(1e36, 1e36), (3e37, 2e30)] {
+        let row: Vec<f32> = row.iter().map(|x| x * scale).collect();
+        assert_eq!(draw(&row, t, &uniforms), Ok(reference(&row, t, &uniforms)), "T = {t}");
+    }
 }
 
 /// Three blocks of weights from 2^-90 to 2^90, a third of which are 0.
@@ -174,7 +179,7 @@ fn light_tokens_beside_one_that_is_taken() {
     }
 }
 
-/// A token of 2^-28 of what a group has of its lane, a sum in f32: less than is lost in rounding. It is still the last, and
+/// A token of 2^-28 of its group's sum in its lane, which is f32 and rounds that away. It is still the last, and
 /// then another of its lane.
 #[test]
 fn light_tokens_at_the_end_of_a_lane() {

@@ -56,7 +56,7 @@ impl Cdf {
             |sums| {
                 let Sums::OfGroup(group, lanes) = sums else { return };
                 let (block, group) = (group / GROUPS, group % GROUPS);
-                keep(simd, &mut lane_sums)(Sums::OfGroup(group, lanes));
+                simd.store(lanes, lane_sums[group].as_mut_array());
                 if group == GROUPS - 1 {
                     group_sums[block] = source.sums(simd, &blocks[block], &lane_sums);
                 }

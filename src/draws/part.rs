@@ -69,7 +69,7 @@ pub(super) fn find_by_columns<const COLUMNS: usize>(
 
 #[cfg(test)]
 mod tests {
-    use super::find;
+    use super::{find, find_by_columns};
 
     /// Rounding may carry a target to the end of the parts.
     #[test]
@@ -85,6 +85,24 @@ mod tests {
             let part = find(&parts, |sum| target + (sum - 7.0));
             assert_eq!((part.index, part.within), (index, within), "{target}");
             assert_eq!(part.others, rest, "{target}");
+        }
+    }
+    /// Zeros at both ends and between, in a column and whole ones.
+    #[test]
+    fn targets_in_a_table_find_the_column_then_the_row() {
+        let table = [[0.0, 1.0, 0.0, 0.0], [0.0; 4], [0.0, 2.0, 0.0, 8.0], [0.0, 0.0, 0.0, 4.0]];
+        let [first, second, third, last] = [1, 9, 11, 15];
+        for (target, index, within) in [
+            (0.0, first, 0.0),
+            (1.0, second, 0.0),
+            (2.5, second, 1.5),
+            (3.0, third, 0.0),
+            (11.0, last, 0.0),
+            (15.0, last, 4.0),
+        ] {
+            let part = find_by_columns(&table, |sum| target + (sum - 15.0));
+            assert_eq!((part.index, part.within), (index, within), "{target}");
+            assert_eq!(part.others, 15.0 - table[index / 4][index % 4], "{target}");
         }
     }
 }

@@ -7,9 +7,8 @@
 //! ```
 //!
 //! Lanes come first, since the pass has their sums anyway. So nothing else is kept of a row, and a draw weighs
-//! 32 tokens. (With groups of 128 weighed when first drawn from, and then kept, 64 of 128,256 tokens take 1.08 x
-//! the time on a Zen 4, and 5.3 instead of 0.5 bytes per token; but 64 of 1500 take 0.92 x, and nearly all of
-//! them 0.76 x.)
+//! 32 tokens. (Groups of 128, weighed when first drawn from and kept, take 1.08 x the time for 64 of 128,256
+//! tokens, on a Zen 4, and 5.3 bytes per token, not 0.5; but 0.92 x for 64 of 1500, 0.76 x for 1000 of them.)
 //!
 //! A removed weight is never subtracted: what is left is what lies before it and what lies after, so nothing
 //! cancels, however little that is. A block left far below its reference gets a new one, and so does the row:
@@ -136,9 +135,9 @@ impl Block {
         let lane = find_by_columns(sums, |sum| fraction * sum);
         let (sum, taken) = (&mut self.sums[lane.index], &mut self.taken[lane.index]);
         let weights = weigh_lane(simd, source, &lane_of(logits, lane.index), *taken, summary.reference);
-        // (The pass has added them up in f32.)
-        let fraction = lane.within / *sum;
-        let token = find_by_columns(&weights, |sum| fraction * sum);
+        // Of their own sum, in f64; the lane's is made of sums in f32.
+        let share = lane.within / *sum;
+        let token = find_by_columns(&weights, |sum| share * sum);
         if weights.as_flattened()[token.index] == 0.0 {
             // Not reached: where a sum is above 0, so is a weight.
             return None;
@@ -209,3 +208,47 @@ fn weigh_lane<S: Simd, L: Logit>(
 /// Below this sum a row gets a new reference, or has nothing left. (Masses of 2^-397 of
 /// that, and more, are not lost.)
 const EXHAUSTED: f64 = f64::from_bits((1023 - 500) << 52);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::simd::dispatch;
+    use crate::source::Softmax;
+    use crate::{Key, Level, Temperature};
+
+    /// To the bit, where nothing is taken off the logits, a power of two or an offset, and where they are shrunk
+    /// or negligible.
+    #[test]
+    fn lanes_weigh_what_they_do_in_their_block() {
+        let mut uniforms = [0.0; BLOCK];
+        Key { seed: 1, position: 0 }.fill(&mut uniforms);
+        let cases = [
+            (10.0, 0.8),
+            (200.0, 0.8),
+            (10.0, 1e-5),
+            (3e38, 2e30),
+            (1e37, 1e36),
+            (10.0, 2e30),
+            (10.0, 1e38),
+            (10.0, f32::INFINITY),
+        ];
+        for (largest, t) in cases {
+            let mut row = uniforms.map(|u| (largest * (2.0 * u - 1.0)) as f32);
+            row[77] = f32::NEG_INFINITY;
+            let t = Temperature::new(t).expect("above 0");
+            let source = Softmax(t.factor().expect("not greedy"));
+            for level in Level::available() {
+                let mut weights = [0.0; BLOCK];
+                dispatch!(level, simd => {
+                    let peak = &mut Peak::none();
+                    let summary = source.weigh::<true, _>(simd, &row, peak, &mut weights, |_| (), |_| ());
+                    for lane in 0..LANES {
+                        let mut of_lane = Lane::default();
+                        source.weigh_lane(simd, &lane_of(&row, lane), summary.reference, &mut of_lane);
+                        assert_eq!(of_lane, lane_of(&weights, lane), "{level}, {t:?}, lane {lane}");
+                    }
+                });
+            }
+        }
+    }
+}

@@ -15,14 +15,14 @@ use crate::{Error, FailedRows, Level, Logit, RowError, Rows, Temperature};
 ///
 /// - `logits`: rows x vocab. `temperatures`: one for all rows, or one per row.
 /// - `uniforms`: one per draw (rows x k), or a key per row.
-/// - `tokens`: rows x k, in the order they are drawn. The first j of them do not depend on k. (The first is not
-///   the token that [`sample`](crate::sample) draws by the same uniform: here, those of a block lie in another
-///   order.)
+/// - `tokens`: rows x k, in the order they are drawn. The first j of them do not depend on k. (The first need
+///   not be the token that [`sample`](crate::sample) draws by the same uniform: here, those of a block lie in
+///   another order.)
 /// - At T = 0 there is one token to draw.
 /// - Cost: one pass over the row, then per draw 32 logits and a walk down and up a tree of the blocks of 512: 64
-///   tokens of 128,256 Gaussian logits take 1.4 to 1.6 times the time of one `sample` at T = 0.2 to 2. Where what
-///   is left falls below 2^-500 of what there was, the tree is built anew (below T = 1e-5 for each token: 5 times
-///   the time).
+///   tokens of 128,256 Gaussian logits take 1.4 to 1.6 times the time of one `sample` at T = 0.2 to 2. At T = 0.1
+///   and below they take up to 3 times as long as that, since no block can be left out; below T = 1e-5 up to 6
+///   times, since the tree is built anew where what is left falls below 2^-500 of what there was.
 /// - Memory: each thread keeps 0.5 bytes per token of its longest row for the next call.
 /// - Source: Wong and Easton, "An efficient method for weighted sampling without replacement", 1980.
 ///
@@ -146,8 +146,8 @@ impl Level {
     }
 }
 
-/// The cost of a draw, 120 to 150 ns, in logits. (64 rows of 1000 tokens, 100 draws each, so
-/// take 0.58 x the time on two threads.)
+/// The cost of a draw, about 110 ns, in logits. (64 rows of 1000 tokens, 100 draws each, took 0.58 x the time
+/// on two threads with it, when a draw took 120 to 150 ns.)
 const COST_OF_DRAW: usize = 384;
 
 /// The greedy token is alone. (Where none is wanted, no row is looked at.)

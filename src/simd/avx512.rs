@@ -112,7 +112,7 @@ impl Simd for Avx512 {
         fn store(v: __m512, out: &mut [f32; LANES]) { *out = bytemuck::must_cast(v) }
         fn stream(v: __m512, out: &mut Line, _proof: Streaming) {
             // SAFETY: a line is 64 bytes at a multiple of 64, and ours to write. Nobody reads or writes it
-            // before `settle` has ordered the stores: there is proof of that (stream.rs).
+            // before `settle` has ordered the stores, on the same thread: there is proof of that (stream.rs).
             unsafe { _mm512_stream_ps(bytemuck::must_cast_mut::<_, [f32; LANES]>(out).as_mut_ptr(), v) }
         }
         fn settle() { _mm_sfence() }

@@ -7,7 +7,8 @@ use super::{LANES, Simd};
 
 /// Stores vectors: past the caches, if that is wanted, where they are whole lines.
 ///
-/// What it has been given stays borrowed for `'a`, and that does not end before [`with_stores`] does.
+/// What it has been given stays borrowed for `'a`, and that does not end before [`with_stores`] does. (`Cell`, so
+/// that nothing shortens `'a`, and that no other thread stores, whose stores this one could not settle.)
 pub(crate) struct Stores<'a, S: Simd> {
     simd: S,
     past_caches: bool,
@@ -15,7 +16,7 @@ pub(crate) struct Stores<'a, S: Simd> {
 }
 
 /// Proof that what is streamed will be settled: only [`Stores`] has one.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub struct Streaming(());
 
 /// Lends [`Stores`] to a kernel, and settles in the end what it has stored, also where the kernel panics.

@@ -117,8 +117,7 @@ impl Cdf {
     pub(super) fn finish_group<S: Simd>(&mut self, simd: S, group: usize) {
         let weights: &[Line; VECTORS] = &self.weights.as_chunks().0[group];
         let mass = self.masses[group];
-        (self.eights[group], self.scales[group]) =
-            EightIntervals::new(simd, bytemuck::must_cast_ref(weights), mass);
+        self.scales[group] = self.eights[group].set(simd, bytemuck::must_cast_ref(weights), mass);
     }
 }
 

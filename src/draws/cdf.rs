@@ -13,7 +13,6 @@ use core::fmt;
 
 use super::guide::Guide;
 use super::prefixes::Prefixes;
-use super::search::TOGETHER;
 use crate::blocks::GROUPS;
 use crate::check::{check_length, check_range};
 use crate::inversion::EightIntervals;
@@ -21,9 +20,6 @@ use crate::key::to_uniform;
 use crate::simd::Line;
 use crate::summary::Summary;
 use crate::{Error, Key, Level, Logit, RowError, Rows, Temperature};
-
-/// Uniforms made at a time. (With a guide, of which they leave some open, 32 take 1.4 x the time of 128.)
-const BATCH: usize = TOGETHER;
 
 /// A row made ready for many draws: the cumulative distribution at a temperature.
 ///
@@ -149,7 +145,7 @@ impl Cdf {
     pub fn draw_many(&self, uniforms: &[f64], tokens: &mut [u32]) -> Result<(), Error> {
         check_length("tokens", uniforms.len(), tokens.len())?;
         self.check(uniforms)?;
-        self.search(uniforms, tokens);
+        self.search(uniforms.iter().copied(), tokens);
         Ok(())
     }
 
@@ -170,7 +166,7 @@ impl Cdf {
     /// The token of each uniform, of which there are enough, all in range.
     fn draw_each(&self, uniforms: impl Iterator<Item = f64>, tokens: &mut [u32]) -> Result<(), Error> {
         self.check(&[])?;
-        for_uniforms(uniforms, tokens, |uniforms, tokens| self.search(uniforms, tokens));
+        self.search(uniforms, tokens);
         Ok(())
     }
 
@@ -186,19 +182,5 @@ impl Cdf {
 impl fmt::Debug for Cdf {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Cdf").field("vocab", &self.vocab).field("level", &self.level).finish_non_exhaustive()
-    }
-}
-
-/// Calls `search` with some uniforms at a time, and the tokens they are for.
-pub(super) fn for_uniforms(
-    mut all: impl Iterator<Item = f64>,
-    tokens: &mut [u32],
-    mut search: impl FnMut(&[f64], &mut [u32]),
-) {
-    let mut uniforms = [0.0; BATCH];
-    for tokens in tokens.chunks_mut(BATCH) {
-        let uniforms = &mut uniforms[..tokens.len()];
-        uniforms.iter_mut().zip(&mut all).for_each(|(out, uniform)| *out = uniform);
-        search(uniforms, tokens);
     }
 }

@@ -123,7 +123,7 @@ impl Cdf {
                     .map(|(count, token)| (token, count))
                     .collect();
             }
-            self.search(&batch[..len], &mut tokens[..len]);
+            self.search(batch[..len].iter().copied(), &mut tokens[..len]);
             tokens[..len].iter().for_each(|&token| counts[token as usize] += 1);
         }
     }

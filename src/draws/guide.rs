@@ -42,7 +42,7 @@ impl Guide {
             for (i, uniform) in uniforms.iter_mut().enumerate() {
                 *uniform = ((chunk * TOGETHER + i) as f64 / cells as f64).min(LAST);
             }
-            cdf.find(&uniforms[..tokens.len()], tokens);
+            cdf.find(uniforms.into_iter(), tokens);
         }
         if USEFUL * self.0.windows(2).filter(|ends| ends[0] == ends[1]).count() < cells {
             self.clear();
@@ -50,20 +50,21 @@ impl Guide {
     }
 
     /// The tokens of the uniforms. Those that the guide leaves open are searched for together.
-    pub(super) fn search(&self, cdf: &Cdf, uniforms: &[f64], tokens: &mut [u32]) {
+    pub(super) fn search(&self, cdf: &Cdf, mut uniforms: impl Iterator<Item = f64>, tokens: &mut [u32]) {
         let cells = (self.0.len() - 1) as f64;
-        for (uniforms, tokens) in uniforms.chunks(BATCH).zip(tokens.chunks_mut(BATCH)) {
-            let (mut open, mut count) = ([0; BATCH], 0);
-            for (i, (&uniform, token)) in (0..=u8::MAX).zip(uniforms.iter().zip(&mut *tokens)) {
+        for tokens in tokens.chunks_mut(BATCH) {
+            let (mut of_tokens, mut open, mut count) = ([0.0; BATCH], [0; BATCH], 0);
+            for (i, (token, uniform)) in (0..=u8::MAX).zip(tokens.iter_mut().zip(&mut uniforms)) {
+                of_tokens[usize::from(i)] = uniform;
                 let cell = (uniform * cells) as usize;
                 *token = self.0[cell];
                 open[count] = i;
                 count += usize::from(self.0[cell + 1] != *token);
             }
             for open in open[..count].chunks(TOGETHER) {
-                let (mut left, mut found) = ([0.0; TOGETHER], [0; TOGETHER]);
-                left.iter_mut().zip(open).for_each(|(left, &i)| *left = uniforms[usize::from(i)]);
-                cdf.find(&left[..open.len()], &mut found[..open.len()]);
+                let mut found = [0; TOGETHER];
+                let left = open.iter().map(|&i| of_tokens[usize::from(i)]);
+                cdf.find(left, &mut found[..open.len()]);
                 open.iter().zip(found).for_each(|(&i, found)| tokens[usize::from(i)] = found);
             }
         }

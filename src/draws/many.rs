@@ -3,7 +3,7 @@
 use core::cell::Cell;
 
 use super::Uniforms;
-use super::cdf::{Cdf, for_uniforms};
+use super::cdf::Cdf;
 use super::lazy::LazyCdf;
 use crate::batch::fill_tokens;
 use crate::check::Temperatures;
@@ -132,7 +132,14 @@ impl Level {
                 return self.sample_few(source, index, row, uniforms.row(index, draws), tokens);
             }
             with_scratch(&CDF, |cdf| {
-                draw_row(LazyCdf::fill(cdf, self, source, index, row)?, uniforms, index, tokens);
+                let lazy = LazyCdf::fill(cdf, self, source, index, row)?;
+                // (Apart: of one iterator for both, 1000 draws take 1.04 x the time.)
+                match uniforms {
+                    Uniforms::Given(uniforms) => {
+                        draw_row(lazy, uniforms[index * draws..].iter().copied(), tokens)
+                    }
+                    Uniforms::Keys(keys) => draw_row(lazy, keys[index].uniforms(), tokens),
+                }
                 Ok(())
             })
         }))
@@ -140,24 +147,11 @@ impl Level {
 }
 
 /// The tokens of a row's uniforms.
-fn draw_row(mut lazy: LazyCdf<'_>, uniforms: Uniforms<'_>, row: usize, tokens: &mut [u32]) {
+fn draw_row(mut lazy: LazyCdf<'_>, uniforms: impl Iterator<Item = f64>, tokens: &mut [u32]) {
     if lazy.pays(tokens.len()) {
-        find_row(uniforms, row, tokens, |uniforms, tokens| lazy.find(uniforms, tokens));
+        lazy.find(uniforms, tokens);
     } else {
-        let cdf = lazy.finish();
-        find_row(uniforms, row, tokens, |uniforms, tokens| cdf.find(uniforms, tokens));
-    }
-}
-
-fn find_row(
-    uniforms: Uniforms<'_>,
-    row: usize,
-    tokens: &mut [u32],
-    mut find: impl FnMut(&[f64], &mut [u32]),
-) {
-    match uniforms {
-        Uniforms::Given(uniforms) => find(&uniforms[row * tokens.len()..][..tokens.len()], tokens),
-        Uniforms::Keys(keys) => for_uniforms(keys[row].uniforms(), tokens, find),
+        lazy.finish().find(uniforms, tokens);
     }
 }
 

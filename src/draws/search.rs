@@ -12,8 +12,8 @@ pub(super) const TOGETHER: usize = 128;
 const FEW: usize = 4;
 
 impl Cdf {
-    /// The tokens of uniforms that are in range.
-    pub(super) fn search(&self, uniforms: &[f64], tokens: &mut [u32]) {
+    /// The tokens of uniforms that are in range, of which there are enough.
+    pub(super) fn search(&self, uniforms: impl Iterator<Item = f64>, tokens: &mut [u32]) {
         if !self.guide.is_empty() {
             return self.guide.search(self, uniforms, tokens);
         }
@@ -21,27 +21,35 @@ impl Cdf {
     }
 
     /// The same, without the guide.
-    pub(super) fn find(&self, uniforms: &[f64], tokens: &mut [u32]) {
-        match uniforms.len() {
+    pub(super) fn find(&self, uniforms: impl Iterator<Item = f64>, tokens: &mut [u32]) {
+        match tokens.len() {
             1 => self.find_together::<1>(uniforms, tokens),
             ..=LANES => self.find_together::<LANES>(uniforms, tokens),
             _ => self.find_together::<TOGETHER>(uniforms, tokens),
         }
     }
 
-    fn find_together<const N: usize>(&self, uniforms: &[f64], tokens: &mut [u32]) {
+    fn find_together<const N: usize>(&self, uniforms: impl Iterator<Item = f64>, tokens: &mut [u32]) {
         dispatch!(self.level, simd => {
-            for (uniforms, tokens) in uniforms.chunks(N).zip(tokens.chunks_mut(N)) {
-                self.find_tokens(simd, &self.find_groups::<_, N>(simd, uniforms), tokens);
+            let mut uniforms = uniforms; // (here, in registers)
+            for tokens in tokens.chunks_mut(N) {
+                let places = self.find_groups::<_, N>(simd, &mut uniforms, tokens.len());
+                self.find_tokens(simd, &places, tokens);
             }
         });
     }
 
-    /// Where the targets of uniforms lie, of which there are up to N.
+    /// Where the targets of so many uniforms lie, up to N. (They are taken as they are needed: those of a key wait
+    /// for one another, but no search waits for them.)
     #[inline(always)]
-    pub(super) fn find_groups<S: Simd, const N: usize>(&self, simd: S, uniforms: &[f64]) -> [Place; N] {
+    pub(super) fn find_groups<S: Simd, const N: usize>(
+        &self,
+        simd: S,
+        uniforms: &mut impl Iterator<Item = f64>,
+        len: usize,
+    ) -> [Place; N] {
         let mut places = [Place::default(); N];
-        for (&uniform, place) in uniforms.iter().zip(&mut places) {
+        for (place, uniform) in places[..len].iter_mut().zip(uniforms) {
             let (group, within) = self.prefixes.find(simd, uniform, uniform * self.sum);
             *place = Place { group, within };
         }

@@ -53,10 +53,10 @@
 //! in (elsewhere, of rayon's global pool), if there are two or more and rows x (vocab + 256) is at least
 //! 500,000 (of [`scale`] and [`scale_in_place`] a million, of [`argmax`] four million; many draws from a row
 //! count as well). All else stays on the calling thread; to keep everything there, call in a pool of one
-//! thread that is built with `use_current_thread`. (Rayon starts its global pool when it is first asked for, and
-//! panics if the system has no threads to give: where that may be, build one beforehand.) While a thread waits
-//! for its share to be done by others, rayon lets it run other tasks of the pool: so hold no lock across a call
-//! that such a task may want.
+//! thread that is built with `use_current_thread`. (Rayon starts its global pool when it is first asked for,
+//! and panics if the system has no threads to give: where that may be, build one beforehand.) While a thread
+//! waits for its share to be done by others, rayon lets it run other tasks of the pool: so hold no lock
+//! across a call that such a task may want.
 //!
 //! Each thread keeps the memory that its longest row needed, for the next call: 10 KB, and less than a byte
 //! per token, where a function does not say more.

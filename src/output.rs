@@ -41,8 +41,8 @@ pub(crate) fn map_vectors<S: Simd, L: Logit>(
             for (index, (x, vector)) in row[first..last].as_chunks().0.iter().zip(vectors).enumerate() {
                 stores.store(kernel(first + index * LANES, x), vector);
             }
-            // In here, too: settled before, the stores would hold up the ends of the row. (`scale` of 8192 rows
-            // of 2048 takes 1.1 x the time.)
+            // In here, too: settled before, the stores would hold up the ends of the row. (`scale` of 8192
+            // rows of 2048 takes 1.1 x the time.)
             for (start, x, out) in [(0, &row[..first], head), (last, &row[last..], tail)] {
                 if !x.is_empty() {
                     let mut result = [0.0; LANES];

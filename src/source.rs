@@ -20,9 +20,10 @@ pub(crate) trait Source<L: Logit>: Copy {
     fn factor(&self) -> &Factor;
     /// A block of which less than this is left may get a better reference by being weighed again.
     fn reweigh_below(self) -> f64;
-    /// The weights of a block, and its summary. `loaded` is called with the number of each group, `summed` with
-    /// the sums of the block (number 0) and, where [`Source::sums`] will want to know them, of its groups, as in
-    /// `weights.rs`. `peak` goes from block to block. Unless `STORE`, `weights` is left with anything.
+    /// The weights of a block, and its summary. `loaded` is called with the number of each group, `summed`
+    /// with the sums of the block (number 0) and, where [`Source::sums`] will want to know them, of its
+    /// groups, as in `weights.rs`. `peak` goes from block to block. Unless `STORE`, `weights` is left with
+    /// anything.
     fn weigh<const STORE: bool, S: Simd>(
         self,
         simd: S,
@@ -32,10 +33,11 @@ pub(crate) trait Source<L: Logit>: Copy {
         loaded: impl FnMut(usize),
         summed: impl FnMut(Sums<S>),
     ) -> Summary;
-    /// Weighs the first blocks of a row in runs, as many as can be, and appends their summaries (after an empty
-    /// one, if the first block is left out) to `summaries`, which is empty. Returns which part of the row they
-    /// are. `weighed` gets the number of each group and its weights, in order, `summed` the sums of groups and
-    /// blocks. They may be told of some blocks behind that part, too; what they are told later counts.
+    /// Weighs the first blocks of a row in runs, as many as can be, and appends their summaries (after an
+    /// empty one, if the first block is left out) to `summaries`, which is empty. Returns which part of the
+    /// row they are. `weighed` gets the number of each group and its weights, in order, `summed` the sums of
+    /// groups and blocks. They may be told of some blocks behind that part, too; what they are told later
+    /// counts.
     #[inline(always)]
     fn weigh_runs<S: Simd>(
         self,

@@ -1,8 +1,8 @@
 //! Sums inside a block: of its groups, and of their lanes.
 //!
 //! Weights of logits are added up lane by lane as they are computed, eight in each, in f32 (weights.rs). What
-//! is summed here is summed in f64: these lanes, and weights that were given, which may be as large as f32 can
-//! hold. (Not in [`max_and_sum`], whose sums are only asked whether they are numbers.)
+//! is summed here is summed in f64: these lanes, and weights that were given, which may be as large as f32
+//! can hold. (Not in [`max_and_sum`], whose sums are only asked whether they are numbers.)
 
 use crate::Logit;
 use crate::blocks::{BLOCK, GROUPS, for_each_block, groups};
@@ -46,8 +46,8 @@ pub(crate) fn sum_lanes<S: Simd>(simd: S, lane_sums: &LaneSums) -> [f64; GROUPS]
     simd.reduce_add_four(bytemuck::must_cast_ref(lane_sums))
 }
 
-/// The sums of the lanes of given weights; all of them NaN if a weight is negative. `loaded` is called with the
-/// number of each group. (The least of them says whether one is negative. Each compared with 0 by itself,
+/// The sums of the lanes of given weights; all of them NaN if a weight is negative. `loaded` is called with
+/// the number of each group. (The least of them says whether one is negative. Each compared with 0 by itself,
 /// `sample_from_probs` takes 1.25 x the time in L2 on an Intel Granite Rapids; with AVX2 1.9 x.)
 #[inline(always)]
 pub(crate) fn sum_block<S: Simd, L: Logit>(

@@ -22,8 +22,8 @@
 //! weighs d = x - maximum instead, which is exact for every logit that matters there (Sterbenz: the others
 //! are not within a factor of two of it, 2^13 powers of two away).
 //!
-//! With AVX-512, the first blocks of a long row are weighed several in one loop (run.rs): other code for the same
-//! bits.
+//! With AVX-512, the first blocks of a long row are weighed several in one loop (run.rs): other code for the
+//! same bits.
 //!
 //! The weights of a block depend on the block and T alone. Whether it is weighed may depend on those
 //! before it: it is not if that cannot change a bit of its row's results (peak.rs), nor if all its tokens are
@@ -65,8 +65,8 @@ const SHRUNK: u8 = 3;
 
 /// The weights of one block, and its summary. Unless they are to be stored, `weights` is left with anything:
 /// those that fit the registers stay there. (Stores hold up a row from memory: 1.1 x.) `loaded` is called
-/// with the number of each group, once it is loaded, `summed` with the sums of the groups, and of the block as
-/// number 0; if it is done again, they are called again, and the last ones count.
+/// with the number of each group, once it is loaded, `summed` with the sums of the groups, and of the block
+/// as number 0; if it is done again, they are called again, and the last ones count.
 #[expect(clippy::redundant_closure, reason = "`&mut loaded` itself would stay a call")]
 #[inline(always)]
 pub(crate) fn weigh_block<const STORE: bool, S: Simd, L: Logit>(
@@ -202,9 +202,9 @@ fn weigh<S: Simd, L: Logit, const FORM: u8, const STORE: bool>(
     simd.reduce_add_wide(sum)
 }
 
-/// The weights of a lane, for any reference. (Also of logits that are shrunk: to take the negligible ones for 0
-/// changes no weight. It spares whole rows the subnormal products, which take long on Intel's CPUs; 32 tokens have
-/// few.)
+/// The weights of a lane, for any reference. (Also of logits that are shrunk: to take the negligible ones for
+/// 0 changes no weight. It spares whole rows the subnormal products, which take long on Intel's CPUs; 32
+/// tokens have few.)
 #[inline(always)]
 pub(crate) fn weigh_lane<S: Simd, L: Logit>(
     simd: S,

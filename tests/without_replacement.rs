@@ -75,8 +75,8 @@ fn sequences_of_two_and_three() {
     }
 }
 
-/// Successive sampling, everything summed anew for each draw. `sample` draws from what is left, in the order of
-/// the search.
+/// Successive sampling, everything summed anew for each draw. `sample` draws from what is left, in the order
+/// of the search.
 fn successive(
     row: &[f32],
     uniforms: &[f64],
@@ -179,8 +179,8 @@ fn light_tokens_beside_one_that_is_taken() {
     }
 }
 
-/// A token of 2^-28 of its group's sum in its lane, which is f32 and rounds that away. It is still the last, and
-/// then another of its lane.
+/// A token of 2^-28 of its group's sum in its lane, which is f32 and rounds that away. It is still the last,
+/// and then another of its lane.
 #[test]
 fn light_tokens_at_the_end_of_a_lane() {
     for seed in 0..20 {

@@ -155,7 +155,8 @@ fn more_probable_than_mean<L: Logit>(row: &[L], temperature: Temperature) -> usi
     let Some(sum) = Level::best().log_sum_exp_row(row, &temperature) else { return 0 };
     let mean = sum - ln(row.len() as f64);
     let above = f64::from(temperature.get()) * (mean + ABSOLUTE + mean.abs() * RELATIVE);
-    // (At T = inf it is -inf where tokens are masked, and all others count; +inf where none is, and none does.)
+    // (At T = inf it is -inf where tokens are masked, and all others count; +inf where none is, and none
+    // does.)
     dispatch!(Level::best(), simd => count_not_below(simd, row, (above as f32).max(f32::MIN)))
 }
 

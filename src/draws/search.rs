@@ -39,8 +39,8 @@ impl Cdf {
         });
     }
 
-    /// Where the targets of so many uniforms lie, up to N. (They are taken as they are needed: those of a key wait
-    /// for one another, but no search waits for them.)
+    /// Where the targets of so many uniforms lie, up to N. (They are taken as they are needed: those of a key
+    /// wait for one another, but no search waits for them.)
     #[inline(always)]
     pub(super) fn find_groups<S: Simd, const N: usize>(
         &self,

@@ -2,13 +2,14 @@
 //!
 //! ```text
 //! masses of the blocks, in a tree of sums                                                           (tree.rs)
-//! for each draw:  down the tree to a block; a lane of it; its 32 tokens, which are weighed again; one of them
+//! for each draw:  down the tree to a block; a lane of it; its 32 tokens, weighed again; one of them
 //!                 the token is removed; what is left of its lane and block, and up to the root
 //! ```
 //!
-//! Lanes come first, since the pass has their sums anyway. So nothing else is kept of a row, and a draw weighs
-//! 32 tokens. (Groups of 128, weighed when first drawn from and kept, take 1.08 x the time for 64 of 128,256
-//! tokens, on a Zen 4, and 5.3 bytes per token, not 0.5; but 0.92 x for 64 of 1500, 0.76 x for 1000 of them.)
+//! Lanes come first, since the pass has their sums anyway. So nothing else is kept of a row, and a draw
+//! weighs 32 tokens. (Groups of 128, weighed when first drawn from and kept, take 1.08 x the time for 64 of
+//! 128,256 tokens, on a Zen 4, and 5.3 bytes per token, not 0.5; but 0.92 x for 64 of 1500, 0.76 x for 1000
+//! of them.)
 //!
 //! A removed weight is never subtracted: what is left is what lies before it and what lies after, so nothing
 //! cancels, however little that is. A block left far below its reference gets a new one, and so does the row:
@@ -216,8 +217,8 @@ mod tests {
     use crate::source::Softmax;
     use crate::{Key, Level, Temperature};
 
-    /// To the bit, where nothing is taken off the logits, a power of two or an offset, and where they are shrunk
-    /// or negligible.
+    /// To the bit, where nothing is taken off the logits, a power of two or an offset, and where they are
+    /// shrunk or negligible.
     #[test]
     fn lanes_weigh_what_they_do_in_their_block() {
         let mut uniforms = [0.0; BLOCK];

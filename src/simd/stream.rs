@@ -7,8 +7,9 @@ use super::{LANES, Simd};
 
 /// Stores vectors: past the caches, if that is wanted, where they are whole lines.
 ///
-/// What it has been given stays borrowed for `'a`, and that does not end before [`with_stores`] does. (`Cell`, so
-/// that nothing shortens `'a`, and that no other thread stores, whose stores this one could not settle.)
+/// What it has been given stays borrowed for `'a`, and that does not end before [`with_stores`] does.
+/// (`Cell`, so that nothing shortens `'a`, and that no other thread stores, whose stores this one could not
+/// settle.)
 pub(crate) struct Stores<'a, S: Simd> {
     simd: S,
     past_caches: bool,

@@ -52,8 +52,8 @@ pub(super) fn plain_firsts(factor: &Factor) -> Range<f32> {
 /// What suits the largest logit of a block: the guess, unless a weight would be [`TOO_HIGH`]. `None` if the
 /// block need not be weighed: if it counts for nothing below the peak, or if all are -inf.
 ///
-/// Out of line: at ordinary temperatures it is rare. A maximum of +inf becomes an offset: that logit weighs NaN
-/// (inf - inf), and so does the sum. A NaN does so with any.
+/// Out of line: at ordinary temperatures it is rare. A maximum of +inf becomes an offset: that logit weighs
+/// NaN (inf - inf), and so does the sum. A NaN does so with any.
 #[inline(never)]
 pub(super) fn of_maximum<S: Simd, L: Logit>(
     simd: S,

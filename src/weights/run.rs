@@ -9,8 +9,8 @@
 //! ```
 //!
 //! A long row is weighed like this up to the first block that does not serve, from its first block on, or, if
-//! that has a masked token in front, from its second. Only AVX-512 has the registers for it, and in place it is
-//! not done: there, weights overwrite the logits before it is known whether they serve.
+//! that has a masked token in front, from its second. Only AVX-512 has the registers for it, and in place it
+//! is not done: there, weights overwrite the logits before it is known whether they serve.
 //!
 //! In this order (a software pipeline: Lam, 1988), nothing waits for a t. And what counts as 0 is looked for
 //! once, in the end, by the least logit: on a Zen 4, a minimum goes through the ports that add, a comparison
@@ -31,15 +31,16 @@ use crate::sums::Sums;
 /// Blocks of a run. (With four, a row takes 0.94 x the time of none; with sixteen as long as with eight.)
 const RUN: usize = 8;
 
-/// Blocks of the first run: where runs do not suit a row, its first block mostly shows it, and little is lost.
+/// Blocks of the first run: where runs do not suit a row, its first block mostly shows it, and little is
+/// lost.
 const FIRST_RUN: usize = 1;
 
-/// Blocks that are looked at before runs begin at the second one: if masked tokens are scattered over the row,
-/// they mostly show it. (Without that, rows of 8192 with one token in 1000 masked take 1.08 x the time.)
+/// Blocks that are looked at before runs begin at the second one: if masked tokens are scattered over the
+/// row, they mostly show it. (Without that, rows of 8192 with one token in 1000 masked take 1.08 x the time.)
 const AFTER_LOW: usize = 4;
 
-/// The fewest blocks of a row in which runs are tried. (The blocks of a run from the first that does not serve
-/// on are weighed in vain.)
+/// The fewest blocks of a row in which runs are tried. (The blocks of a run from the first that does not
+/// serve on are weighed in vain.)
 const WORTH_TRYING: usize = 16;
 
 /// The summaries of the first blocks of a row, run by run, until one does not serve. If one of the very first

@@ -37,8 +37,8 @@ pub const SPECIAL: [f32; 12] = [
 /// The last of the 2^53 uniforms.
 pub const LAST_UNIFORM: f64 = 1.0 - f64::EPSILON / 2.0;
 
-/// The order in which a growing uniform draws the first of distinct tokens: block by block, and in each by the
-/// digits of the index, the lowest first: 4 x 4 lanes, 8 x 4 vectors.
+/// The order in which a growing uniform draws the first of distinct tokens: block by block, and in each by
+/// the digits of the index, the lowest first: 4 x 4 lanes, 8 x 4 vectors.
 pub fn order_of_distinct(vocab: usize) -> Vec<usize> {
     let mut order: Vec<usize> = (0..vocab).collect();
     order.sort_by_key(|token| (token / 512, token % 4, token / 4 % 4, token / 16 % 8, token / 128));

@@ -76,7 +76,7 @@ impl Cdf {
     }
 
     fn count_draws(&self, key: Key, draws: u64) -> Vec<(u32, u64)> {
-        self.count((0..draws).zip(key.uniforms()).map(|(_, uniform)| uniform))
+        self.count(draws, key.uniforms())
     }
 
     /// Counts all draws that will be made from a table.
@@ -103,29 +103,20 @@ impl Cdf {
     /// ```
     pub fn count_many(&self, uniforms: &[f64]) -> Result<Vec<(u32, u64)>, Error> {
         self.check(uniforms)?;
-        Ok(self.count(uniforms.iter().copied()))
+        Ok(self.count(uniforms.len() as u64, uniforms.iter().copied()))
     }
 
-    /// Counts the tokens of uniforms, some at a time.
-    fn count(&self, mut uniforms: impl Iterator<Item = f64>) -> Vec<(u32, u64)> {
-        let mut counts = vec![0_u64; self.vocab()];
-        let (mut batch, mut tokens) = ([0.0; BATCH], [0; BATCH]);
-        loop {
-            let mut len = 0;
-            for (place, uniform) in batch.iter_mut().zip(&mut uniforms) {
-                *place = uniform;
-                len += 1;
-            }
-            if len == 0 {
-                let counted = counts.into_iter().zip(0..);
-                return counted
-                    .filter(|(count, _)| *count > 0)
-                    .map(|(count, token)| (token, count))
-                    .collect();
-            }
-            self.search(batch[..len].iter().copied(), &mut tokens[..len]);
-            tokens[..len].iter().for_each(|&token| counts[token as usize] += 1);
+    /// Counts the tokens of so many uniforms, some at a time.
+    fn count(&self, draws: u64, mut uniforms: impl Iterator<Item = f64>) -> Vec<(u32, u64)> {
+        let (mut counts, mut tokens, mut left) = (vec![0_u64; self.vocab()], [0; BATCH], draws);
+        while left > 0 {
+            let tokens = &mut tokens[..left.min(BATCH as u64) as usize];
+            self.search(&mut uniforms, tokens);
+            tokens.iter().for_each(|&token| counts[token as usize] += 1);
+            left -= tokens.len() as u64;
         }
+        let counted = counts.into_iter().zip(0..).filter(|(count, _)| *count > 0);
+        counted.map(|(count, token)| (token, count)).collect()
     }
 }
 

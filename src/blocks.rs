@@ -167,10 +167,14 @@ pub(crate) fn widen_block<S: Simd, L: Logit>(simd: S, block: &[L; BLOCK], wide: 
     }
 }
 
-/// Widens a group.
+/// Widens vectors.
 #[inline(always)]
-pub(crate) fn widen<S: Simd, L: Logit>(simd: S, group: &Group<L>, wide: &mut Group<f32>) {
-    for (vector, wide) in group.iter().zip(wide) {
+pub(crate) fn widen<S: Simd, L: Logit, const N: usize>(
+    simd: S,
+    vectors: &[[L; LANES]; N],
+    wide: &mut [[f32; LANES]; N],
+) {
+    for (vector, wide) in vectors.iter().zip(wide) {
         simd.store(L::load(simd, vector), wide);
     }
 }

@@ -2,7 +2,7 @@
 
 use core::ops::Range;
 
-use crate::blocks::{BLOCK, GROUPS, Lane, widen_block};
+use crate::blocks::{BLOCK, GROUPS, Lane, widen, widen_block};
 use crate::check::{diagnose, diagnose_weights};
 use crate::simd::{Simd, VECTORS};
 use crate::summary::{Reference, Summary};
@@ -162,8 +162,6 @@ impl<L: Logit> Source<L> for Weights {
 
     #[inline(always)]
     fn weigh_lane<S: Simd>(self, simd: S, lane: &Lane<L>, _: Reference, weights: &mut Lane<f32>) {
-        for (vector, weights) in lane.iter().zip(weights) {
-            simd.store(L::load(simd, vector), weights);
-        }
+        widen(simd, lane, weights);
     }
 }

@@ -87,6 +87,7 @@ mod tests {
             assert_eq!(part.others, rest, "{target}");
         }
     }
+
     /// Zeros at both ends and between, in a column and whole ones.
     #[test]
     fn targets_in_a_table_find_the_column_then_the_row() {

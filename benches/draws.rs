@@ -128,15 +128,15 @@ fn threads(bench: &mut Bench, data: &[f32], t: Temperature) {
     let keys: Vec<Key> = (0..64).map(|position| Key { seed: 3, position }).collect();
     let mut tokens = vec![0; 64 * DRAWS];
     let mut others = tokens.clone();
-    let pool = |threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
-    let (two, single) = (pool(2), pool(1));
+    let single = rayon::ThreadPoolBuilder::new().num_threads(1).build().expect("a pool");
+    let threads = rayon::current_num_threads();
     let draw = |tokens: &mut [u32]| {
         drop(sample_many(rows, &[t], Uniforms::Keys(&keys), tokens).expect("fits"));
     };
     bench.compare(
-        ["64 x 1000 draws on 2 threads", "on 1"],
-        (64, 2),
-        || two.install(|| draw(&mut tokens)),
+        [&format!("64 x 1000 draws on {threads} threads"), "on 1"],
+        (64, threads),
+        || draw(&mut tokens),
         || single.install(|| draw(&mut others)),
     );
     assert_eq!(tokens, others);

@@ -83,7 +83,7 @@ pub(crate) fn map_rows_in_place(
 
 /// Changes each row. A row that fails is given back, with the reason, and filled with NaN; the failures are
 /// returned in order. For `init` and the state it makes, see [`for_each_chunk`].
-pub(crate) fn for_each_row<'a, State: Send>(
+pub(crate) fn for_each_row<'a, State>(
     rows: &'a mut RowsMut<'_>,
     cost: usize,
     init: impl Fn() -> State + Sync,
@@ -119,7 +119,7 @@ type Failure<'a, T> = (RowError, &'a mut [T]);
 
 /// Calls `kernel` with the beginning (of `len` items) of each chunk of `stride` items. Where it fails, that
 /// is filled with `failure`; the failures are returned in order.
-fn for_each_part<'a, T: Copy + Send + Sync, State: Send>(
+fn for_each_part<'a, T: Copy + Send + Sync, State>(
     data: &'a mut [T],
     stride: usize,
     len: usize,
@@ -140,44 +140,80 @@ fn for_each_part<'a, T: Copy + Send + Sync, State: Send>(
     FailedRows(failed)
 }
 
-/// Below this cost a batch stays on the caller's thread: waking another takes longer. (Measured on two
-/// cores with AVX-512: sharing 4 x 128256 takes 0.7 to 0.9 x the time, 3 x 128256 up to 1.4 x.)
+/// What a thread is woken for: so a batch of less than twice that stays on the caller's. (On two cores of a
+/// Zen 4, sharing 4 x 128256 takes 0.55 to 0.9 x the time, 3 x 128256 0.7 to 1.5 x, by how deeply the other
+/// thread sleeps.)
 #[cfg(all(feature = "rayon", not(target_family = "wasm")))]
-const WORTH_SHARING: usize = 500_000;
+const WORTH_WAKING: usize = 250_000;
 
 /// Calls `kernel` with each chunk of `chunk` items and its number: with rayon in the caller's pool, if all
 /// chunks together, of that cost each, are worth it. The kernel also gets a state: `init` makes one for each
-/// run of chunks that a thread does one after the other, and it is dropped after the last of them.
+/// thread, which drops it after its last chunk.
 #[cfg_attr(
     not(all(feature = "rayon", not(target_family = "wasm"))),
     expect(unused_variables, reason = "on one thread, the cost decides nothing")
 )]
-fn for_each_chunk<'a, T: Send, State: Send>(
+fn for_each_chunk<'a, T: Send, State>(
     data: &'a mut [T],
     chunk: usize,
     cost: usize,
     init: impl Fn() -> State + Sync,
     kernel: impl Fn(&mut State, usize, &'a mut [T]) + Sync,
 ) {
-    let next = |mut state, (i, data)| {
-        kernel(&mut state, i, data);
-        state
-    };
     #[cfg(all(feature = "rayon", not(target_family = "wasm")))]
     {
-        use rayon::prelude::*;
         let chunks = data.len().div_ceil(chunk);
-        if chunks > 1 && chunks.saturating_mul(cost) >= WORTH_SHARING && rayon::current_num_threads() != 1 {
-            data.par_chunks_mut(chunk).enumerate().fold(&init, next).for_each(drop);
-            return;
+        let worth = chunks.min(chunks.saturating_mul(cost) / WORTH_WAKING);
+        // (Asking how many threads there are starts the pool: not for a batch that needs none.)
+        if worth > 1 && rayon::current_num_threads() > 1 {
+            return share(data, chunk, worth.min(rayon::current_num_threads()), init, kernel);
         }
     }
-    data.chunks_mut(chunk).enumerate().fold(init(), next);
+    let mut state = init();
+    for (i, data) in data.chunks_mut(chunk).enumerate() {
+        kernel(&mut state, i, data);
+    }
+}
+
+/// The same on so many threads, of which the caller is one, also if it is in no pool: to hand everything to
+/// a pool and to wait takes as long as to sample two rows of 128256. Each thread takes a part of what is left
+/// when it comes to it, so that one that wakes late, or is slow, holds nobody up for more than its last part.
+#[cfg(all(feature = "rayon", not(target_family = "wasm")))]
+fn share<'a, T: Send, State>(
+    data: &'a mut [T],
+    chunk: usize,
+    threads: usize,
+    init: impl Fn() -> State + Sync,
+    kernel: impl Fn(&mut State, usize, &'a mut [T]) + Sync,
+) {
+    let left = Mutex::new((0, data));
+    // Half of what is its share: the last parts are small, and all are few.
+    let next_run = || {
+        let mut left = left.lock().unwrap_or_else(PoisonError::into_inner);
+        let (first, data) = &mut *left;
+        let chunks = (data.len().div_ceil(chunk) / (2 * threads)).max(1);
+        let run = data.split_off_mut(..data.len().min(chunks * chunk)).filter(|run| !run.is_empty())?;
+        *first += chunks;
+        Some((*first - chunks, run))
+    };
+    let work = || {
+        let mut state = init();
+        while let Some((first, run)) = next_run() {
+            for (i, data) in run.chunks_mut(chunk).enumerate() {
+                kernel(&mut state, first + i, data);
+            }
+        }
+    };
+    rayon::in_place_scope(|scope| {
+        (1..threads).for_each(|_| scope.spawn(|_| work()));
+        work();
+    });
 }
 
 #[cfg(all(test, feature = "rayon", not(target_family = "wasm")))]
 mod tests {
     use std::collections::HashSet;
+    use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
     use std::thread::{current, sleep};
     use std::time::{Duration, Instant};
 
@@ -204,6 +240,47 @@ mod tests {
             );
         });
         threads.into_inner().expect("no panic").len()
+    }
+
+    /// Whoever takes part, and in whatever runs: each chunk once, by its number, the last one shorter.
+    #[test]
+    fn every_chunk_is_done_once() {
+        for (len, chunk) in [(2, 1), (3, 2), (64, 1), (100, 7), (1000, 3)] {
+            for threads in 2..6 {
+                let mut data = vec![0; len];
+                share(
+                    &mut data,
+                    chunk,
+                    threads,
+                    || 0,
+                    |before, number, items| {
+                        *before += 1;
+                        items.iter_mut().for_each(|item| *item += 1 + number);
+                    },
+                );
+                let expected = (0..len).map(|i| 1 + i / chunk).collect::<Vec<_>>();
+                assert_eq!(data, expected, "{len} in chunks of {chunk}, {threads} threads");
+            }
+        }
+    }
+
+    /// Without a pool of its own, the caller does not wait for others to begin.
+    #[test]
+    fn the_caller_takes_part() {
+        let (caller, start, begun) = (current().id(), Instant::now(), AtomicBool::new(false));
+        share(
+            &mut [(); 64],
+            1,
+            2,
+            || (),
+            |(), _, _| {
+                begun.fetch_or(current().id() == caller, Relaxed);
+                while !begun.load(Relaxed) && start.elapsed() < Duration::from_secs(60) {
+                    sleep(Duration::from_millis(1));
+                }
+            },
+        );
+        assert!(begun.into_inner());
     }
 
     #[test]

@@ -49,14 +49,15 @@
 //! | logit NaN or +inf | that row fails, with an error that names the row, the index and the value |
 //! | every logit of a row -inf | that row fails: nothing to draw |
 //!
-//! **Threads.** With the feature `rayon`, rows are shared among the threads of the pool that the call is made
-//! in (elsewhere, of rayon's global pool), if there are two or more and rows x (vocab + 256) is at least
-//! 500,000 (of [`scale`] and [`scale_in_place`] a million, of [`argmax`] four million; many draws from a row
-//! count as well). All else stays on the calling thread; to keep everything there, call in a pool of one
-//! thread that is built with `use_current_thread`. (Rayon starts its global pool when it is first asked for,
-//! and panics if the system has no threads to give: where that may be, build one beforehand.) While a thread
-//! waits for its share to be done by others, rayon lets it run other tasks of the pool: so hold no lock
-//! across a call that such a task may want.
+//! **Threads.** With the feature `rayon`, rows are shared among the calling thread and others of the pool that
+//! it is in (if it is in none, of rayon's global pool): as many in all as that has, but one for each 250,000
+//! of rows x (vocab + 256) at most (500,000 for [`scale`] and [`scale_in_place`], two million for [`argmax`];
+//! many draws from a row count as well). So small batches stay on the calling thread; to keep everything
+//! there, call in a pool of one thread that is built with `use_current_thread`. (Rayon starts its global pool
+//! when it is first asked for, and panics if the system has no threads to give: where that may be, build one
+//! beforehand. It allocates a few bytes for each thread that is called upon.) While a thread of the pool waits
+//! for its share to be done by others, rayon lets it run other tasks of the pool: so hold no lock across a
+//! call that such a task may want.
 //!
 //! Each thread keeps the memory that its longest row needed, for the next call: 10 KB, and less than a byte
 //! per token, where a function does not say more.

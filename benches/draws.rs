@@ -2,8 +2,8 @@
 //! (`benches/peers` has those of others: its ops `draws`, `alias_build` and `alias_draws`.)
 //!
 //! ```text
-//! cargo bench --bench draws             about 10 s
-//! cargo bench --bench draws -- --quick  about 2 s
+//! cargo bench --bench draws             about 20 s
+//! cargo bench --bench draws -- --quick  about 4 s
 //! cargo bench --bench draws -- --csv draws.csv
 //! ```
 
@@ -15,6 +15,8 @@ mod logits;
 mod options;
 #[path = "common/pairs.rs"]
 mod pairs;
+#[path = "common/pool.rs"]
+mod pool;
 #[path = "common/timing.rs"]
 mod timing;
 
@@ -28,6 +30,7 @@ use kelvin::{
 use logits::logits;
 use options::Options;
 use pairs::Bench;
+use pool::pool;
 
 const VOCAB: usize = 128_256;
 const DRAWS: usize = 1000;
@@ -128,15 +131,15 @@ fn threads(bench: &mut Bench, data: &[f32], t: Temperature) {
     let keys: Vec<Key> = (0..64).map(|position| Key { seed: 3, position }).collect();
     let mut tokens = vec![0; 64 * DRAWS];
     let mut others = tokens.clone();
-    let single = rayon::ThreadPoolBuilder::new().num_threads(1).build().expect("a pool");
-    let threads = rayon::current_num_threads();
+    let (single, all) = (pool(1).expect("a pool"), pool(0).expect("a pool"));
+    let threads = all.current_num_threads();
     let draw = |tokens: &mut [u32]| {
         drop(sample_many(rows, &[t], Uniforms::Keys(&keys), tokens).expect("fits"));
     };
     bench.compare(
         [&format!("64 x 1000 draws on {threads} threads"), "on 1"],
         (64, threads),
-        || draw(&mut tokens),
+        || all.install(|| draw(&mut tokens)),
         || single.install(|| draw(&mut others)),
     );
     assert_eq!(tokens, others);

@@ -15,6 +15,8 @@ mod logits;
 mod memory;
 #[path = "common/options.rs"]
 mod options;
+#[path = "common/pool.rs"]
+mod pool;
 #[path = "common/timing.rs"]
 mod timing;
 #[path = "common/turns.rs"]
@@ -25,13 +27,14 @@ use std::time::Duration;
 
 use kelvin::reference::contract;
 use kelvin::{Draw, Key, Level, RowError, Rows, RowsMut, Temperature};
+use rayon::ThreadPool;
 use rayon::prelude::*;
-use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use csv::Line;
 use logits::logits;
 use memory::Reference;
 use options::{Effort, Options};
+use pool::pool;
 use turns::{Medians, take_turns};
 
 const TEMPERATURE: f32 = 0.8;
@@ -51,8 +54,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     });
     let mut buffers = Buffers::new(VOCAB << ROWS.end());
     check(&buffers);
-    let one = ThreadPoolBuilder::new().num_threads(1).build()?;
-    let all = ThreadPoolBuilder::new().build()?;
+    let one = pool(1)?;
+    let all = pool(0)?;
     let pools = if all.current_num_threads() > 1 { vec![&one, &all] } else { vec![&one] };
     let mut lines = vec![];
     heading();

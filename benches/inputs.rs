@@ -2,8 +2,8 @@
 //! one run.
 //!
 //! ```text
-//! cargo bench --bench inputs             about 15 s
-//! cargo bench --bench inputs -- --quick  about 3 s
+//! cargo bench --bench inputs             about 30 s
+//! cargo bench --bench inputs -- --quick  about 6 s
 //! cargo bench --bench inputs -- --csv inputs.csv
 //! ```
 //!

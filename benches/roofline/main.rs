@@ -15,6 +15,8 @@ mod memory;
 mod ops;
 #[path = "../common/options.rs"]
 mod options;
+#[path = "../common/pool.rs"]
+mod pool;
 #[path = "../common/timing.rs"]
 mod timing;
 #[path = "../common/turns.rs"]
@@ -24,12 +26,13 @@ use std::error::Error;
 use std::time::Duration;
 
 use kelvin::Level;
+use rayon::ThreadPool;
 use rayon::prelude::*;
-use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use csv::Line;
 use ops::{Against, Buffers, OPS, Op, VOCAB, check};
 use options::{Effort, Options};
+use pool::pool;
 use turns::{Medians, take_turns};
 
 /// Rows that stay in L2 (one, again and again), in L3, and in none of the caches.
@@ -51,7 +54,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     );
     let all = std::thread::available_parallelism().map_or(1, |threads| threads.get());
     for threads in if all == 1 { vec![1] } else { vec![1, all] } {
-        let pool = ThreadPoolBuilder::new().num_threads(threads).build()?;
+        let pool = pool(threads)?;
         for (residency, rows) in RESIDENCIES {
             if rows > buffers.rows() || (threads > 1 && rows == 1) {
                 continue;

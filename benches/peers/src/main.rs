@@ -8,6 +8,8 @@ mod lock;
 mod options;
 mod peer;
 mod peers;
+#[path = "../../common/pool.rs"]
+mod pool;
 mod report;
 mod timing;
 mod turns;
@@ -47,7 +49,7 @@ fn main() -> ExitCode {
 fn run() -> Result<()> {
     let Some(options) = Options::from_args()? else { return Ok(()) };
     // Every peer that runs in parallel does so in the rayon pool it is called from.
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(options.threads).build()?;
+    let pool = pool::pool(options.threads)?;
     pool.install(|| {
         if options.turns {
             turns::serve(stdin().lock(), stdout(), options.temperature)

@@ -93,6 +93,7 @@ pub struct Data {
     pub cool: Option<Vec<Line>>,
     pub native: Option<Vec<Line>>,
     pub python: Option<Vec<Line>>,
+    pub python_all: Option<Vec<Line>>,
     /// Those in Rust, then those in Python.
     pub accuracy: Option<Vec<Accuracy>>,
     /// Lines of `what: which`.
@@ -121,6 +122,7 @@ impl Data {
             cool: lines("cool.csv")?,
             native: lines("native.csv")?,
             python: lines("python.csv")?,
+            python_all: lines("python-all.csv")?,
             accuracy,
             machine: text(&folder.join("machine.txt"))?,
             commands: commands.lines().filter_map(split).collect(),
@@ -135,6 +137,11 @@ impl Data {
     /// The peers, on one thread: those in Rust (default build), then those in Python.
     pub fn peers(&self) -> Vec<&Line> {
         [&self.default, &self.python].into_iter().flatten().flatten().collect()
+    }
+
+    /// The same, on all threads.
+    pub fn peers_on_all_threads(&self) -> Vec<&Line> {
+        [&self.default_all, &self.python_all].into_iter().flatten().flatten().collect()
     }
 }
 

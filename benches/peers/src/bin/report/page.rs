@@ -99,22 +99,25 @@ fn peers(data: &Data, drawn: &[&str]) -> String {
     for op in CHARTED {
         text += &chart(op, &format!("{op}: time per row"), drawn);
     }
-    text += "### Default build, 1 thread\n\n";
-    for (file, lines) in [("default.csv", &data.default), ("python.csv", &data.python)] {
-        if lines.is_none() {
-            text += &format!("{}\n", missing(file));
-        }
-    }
-    text += &by_op(&data.peers(), "");
+    let one = [("default.csv", &data.default), ("python.csv", &data.python)];
+    let all = [("default-all.csv", &data.default_all), ("python-all.csv", &data.python_all)];
+    let all = both("all threads", all, &data.peers_on_all_threads());
+    let mut parts = vec![text.trim_end().to_string() + "\n", both("1 thread", one, &data.peers()), all];
     for (head, file, lines, at) in [
-        ("Default build, all threads, peers in Rust", "default-all.csv", &data.default_all, ""),
         ("Default build, 1 thread, T = 0.2, peers in Rust", "cool.csv", &data.cool, " at T = 0.2"),
         ("Native build (`-C target-cpu=native`), 1 thread", "native.csv", &data.native, ""),
     ] {
         let tables = lines.as_ref().map(|lines| by_op(&lines.iter().collect::<Vec<_>>(), at));
-        text += &format!("\n### {head}\n\n{}", tables.unwrap_or_else(|| missing(file)));
+        parts.push(format!("### {head}\n\n{}", tables.unwrap_or_else(|| missing(file))));
     }
-    text
+    parts.join("\n")
+}
+
+/// The peers in Rust and in Python.
+fn both(threads: &str, files: [(&str, &Option<Vec<Line>>); 2], lines: &[&Line]) -> String {
+    let absent = files.iter().filter(|(_, lines)| lines.is_none());
+    let absent: String = absent.map(|(file, _)| format!("{}\n", missing(file))).collect();
+    format!("### Default build, {threads}\n\n{absent}{}", by_op(lines, ""))
 }
 
 fn draws(data: &Data) -> String {

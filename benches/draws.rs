@@ -2,8 +2,8 @@
 //! (`benches/peers` has those of others: its ops `draws`, `alias_build` and `alias_draws`.)
 //!
 //! ```text
-//! cargo bench --bench draws             about 20 s
-//! cargo bench --bench draws -- --quick  about 4 s
+//! cargo bench --bench draws             about 10 s
+//! cargo bench --bench draws -- --quick  about 2 s
 //! cargo bench --bench draws -- --csv draws.csv
 //! ```
 
@@ -75,13 +75,24 @@ fn tables(bench: &mut Bench, row: Rows<'_>, rows: Rows<'_>, t: Temperature) {
     let mut turn = 0;
     let build = || alias.rebuild(rows, next(&mut turn), t).expect("servable");
     bench.compare(["AliasTable::rebuild (1 of 16 rows)", "sample"], (1, 1), build, &mut one);
-    let mut guided = cdf.clone();
-    guided.add_guide();
+    let mut guided = Cdf::default();
+    let build = || {
+        guided.rebuild(row, 0, t).expect("servable");
+        guided.add_guide();
+    };
+    bench.compare(["Cdf::rebuild and add_guide", "sample"], (1, 1), build, &mut one);
     let mut others = [0; DRAWS];
     bench.compare(
         ["1000 draws with a guide", "without"],
         (1, 1),
         || guided.draw_many(&uniforms, &mut others).expect("a table"),
+        || cdf.draw_many(&uniforms, &mut tokens).expect("a table"),
+    );
+    assert_eq!(tokens, others);
+    bench.compare(
+        ["1000 draws one by one", "together"],
+        (1, 1),
+        || (0..DRAWS).for_each(|i| others[i] = cdf.draw(uniforms[i]).expect("a table")),
         || cdf.draw_many(&uniforms, &mut tokens).expect("a table"),
     );
     assert_eq!(tokens, others);
@@ -147,7 +158,7 @@ fn threads(bench: &mut Bench, data: &[f32], t: Temperature) {
 
 /// Where the alias table overtakes the Cdf, both built from logits; and which of them is chosen.
 fn choice(bench: &mut Bench, rows: Rows<'_>, t: Temperature) {
-    for draws in [VOCAB / 8, VOCAB / 4, VOCAB / 2, VOCAB] {
+    for draws in [VOCAB / 8, VOCAB / 16 * 3, VOCAB / 4, VOCAB / 2, VOCAB] {
         let (mut cdf, mut table) = (Cdf::default(), AliasTable::default());
         let (mut tokens, mut others) = (vec![0; draws], vec![0; draws]);
         let [mut of_these, mut of_that] = [0; 2];

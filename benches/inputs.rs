@@ -2,8 +2,8 @@
 //! one run.
 //!
 //! ```text
-//! cargo bench --bench inputs             about 30 s
-//! cargo bench --bench inputs -- --quick  about 6 s
+//! cargo bench --bench inputs             about 6 s
+//! cargo bench --bench inputs -- --quick  about 1 s
 //! cargo bench --bench inputs -- --csv inputs.csv
 //! ```
 //!

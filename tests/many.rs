@@ -125,7 +125,7 @@ fn counts_are_those_of_the_draws() {
     assert_eq!(cdf.count_many(&[0.5, -0.5]), Err(Error::Uniform { index: 1, value: -0.5 }));
 }
 
-/// Fewer than 64 + vocab / 12 draws are for a Cdf. From there on it depends on the tokens above the mean, of
+/// Fewer than 64 + vocab / 10 draws are for a Cdf. From there on it depends on the tokens above the mean, of
 /// which there are none, a few or nearly half; or the row is greedy, or not to be served.
 #[test]
 fn choice_by_the_number_of_draws() {
@@ -159,7 +159,7 @@ fn choice_by_the_number_of_draws() {
 
 /// What is chosen for five numbers of draws: a Cdf, an alias table, or an error.
 fn letters(choose: impl Fn(usize) -> Result<Draws, RowError>) -> [char; 5] {
-    [50, 145, 250, 650, 1100].map(|draws| match choose(draws) {
+    [50, 160, 250, 650, 1100].map(|draws| match choose(draws) {
         Ok(Draws::Cdf(_)) => 'c',
         Ok(Draws::Alias(_)) => 'a',
         Err(_) => 'e',

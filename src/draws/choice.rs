@@ -18,9 +18,9 @@ use crate::{AliasTable, Error, Key, Level, Logit, RowError, Rows, Temperature};
 /// | draws from one row | use | which takes, at 128,256 tokens |
 /// |---|---|---|
 /// | one, or a few: up to vocab / 6000 | [`sample`](crate::sample), [`sample_many`](crate::sample_many): no table | 18 us, then 0.2 us each |
-/// | fewer than 64 + vocab / 12 + 4/3 m | [`Cdf`]: quick to build, three searches per draw | 35 us, then 8 ns each (25 ns one by one) |
+/// | fewer than 64 + vocab / 10 + 3/2 m | [`Cdf`]: quick to build, three searches per draw | 35 us, then 8 ns each (25 ns one by one) |
 /// | more | [`AliasTable`]: slow to build, one look per draw | 0.20 ms, then 2 ns each |
-/// | vocab / 2 or more, each to be the token that `sample` gives | [`Cdf`] with [`Cdf::add_guide`] | 0.25 ms, then 6 ns each |
+/// | vocab / 2 or more, each to be the token that `sample` gives | [`Cdf`] with [`Cdf::add_guide`] | 0.17 ms, then 6 ns each |
 /// | distinct tokens | [`sample_without_replacement`](crate::sample_without_replacement) | 26 us for 64 |
 /// | counts alone | [`draw_counts`](crate::draw_counts), which picks a guide itself | as the Cdf |
 ///
@@ -29,8 +29,8 @@ use crate::{AliasTable, Error, Key, Level, Logit, RowError, Rows, Temperature};
 ///
 /// Measured on a core of a Zen 4 (AVX-512) with such logits, T = 0.8, and another row for each table. (The
 /// 0.2 us, and the limit of vocab / 6000, on an Intel Granite Rapids.) From 100 to 128,256 tokens, at T = 0.3
-/// to 5, the alias table overtakes the Cdf at 0.8 to 1.3 times the number of draws said above. A guide never
-/// overtakes the alias table: it is for those who need the map of `sample`.
+/// to 5, the alias table overtakes the Cdf at 0.8 to 1.4 times the number of draws said above, also with AVX2.
+/// A guide never overtakes the alias table: it is for those who need the map of `sample`.
 ///
 /// ```
 /// use kelvin::{Draws, Key, Rows, Temperature};
@@ -127,9 +127,9 @@ impl Draws {
 
 /// Whether a `Cdf` takes less time for the draws, given how many tokens are above the mean.
 fn cdf_is_faster(draws: usize, vocab: usize, above_mean: impl FnOnce() -> usize) -> bool {
-    let more = draws.checked_sub(64 + vocab / 12);
+    let more = draws.checked_sub(64 + vocab / 10);
     // There are fewer than `vocab` above it, so more than that need no count.
-    more.is_none_or(|more| more / 4 * 3 < vocab && more / 4 * 3 < above_mean())
+    more.is_none_or(|more| more / 3 * 2 < vocab && more / 3 * 2 < above_mean())
 }
 
 /// How many weights are above the mean. (For a row that cannot be served, any number: making its table

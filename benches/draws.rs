@@ -164,7 +164,7 @@ fn choice(bench: &mut Bench, rows: Rows<'_>, t: Temperature) {
         let [mut of_these, mut of_that] = [0; 2];
         let chosen = match Draws::auto(rows, 0, t, draws).expect("servable") {
             Draws::Cdf(_) => "Cdf",
-            Draws::Alias(_) => "AliasTable",
+            _ => "AliasTable",
         };
         bench.compare(
             [&format!("{draws} draws at T = {t} by AliasTable"), &format!("by Cdf (auto: {chosen})")],

@@ -157,7 +157,7 @@ impl AliasTable {
     }
 
     /// The probability with which each token is drawn, from the columns: exact, but for the conversion to
-    /// f64.
+    /// f64, and for what is left where 2^64 words are shared out among them, vocab words at most.
     #[must_use]
     pub fn probabilities(&self) -> Vec<f64> {
         let mut masses = vec![0.0; self.vocab()];

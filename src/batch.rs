@@ -177,7 +177,8 @@ fn for_each_chunk<'a, T: Send, State>(
 
 /// The same on so many threads, of which the caller is one, also if it is in no pool: to hand everything to
 /// a pool and to wait takes as long as to sample two rows of 128256. Each thread takes a part of what is left
-/// when it comes to it, so that one that wakes late, or is slow, holds nobody up for more than its last part.
+/// when it comes to it, so that one that wakes late, or is slow, leaves more to the others. (But the call ends
+/// when all have come to it.)
 #[cfg(all(feature = "rayon", not(target_family = "wasm")))]
 fn share<'a, T: Send, State>(
     data: &'a mut [T],

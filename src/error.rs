@@ -25,7 +25,7 @@ pub enum Error {
     Length {
         /// Of what: for people to read, not to match on.
         of: &'static str,
-        /// The length it must have.
+        /// The length it must have (of rows with a stride: at least).
         expected: usize,
         /// The length it has.
         found: usize,

@@ -35,8 +35,8 @@
 //! - **What comes out** is a pure function of a row's logits, temperature and uniform, to the bit: not of the
 //!   batch, the number of threads, the [`Level`] (the instruction set, chosen at run time), the build or the
 //!   platform.
-//! - **What can fail**: a call whose lengths do not fit, with an [`Error`], before anything is written; or a
-//!   single row (NaN, +inf, or nothing but -inf), with a [`RowError`], while all others are served. No data
+//! - **What can fail**: a call whose shapes do not fit, or with a uniform outside [0, 1), with an [`Error`],
+//!   before anything is written; or a single row (NaN, +inf, or nothing but -inf), with a [`RowError`], while all others are served. No data
 //!   makes it panic.
 //!
 //! | input | meaning |
@@ -48,6 +48,8 @@
 //! | logit -inf | masked: weight exactly 0 |
 //! | logit NaN or +inf | that row fails, with an error that names the row, the index and the value |
 //! | every logit of a row -inf | that row fails: nothing to draw |
+//! | no rows | an empty batch, and fine |
+//! | vocab 0, vocab > `u32::MAX`, stride < vocab, a slice of the wrong length, a uniform outside [0, 1) | the call is refused before anything is written |
 //!
 //! **Threads.** With the feature `rayon`, rows are shared among the calling thread and others of the pool that
 //! it is in (if it is in none, of rayon's global pool): as many in all as that has, but one for each 250,000
@@ -55,9 +57,9 @@
 //! many draws from a row count as well). So small batches stay on the calling thread; to keep everything
 //! there, call in a pool of one thread that is built with `use_current_thread`. (Rayon starts its global pool
 //! when it is first asked for, and panics if the system has no threads to give: where that may be, build one
-//! beforehand. It allocates a few bytes for each thread that is called upon.) While a thread of the pool waits
-//! for its share to be done by others, rayon lets it run other tasks of the pool: so hold no lock across a
-//! call that such a task may want.
+//! beforehand. It allocates a few bytes for each thread that is called upon.) The call ends when each of these
+//! has come to it, which may be long after the work is done, if other tasks keep them. While a thread of the
+//! pool waits for that, rayon lets it run such tasks, too: so hold no lock across a call that one may want.
 //!
 //! Each thread keeps the memory that its longest row needed, for the next call: 10 KB, and less than a byte
 //! per token, where a function does not say more.

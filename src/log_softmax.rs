@@ -289,5 +289,5 @@ fn log_sum_exp_row<S: Simd, L: Logit>(
     };
     pass.summarize::<false, _, _>(simd, Softmax(factor), row);
     let total = Total::of(&mut pass.summaries, factor)?;
-    Some(-total.reference.log2_weight(0.0, factor) * LN_2 + total.log_sum())
+    Some(total.reference.height(factor) * LN_2 + total.log_sum())
 }

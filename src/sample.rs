@@ -5,7 +5,7 @@
 //! S      = the sum of all blocks, in f64, in index order
 //! target = u S
 //! block  = the first through which the sum exceeds the target
-//! its weights, or those again; group, vector and lane in whose interval the target lies     (inversion.rs)
+//! its weights, or those again; group, eight and lane in whose interval the target lies     (inversion.rs)
 //! ```
 //!
 //! Every step ends where a sum grows, so a token of weight 0 cannot be drawn, and the token never goes down
@@ -52,8 +52,8 @@ impl Default for Draw {
 /// - `uniforms`: one per row, in [0, 1): from [`crate::Key::uniform`], or any generator of yours.
 /// - `draws`: an outcome per row.
 /// - The token is a pure function of the row's logits, temperature and uniform. The distance (total
-///   variation) of its distribution from the exact softmax is below 1e-7 for realistic rows, and below 1.9e-7
-///   for any of up to a million tokens. A masked token (-inf) is never drawn.
+///   variation) of its distribution from the exact softmax is below 1.9e-7 for all rows of up to a million
+///   tokens; that of all rows measured but one, which was made for it, is below 1e-7. A masked token (-inf) is never drawn.
 /// - Cost: every logit is read from memory once, and in rows of more than 2048 one block of 512 again from
 ///   the cache; others, too, where their first 16 logits say little about their largest (of Gaussian logits
 ///   of deviation 3, below about T = 0.17). Probabilities are not stored.

@@ -18,15 +18,19 @@ impl Reference {
         (x - f64::from(self.offset)) * factor.exact - f64::from(self.exponent)
     }
 
-    /// The highest of those that weigh something; `None` if nothing does. (The higher a reference, the less a
-    /// logit of 0 weighs.)
+    /// log2 of what it stands for, itself relative to a logit of 0.
+    pub(crate) fn height(self, factor: &Factor) -> f64 {
+        f64::from(self.offset) * factor.exact + f64::from(self.exponent)
+    }
+
+    /// The highest of those that weigh something; `None` if nothing does.
     pub(crate) fn highest(blocks: &[Summary], factor: &Factor) -> Option<Self> {
         let mut highest = blocks.iter().find(|block| block.sum != 0.0)?.reference;
         for block in blocks {
             let other = block.reference;
             if other.difference(highest) != 0
                 && block.sum != 0.0
-                && other.log2_weight(0.0, factor) < highest.log2_weight(0.0, factor)
+                && other.height(factor) > highest.height(factor)
             {
                 highest = other;
             }

@@ -162,7 +162,7 @@ fn letters(choose: impl Fn(usize) -> Result<Draws, RowError>) -> [char; 5] {
     [50, 160, 250, 650, 1100].map(|draws| match choose(draws) {
         Ok(Draws::Cdf(_)) => 'c',
         Ok(Draws::Alias(_)) => 'a',
-        Err(_) => 'e',
+        _ => 'e',
     })
 }
 

@@ -108,7 +108,7 @@ impl Cdf {
             (*starts, *masses) = (groups.starts_below(summary.through), *groups.masses());
             before = summary.through;
         }
-        self.prefixes.guide(self.sum);
+        self.prefixes.fill_cells(self.sum);
         Some(())
     }
 

@@ -1,7 +1,7 @@
 //! The cumulative distribution of a row, kept: the search of `sample` with every prefix at hand.
 //!
 //! ```text
-//! prefixes:  of the groups' masses               one f64 per 128 tokens, and one or two cells of a guide
+//! prefixes:  of the groups' masses               one f64 per 128 tokens, and one or two cells that lead there
 //! eights:    of the sums inside each group       seventeen f64 per 128 tokens
 //! weights:   as the build pass computed them     one f32 per token
 //! ```
@@ -26,7 +26,7 @@ use crate::{Error, Key, Level, Logit, RowError, Rows, Temperature};
 /// A uniform draws exactly the token that [`sample`](crate::sample) (or
 /// [`sample_from_probs`](crate::sample_from_probs)) draws for it, on every level.
 ///
-/// - Build: one pass over the row, 1.6 to 1.9 times the time of one `sample`, depending on the CPU.
+/// - Build: one pass over the row, 1.6 to 2.0 times the time of one `sample`, depending on the CPU.
 ///   Rebuilding allocates nothing unless the row is longer than any before.
 /// - A draw: three searches (groups, eights of their tokens, lanes); no more than 8 weights are scanned. Five
 ///   or more in one call ([`Cdf::draw_many`], [`Cdf::draw_keyed`]) are searched for together, each in 0.4 of
@@ -62,7 +62,7 @@ pub struct Cdf {
     pub(super) prefixes: Prefixes,
     /// Their masses.
     pub(super) masses: Vec<f64>,
-    /// Where the eights of each group begin, and what targets in it are multiplied by: in the tables of
+    /// Where the eights of each group end, and what targets in it are multiplied by: in the tables of
     /// [`LazyCdf`](super::lazy::LazyCdf), if the group is `summed`.
     pub(super) eights: Vec<EightIntervals>,
     pub(super) scales: Vec<f64>,

@@ -43,6 +43,7 @@ use crate::{AliasTable, Error, Key, Level, Logit, RowError, Rows, Temperature};
 /// # Ok::<(), kelvin::Error>(())
 /// ```
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 #[expect(clippy::large_enum_variant, reason = "250 bytes are moved once, of tables that are far larger")]
 pub enum Draws {
     /// For few draws.

@@ -42,7 +42,7 @@ impl Guide {
             for (i, uniform) in uniforms.iter_mut().enumerate() {
                 *uniform = ((chunk * TOGETHER + i) as f64 / cells as f64).min(LAST);
             }
-            cdf.find(uniforms.into_iter(), tokens);
+            cdf.search_without_guide(uniforms.into_iter(), tokens);
         }
         if USEFUL * self.0.windows(2).filter(|ends| ends[0] == ends[1]).count() < cells {
             self.clear();
@@ -64,7 +64,7 @@ impl Guide {
             for open in open[..count].chunks(TOGETHER) {
                 let mut found = [0; TOGETHER];
                 let left = open.iter().map(|&i| of_tokens[usize::from(i)]);
-                cdf.find(left, &mut found[..open.len()]);
+                cdf.search_without_guide(left, &mut found[..open.len()]);
                 open.iter().zip(found).for_each(|(&i, found)| tokens[usize::from(i)] = found);
             }
         }

@@ -43,8 +43,8 @@ impl<'a> LazyCdf<'a> {
         self.0
     }
 
-    /// The tokens of uniforms that are in range, those that [`Cdf::find`] would find.
-    pub(super) fn find(&mut self, uniforms: impl Iterator<Item = f64>, tokens: &mut [u32]) {
+    /// The tokens of uniforms that are in range, those that [`Cdf::search`] would find.
+    pub(super) fn search(&mut self, uniforms: impl Iterator<Item = f64>, tokens: &mut [u32]) {
         match tokens.len() {
             1 => self.find_together::<1>(uniforms, tokens),
             ..=LANES => self.find_together::<LANES>(uniforms, tokens),

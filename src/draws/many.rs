@@ -149,9 +149,9 @@ impl Level {
 /// The tokens of a row's uniforms.
 fn draw_row(mut lazy: LazyCdf<'_>, uniforms: impl Iterator<Item = f64>, tokens: &mut [u32]) {
     if lazy.pays(tokens.len()) {
-        lazy.find(uniforms, tokens);
+        lazy.search(uniforms, tokens);
     } else {
-        lazy.finish().find(uniforms, tokens);
+        lazy.finish().search(uniforms, tokens);
     }
 }
 
@@ -160,7 +160,7 @@ thread_local! {
 }
 
 /// Logits per draw from which on no weights are kept, and a block is weighed again for each draw. (128,256
-/// logits on an Intel Granite Rapids, against [`LazyCdf::find`]: one draw 0.82 x, four 0.83 x, sixteen
+/// logits on an Intel Granite Rapids, against [`LazyCdf::search`]: one draw 0.82 x, four 0.83 x, sixteen
 /// 0.95 x.)
 const LOGITS_PER_DRAW: usize = 6000;
 

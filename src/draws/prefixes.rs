@@ -4,11 +4,7 @@ use core::hint::select_unpredictable;
 
 use crate::simd::{Simd, WIDE_LANES};
 
-/// Cells per part. Their search then mostly ends within the eight parts that are compared at once. (With two,
-/// 1000 draws of 128,256 Gaussian logits take as long, 100 draws longer.)
-const CELLS: usize = 1;
-
-/// Prefixes, with a guide to them: where in them to begin, for each small interval of the uniforms.
+/// Prefixes, with cells that lead to them: where in them to begin, for each small interval of the uniforms.
 ///
 /// Chen and Asau, "On generating random variates from an empirical distribution", 1974.
 #[derive(Clone, Debug, Default)]
@@ -22,7 +18,7 @@ pub(super) struct Prefixes {
 }
 
 impl Prefixes {
-    /// Room for the prefix before each part. [`Prefixes::guide`] must follow.
+    /// Room for the prefix before each part. [`Prefixes::fill_cells`] must follow.
     pub(super) fn begin(&mut self, parts: usize) -> &mut [f64] {
         self.before.resize(parts + WIDE_LANES, 0.0);
         let (before, end) = self.before.split_at_mut(parts);
@@ -30,10 +26,12 @@ impl Prefixes {
         before
     }
 
-    /// Takes the sum of all parts.
-    pub(super) fn guide(&mut self, sum: f64) {
+    /// The cells, given the sum of all parts.
+    pub(super) fn fill_cells(&mut self, sum: f64) {
         let parts = self.before.len() - WIDE_LANES;
-        let cells = (CELLS * parts).next_power_of_two();
+        // With about one to a part, a search mostly ends within the eight that are compared at once. (With two,
+        // 1000 draws of 128,256 Gaussian logits take as long, 100 draws longer.)
+        let cells = parts.next_power_of_two();
         // Too large by a few roundings, so that no product is too small.
         let scale = cells as f64 / sum * (1.0 + 4.0 * f64::EPSILON);
         self.cells.clear();
@@ -85,7 +83,7 @@ mod tests {
 
     fn fill(prefixes: &mut Prefixes, before: &[f64], sum: f64) {
         prefixes.begin(before.len()).copy_from_slice(before);
-        prefixes.guide(sum);
+        prefixes.fill_cells(sum);
     }
 
     /// The part that all levels find.
@@ -136,7 +134,7 @@ mod tests {
         let ends: Vec<f64> = (1..PARTS).map(|i| i as f64 + 0.5).collect();
         let (mut prefixes, mut rounded_away) = (Prefixes::default(), 0);
         for sum in (0..500).map(|i| 1.0 + f64::from(i) / 500.0) {
-            let width = sum / (CELLS * PARTS) as f64;
+            let width = sum / PARTS as f64;
             for step in [f64::next_down, f64::from, f64::next_up] {
                 let mut before = vec![0.0];
                 for end in &ends {
@@ -145,7 +143,7 @@ mod tests {
                     before.push(start);
                 }
                 fill(&mut prefixes, &before, sum);
-                let ends = ends.iter().map(|end| end / (CELLS * PARTS) as f64);
+                let ends = ends.iter().map(|end| end / PARTS as f64);
                 for u in ends.flat_map(|u| [u.next_down(), u, u.next_up()]) {
                     let part = find(&prefixes, u, u * sum);
                     assert_eq!(part, before.partition_point(|before| *before <= u * sum) - 1, "{sum}, {u}");

@@ -17,11 +17,11 @@ impl Cdf {
         if !self.guide.is_empty() {
             return self.guide.search(self, uniforms, tokens);
         }
-        self.find(uniforms, tokens);
+        self.search_without_guide(uniforms, tokens);
     }
 
     /// The same, without the guide.
-    pub(super) fn find(&self, uniforms: impl Iterator<Item = f64>, tokens: &mut [u32]) {
+    pub(super) fn search_without_guide(&self, uniforms: impl Iterator<Item = f64>, tokens: &mut [u32]) {
         match tokens.len() {
             1 => self.find_together::<1>(uniforms, tokens),
             ..=LANES => self.find_together::<LANES>(uniforms, tokens),

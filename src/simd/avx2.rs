@@ -155,13 +155,14 @@ impl Simd for Avx2 {
             lanes
         }
         fn count_fifteen_not_above(sorted: &[f64; EIGHTS], x: f64) -> usize {
-            // What is not above x compares as -1: sixteen bits of each, of which four bits are counted.
+            // What is not above x compares as -1, of which two bytes are left in the end: two bits of the mask,
+            // whose upper two are those of the last number.
             let (four, x): ([__m256d; 4], _) = (bytemuck::must_cast(*sorted), _mm256_set1_pd(x));
             let not_above = |i: usize| _mm256_castpd_si256(_mm256_cmp_pd::<_CMP_LE_OQ>(four[i], x));
             let low = _mm256_packs_epi32(not_above(0), not_above(1));
             let high = _mm256_packs_epi32(not_above(2), not_above(3));
             let bytes = _mm256_movemask_epi8(_mm256_packs_epi16(low, high)) as u32;
-            ((bytes & 0x7fff_ffff).count_ones() / 2) as usize
+            ((bytes & 0x3fff_ffff).count_ones() / 2) as usize
         }
     }
 }

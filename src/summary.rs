@@ -41,7 +41,8 @@ impl Reference {
     /// The sum of a block, relative to this reference.
     #[inline(always)]
     pub(crate) fn mass_of(self, block: &Summary, factor: &Factor) -> f64 {
-        if block.reference.difference(self) == 0 {
+        // (Most blocks at low temperatures are not weighed: no scale is asked for.)
+        if block.reference.difference(self) == 0 || block.sum == 0.0 {
             block.sum
         } else {
             block.sum * self.scale_of(block, factor)

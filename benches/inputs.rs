@@ -1,10 +1,10 @@
-//! What other rows than Gaussian ones cost, and other temperatures than 0.8: the same calls, in ratios within
-//! one run.
+//! What other rows than Gaussian ones of f32 cost, and other temperatures than 0.8: the same calls, in ratios
+//! within one run.
 //!
 //! ```text
-//! cargo bench --bench inputs             about 6 s
-//! cargo bench --bench inputs -- --quick  about 1 s
-//! cargo bench --bench inputs -- --csv inputs.csv
+//! cargo bench --features half --bench inputs             about 10 s
+//! cargo bench --features half --bench inputs -- --quick  about 3 s
+//! cargo bench --features half --bench inputs -- --csv inputs.csv
 //! ```
 //!
 //! Of some, weights are relative to another power of two, or blocks need not be weighed, or logits are shrunk,
@@ -18,29 +18,36 @@ mod logits;
 mod options;
 #[path = "common/pairs.rs"]
 mod pairs;
+#[path = "common/pool.rs"]
+mod pool;
 #[path = "common/timing.rs"]
 mod timing;
 
 use std::error::Error;
 
+use half::bf16;
 use kelvin::reference::contract;
 use kelvin::{
-    AliasTable, Draw, Key, RowError, Rows, RowsMut, Temperature, Uniforms, log_softmax, log_softmax_in_place,
-    log_sum_exp, sample, sample_many, sample_without_replacement, softmax,
+    AliasTable, Draw, Key, Logit, RowError, Rows, RowsMut, Temperature, Uniforms, log_softmax,
+    log_softmax_in_place, log_sum_exp, sample, sample_many, sample_without_replacement, softmax,
 };
 
 use logits::logits;
 use options::Options;
 use pairs::Bench;
+use pool::pool;
+use rayon::ThreadPool;
 
 const VOCAB: usize = 128_256;
 /// Alias tables are built from another row at each call: the CPU would learn the branches of one.
 const ROWS: usize = 16;
+/// Rows that come from memory.
+const LARGE: usize = 256;
 const USUAL: f32 = 0.8;
 const TEMPERATURES: [f32; 11] = [f32::INFINITY, 1e38, 1e20, 2.0, 0.5, 0.2, 0.1, 0.05, 0.01, 1e-3, 1e-10];
 
 /// What else rows may look like, made of Gaussian ones.
-const SHAPES: [Shape; 7] = [
+const SHAPES: [Shape; 8] = [
     ("Zipf's law", zipf),
     ("one token of 0.9", peaked),
     ("log-probabilities", |row| {
@@ -48,6 +55,9 @@ const SHAPES: [Shape; 7] = [
     }),
     ("logits about -80", |row| row.iter_mut().for_each(|x| *x -= 80.0)),
     ("first 3 tokens masked", |row| row[..3].fill(f32::NEG_INFINITY)),
+    ("1 in 1000 masked", |row| {
+        row.iter_mut().filter(|x| x.to_bits().is_multiple_of(1000)).for_each(|x| *x = f32::NEG_INFINITY);
+    }),
     ("99 % masked", |row| mask(row, 100)),
     ("99.9 % masked", |row| mask(row, 1000)),
 ];
@@ -97,6 +107,12 @@ fn main() -> Result<(), Box<dyn Error>> {
             let names = [&*format!("{name} / {input}"), "Gaussian / T = 0.8"];
             bench.compare(names, (1, 1), || run(job), || run(&mut usual));
         }
+    }
+    let (rows, one, all) = (logits(LARGE * VOCAB), pool(1)?, pool(0)?);
+    half_precision(&mut bench, &format!("{LARGE} rows of bf16"), &rows, &one);
+    if all.current_num_threads() > 1 {
+        let name = format!("{LARGE} rows of bf16, {} threads", all.current_num_threads());
+        half_precision(&mut bench, &name, &rows, &all);
     }
     if let Some(path) = csv {
         bench.write(&path)?;
@@ -162,6 +178,25 @@ impl<'a> Job<'a> {
     fn softmax(&mut self) {
         drop(softmax(self.row, &self.t, &mut view_mut(&mut self.out)).expect("fits"));
     }
+}
+
+/// `sample` of bf16, against the same of f32.
+fn half_precision(bench: &mut Bench, name: &str, singles: &[f32], pool: &ThreadPool) {
+    let halves: Vec<_> = singles.iter().map(|x| bf16::from_f32(*x)).collect();
+    let mut uniforms = vec![0.0; singles.len() / VOCAB];
+    Key { seed: 2, position: 0 }.fill(&mut uniforms);
+    let [mut of_halves, mut of_singles] = [(); 2].map(|()| vec![Ok(Draw::default()); uniforms.len()]);
+    bench.compare(
+        [&format!("sample / {name}"), "f32"],
+        (uniforms.len(), pool.current_num_threads()),
+        || pool.install(|| sample_all(&halves, &uniforms, &mut of_halves)),
+        || pool.install(|| sample_all(singles, &uniforms, &mut of_singles)),
+    );
+}
+
+fn sample_all<L: Logit>(data: &[L], uniforms: &[f64], draws: &mut [Result<Draw, RowError>]) {
+    let t = Temperature::new(USUAL).expect("a temperature");
+    sample(Rows::new(data, VOCAB).expect("rows"), &[t], uniforms, draws).expect("fits");
 }
 
 fn view_mut(data: &mut [f32]) -> RowsMut<'_> {

@@ -111,7 +111,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (rows, one, all) = (logits(LARGE * VOCAB), pool(1)?, pool(0)?);
     half_precision(&mut bench, &format!("{LARGE} rows of bf16"), &rows, &one);
     if all.current_num_threads() > 1 {
-        let name = format!("{LARGE} rows of bf16, {} threads", all.current_num_threads());
+        let name = format!("{LARGE} rows of bf16 on {} threads", all.current_num_threads());
         half_precision(&mut bench, &name, &rows, &all);
     }
     if let Some(path) = csv {

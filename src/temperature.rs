@@ -1,5 +1,6 @@
 //! Stage 1: what a temperature means, and the plain division by it.
 
+use core::cmp::Ordering;
 use core::fmt;
 use core::hash::{Hash, Hasher};
 
@@ -29,7 +30,7 @@ use crate::{Error, FailedRows, Level, Logit, Rows, RowsMut};
 /// assert!(Temperature::new(-1.0).is_err());
 /// # Ok::<(), kelvin::Error>(())
 /// ```
-#[derive(Clone, Copy, PartialEq, PartialOrd)]
+#[derive(Clone, Copy)]
 pub struct Temperature {
     value: f32,
     /// What logits are multiplied by, none if it is greedy. (Computed once: `sample` of
@@ -75,12 +76,31 @@ impl Temperature {
     }
 }
 
-/// It is never NaN.
+// By its value, which is never NaN, nor -0.0; the factor follows from it.
+
+impl PartialEq for Temperature {
+    fn eq(&self, other: &Self) -> bool {
+        self.value == other.value
+    }
+}
+
 impl Eq for Temperature {}
+
+impl Ord for Temperature {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.value.total_cmp(&other.value)
+    }
+}
+
+impl PartialOrd for Temperature {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
 
 impl Hash for Temperature {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.value.to_bits().hash(state); // -0.0 has become 0.0
+        self.value.to_bits().hash(state);
     }
 }
 

@@ -1,6 +1,6 @@
 //! What the types can do besides: compare, hash and print.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fmt::Debug;
 
 use kelvin::{AliasTable, Cdf, Draw, Error, FailedRows, Level, RowError, Rows, RowsMut, Temperature};
@@ -99,9 +99,10 @@ fn no_token_by_default() {
 
 #[test]
 fn temperatures_and_levels_are_keys() {
-    let values = [0.0, -0.0, 1e-45, 0.5, 0.5, INF];
-    let temperatures: HashSet<_> = values.map(|t| Temperature::new(t).expect("a temperature")).into();
-    assert_eq!(temperatures.len(), 4);
+    let temperatures = [INF, 0.0, 0.5, -0.0, 1e-45, 0.5].map(|t| Temperature::new(t).expect("a temperature"));
+    assert_eq!(HashSet::from(temperatures).len(), 4);
+    let sorted: Vec<_> = BTreeSet::from(temperatures).into_iter().map(Temperature::get).collect();
+    assert_eq!(sorted, [0.0, 1e-45, 0.5, INF]);
     let levels: HashSet<_> = Level::available().chain(Level::available()).collect();
     assert_eq!(levels.len(), Level::available().count());
     assert_eq!(format!("{:?} {:4}|", Temperature::ONE, Temperature::UNIFORM), "Temperature(1.0)  inf|");

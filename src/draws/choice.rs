@@ -18,7 +18,7 @@ use crate::{AliasTable, Error, Key, Level, Logit, RowError, Rows, Temperature};
 /// | draws from one row | use | which takes, at 128,256 tokens |
 /// |---|---|---|
 /// | one, or a few: up to vocab / 6000 | [`sample`](crate::sample), [`sample_many`](crate::sample_many): no table | 18 us, then 0.2 us each |
-/// | fewer than 64 + vocab / 10 + 3/2 m | [`Cdf`]: quick to build, three searches per draw | 35 us, then 8 ns each (25 ns one by one) |
+/// | fewer than 64 + vocab / 10 + 3/2 m | [`Cdf`]: quick to build, three searches per draw | 35 us, then 8 ns each (24 ns one by one) |
 /// | more | [`AliasTable`]: slow to build, one look per draw | 0.20 ms, then 2 ns each |
 /// | vocab / 2 or more, each to be the token that `sample` gives | [`Cdf`] with [`Cdf::add_guide`] | 0.17 ms, then 6 ns each |
 /// | distinct tokens | [`sample_without_replacement`](crate::sample_without_replacement) | 26 us for 64 |

@@ -20,7 +20,7 @@ use crate::{Error, FailedRows, Level, Logit, RowError, Rows, Temperature};
 ///   another order.)
 /// - At T = 0 there is one token to draw.
 /// - Cost: one pass over the row, then per draw 32 logits and a walk down and up a tree of the blocks of 512:
-///   64 tokens of 128,256 Gaussian logits take 1.4 to 1.6 times the time of one `sample` at T = 0.2 to 2. At
+///   64 tokens of 128,256 Gaussian logits take 1.4 to 1.5 times the time of one `sample` at T = 0.2 to 2. At
 ///   T = 0.1 and below they take up to 3 times as long as that, since no block can be left out; below T =
 ///   1e-5 up to 6 times, since the tree is built anew where what is left falls below 2^-500 of what there
 ///   was.

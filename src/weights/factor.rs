@@ -1,7 +1,7 @@
 //! log2(e)/T: what logits are multiplied by.
 
 /// log2(e)/T, in the forms that the kernels need.
-#[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Factor {
     /// log2(e)/T.
     pub(crate) exact: f64,

@@ -2,8 +2,8 @@
 //! within one run.
 //!
 //! ```text
-//! cargo bench --features half --bench inputs             about 20 s
-//! cargo bench --features half --bench inputs -- --quick  about 12 s
+//! cargo bench --features half --bench inputs             about 10 s
+//! cargo bench --features half --bench inputs -- --quick  about 4 s
 //! cargo bench --features half --bench inputs -- --csv inputs.csv
 //! ```
 //!

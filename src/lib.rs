@@ -52,14 +52,15 @@
 //! | vocab 0, vocab > `u32::MAX`, stride < vocab, a slice of the wrong length, a uniform outside [0, 1) | the call is refused before anything is written |
 //!
 //! **Threads.** With the feature `rayon`, rows are shared among the calling thread and others of the pool that
-//! it is in (if it is in none, of rayon's global pool): as many in all as that has, but one for each 250,000
-//! of rows x (vocab + 256) at most (500,000 for [`scale`] and [`scale_in_place`], two million for [`argmax`];
+//! it is in (if it is in none, of rayon's global pool): as many as that has, but one for each 250,000 of
+//! rows x (vocab + 256) at most (500,000 for [`scale`] and [`scale_in_place`], two million for [`argmax`];
 //! many draws from a row count as well). So small batches stay on the calling thread; to keep everything
 //! there, call in a pool of one thread that is built with `use_current_thread`. (Rayon starts its global pool
 //! when it is first asked for, and panics if the system has no threads to give: where that may be, build one
-//! beforehand. It allocates a few bytes for each thread that is called upon.) The call ends when each of these
-//! has come to it, which may be long after the work is done, if other tasks keep them. While a thread of the
-//! pool waits for that, rayon lets it run such tasks, too: so hold no lock across a call that one may want.
+//! beforehand. It allocates a few bytes for each thread that is called upon.) Called from outside of
+//! the pool, it ends when each of these has come to it, which may be long after the work is done, if other
+//! tasks keep them. Called inside of it, it may run such tasks while it waits: so hold no lock across a call
+//! that one may want.
 //!
 //! Each thread keeps the memory that its longest row needed, for the next call: 10 KB, and less than a byte
 //! per token, where a function does not say more.

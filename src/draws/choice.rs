@@ -29,7 +29,7 @@ use crate::{AliasTable, Error, Key, Level, Logit, RowError, Rows, Temperature};
 ///
 /// Measured on a core of a Zen 4 (AVX-512) with such logits, T = 0.8, and another row for each table. (The
 /// 0.2 us, and the limit of vocab / 6000, on an Intel Granite Rapids.) From 100 to 128,256 tokens, at T = 0.3
-/// to 5, the alias table overtakes the Cdf at 0.8 to 1.4 times the number of draws said above, also with AVX2.
+/// to 5, the alias table overtakes the Cdf at 0.8 to 1.5 times the number of draws said above, also with AVX2.
 /// A guide never overtakes the alias table: it is for those who need the map of `sample`.
 ///
 /// ```

@@ -71,8 +71,11 @@ class Program:
         command = [path, "--turns", "--threads", str(threads)]
         pipe = subprocess.PIPE
         self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True)
+        # Until other threads than the main one wait no longer at full speed.
+        self.pause = 0.005 if threads > 1 else 0
 
     def turn(self, op, shape, seconds):
+        time.sleep(self.pause)
         try:
             print(op, *shape, round(seconds * 1e6), file=self.process.stdin, flush=True)
             times = self.process.stdout.readline().split()

@@ -65,6 +65,9 @@ def numpy_softmax(logits):
 def onnx_softmax(logits, threads):
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
+    if threads > 1:
+        # Else they wait at full speed, beyond the end of any other's turn.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     model = onnx_model(logits.shape).SerializeToString()
     session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     probs = aligned(logits.shape)

@@ -129,7 +129,7 @@ fn draws(data: &Data) -> String {
 
 fn inputs(data: &Data) -> String {
     section("Other rows and temperatures", "inputs.csv", data.inputs.as_deref(), |lines| {
-        let about = "A row of 128256 in L2 (but alias tables: sixteen in turns): microseconds, and the multiple of what \
+        let about = "A row of 128256 in L2 (alias tables: sixteen in turns; the last lines: from memory, against as many of f32): microseconds, and the multiple of what \
             the same call takes for\nGaussian logits of f32 at T = 0.8, in turns with it. What a name leaves open is as there. \
             (The row of Zipf's law has probabilities of\nrank^-1.5, in random order. What is masked lies here and there, unless \
             said otherwise.)\n";

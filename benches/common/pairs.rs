@@ -43,7 +43,7 @@ impl Bench {
             level: Level::best(),
             shape: (rows, self.vocab),
             threads,
-            dtype: "f32",
+            dtype: if op.contains("bf16") { "bf16" } else { "f32" },
             us,
             reference: reference.into(),
             reference_us,

@@ -178,9 +178,9 @@ fn for_each_chunk<'a, T: Send, State>(
 /// everything to a pool and to wait takes as long as to sample two rows of 128256. Each thread takes a part of
 /// what is left when it comes to it, so that one that wakes late, or is slow, leaves more to the others.
 ///
-/// (A caller in no pool is one more than the threads. With one less of them, the one that wakes is often that
-/// of the caller's core: on two of a Zen 4, 16 rows took 1.75 x the time. And it waits until all of them have
-/// come to it; in a pool, it does the jobs that no other has begun.)
+/// (A caller in no pool comes on top of these threads. With one thread less, the one that wakes is often that
+/// of the caller's core: on two cores of a Zen 4, 16 rows took 1.75 x the time. Such a caller waits until all
+/// threads have come to their jobs; one in the pool does those that no other has begun.)
 #[cfg(all(feature = "rayon", not(target_family = "wasm")))]
 fn share<'a, T: Send, State>(
     data: &'a mut [T],

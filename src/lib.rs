@@ -36,8 +36,8 @@
 //!   batch, the number of threads, the [`Level`] (the instruction set, chosen at run time), the build or the
 //!   platform.
 //! - **What can fail**: a call whose shapes do not fit, or with a uniform outside [0, 1), with an [`Error`],
-//!   before anything is written; or a single row (NaN, +inf, or nothing but -inf), with a [`RowError`], while all others are served. No data
-//!   makes it panic.
+//!   before anything is written; or a single row (NaN, +inf, or nothing but -inf), with a [`RowError`], while
+//!   all others are served. No data makes it panic.
 //!
 //! | input | meaning |
 //! |---|---|
@@ -57,10 +57,10 @@
 //! many draws from a row count as well). So small batches stay on the calling thread; to keep everything
 //! there, call in a pool of one thread that is built with `use_current_thread`. (Rayon starts its global pool
 //! when it is first asked for, and panics if the system has no threads to give: where that may be, build one
-//! beforehand. It allocates a few bytes for each thread that is called upon.) Called from outside of
-//! the pool, it ends when each of these has come to it, which may be long after the work is done, if other
-//! tasks keep them. Called inside of it, it may run such tasks while it waits: so hold no lock across a call
-//! that one may want.
+//! beforehand. It allocates a few bytes for each thread that is called upon.) A call from outside of the pool
+//! ends when each of these has come to it, which may be long after the work is done, if other tasks keep
+//! them. One from inside may run such tasks while it waits: so hold no lock across a call that a task may
+//! want.
 //!
 //! Each thread keeps the memory that its longest row needed, for the next call: 10 KB, and less than a byte
 //! per token, where a function does not say more.

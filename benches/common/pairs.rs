@@ -1,5 +1,5 @@
-//! Two jobs that take turns, so that both see the same machine, and the medians of their times. Each calls twice
-//! in a row, and only the second call is timed: the first finds in the caches what the other job left.
+//! Two jobs that take turns, so that both see the same machine, and the medians of their times. Each calls
+//! twice in a row, and only the second call is timed: the first finds in the caches what the other job left.
 
 use std::io;
 use std::path::Path;

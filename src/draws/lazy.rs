@@ -57,8 +57,9 @@ impl<'a> LazyCdf<'a> {
         let cdf = &mut *self.0;
         dispatch!(cdf.level, simd => {
             let mut uniforms = uniforms; // (here, in registers)
+            let mut places = [Place::default(); N];
             for tokens in tokens.chunks_mut(N) {
-                let places = cdf.find_groups::<_, N>(simd, &mut uniforms, tokens.len());
+                cdf.find_groups(simd, &mut uniforms, &mut places[..tokens.len()]);
                 cdf.finish_new(simd, &places, tokens.len());
                 cdf.find_tokens(simd, &places, tokens);
             }

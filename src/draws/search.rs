@@ -32,28 +32,27 @@ impl Cdf {
     fn find_together<const N: usize>(&self, uniforms: impl Iterator<Item = f64>, tokens: &mut [u32]) {
         dispatch!(self.level, simd => {
             let mut uniforms = uniforms; // (here, in registers)
+            let mut places = [Place::default(); N];
             for tokens in tokens.chunks_mut(N) {
-                let places = self.find_groups::<_, N>(simd, &mut uniforms, tokens.len());
+                self.find_groups(simd, &mut uniforms, &mut places[..tokens.len()]);
                 self.find_tokens(simd, &places, tokens);
             }
         });
     }
 
-    /// Where the targets of so many uniforms lie, up to N. (They are taken as they are needed: those of a key
-    /// wait for one another, but no search waits for them.)
+    /// Where the targets of uniforms lie, one for each place. (They are taken as they are needed: those of a
+    /// key wait for one another, but no search waits for them.)
     #[inline(always)]
-    pub(super) fn find_groups<S: Simd, const N: usize>(
+    pub(super) fn find_groups<S: Simd>(
         &self,
         simd: S,
         uniforms: &mut impl Iterator<Item = f64>,
-        len: usize,
-    ) -> [Place; N] {
-        let mut places = [Place::default(); N];
-        for (place, uniform) in places[..len].iter_mut().zip(uniforms) {
+        places: &mut [Place],
+    ) {
+        for (place, uniform) in places.iter_mut().zip(uniforms) {
             let (group, within) = self.prefixes.find(simd, uniform, uniform * self.sum);
             *place = Place { group, within };
         }
-        places
     }
 
     /// The tokens there. Their groups are finished.

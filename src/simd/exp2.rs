@@ -125,3 +125,41 @@ pub(super) fn exp2_in_stages<S: Simd, T, const N: usize>(
         simd.store(simd.exp2i(p, k[i], e), &mut out[i]);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use core::f64::consts::LOG2_E;
+
+    use super::*;
+    use crate::Level;
+    use crate::simd::{VECTORS, dispatch};
+
+    /// The steps of [`Exp2`] give the bits of all stages together: on every level, whether its loops take them
+    /// or not.
+    #[test]
+    fn in_steps_as_in_stages() {
+        let factor = LOG2_E / 0.8;
+        let hi = factor as f32;
+        let product = Product { hi, lo: (factor - f64::from(hi)) as f32, exponent: None };
+        for i in 0..1000_u16 {
+            // From n = LOWEST to 117, whose weights are finite.
+            let x = |lane: usize| (f32::from(i) + lane as f32 / 128.0) * 0.134_8 - 69.9;
+            let mut vectors = [[0.0; LANES]; VECTORS];
+            vectors.as_flattened_mut().iter_mut().enumerate().for_each(|(lane, y)| *y = x(lane));
+            for level in Level::available() {
+                let [mut together, mut stepwise] = [[[0.0_f32; LANES]; VECTORS]; 2];
+                dispatch!(level, simd => {
+                    simd.exp2_of_vectors(&vectors, |x| simd.load(x), product, &mut together, || ());
+                    let exp2 = Exp2::new(simd, product.hi, product.lo);
+                    for (x, out) in vectors.iter().zip(&mut stepwise) {
+                        let (n, t) = exp2.reduce(simd, simd.load(x));
+                        simd.store(simd.scalef(exp2.polynomial(simd, t), n), out);
+                    }
+                });
+                let bits = |weights: [[f32; LANES]; VECTORS]| weights.map(|lanes| lanes.map(f32::to_bits));
+                assert_eq!(bits(together), bits(stepwise), "{level}, logits from {}", vectors[0][0]);
+                assert!(stepwise.as_flattened().iter().all(|w| w.is_normal()), "{level}");
+            }
+        }
+    }
+}

@@ -164,8 +164,9 @@ fn for_each_chunk<'a, T: Send, State>(
         let chunks = data.len().div_ceil(chunk);
         let worth = chunks.min(chunks.saturating_mul(cost) / WORTH_WAKING);
         // (Asking how many threads there are starts the pool: not for a batch that needs none.)
-        if worth > 1 && rayon::current_num_threads() > 1 {
-            return share(data, chunk, worth.min(rayon::current_num_threads()), init, kernel);
+        let threads = if worth > 1 { worth.min(rayon::current_num_threads()) } else { 1 };
+        if threads > 1 {
+            return share(data, chunk, threads, init, kernel);
         }
     }
     let mut state = init();

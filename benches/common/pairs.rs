@@ -26,8 +26,21 @@ impl Bench {
         Self { vocab, repeats, lines: vec![] }
     }
 
+    /// Of rows of f32.
     pub(crate) fn compare(
         &mut self,
+        names: [&str; 2],
+        shape: (usize, usize),
+        a: impl FnMut(),
+        b: impl FnMut(),
+    ) {
+        self.compare_of("f32", names, shape, a, b);
+    }
+
+    /// An operation on rows of this type, and its reference; how many rows, and threads.
+    pub(crate) fn compare_of(
+        &mut self,
+        dtype: &'static str,
         [op, reference]: [&str; 2],
         (rows, threads): (usize, usize),
         mut a: impl FnMut(),
@@ -43,7 +56,7 @@ impl Bench {
             level: Level::best(),
             shape: (rows, self.vocab),
             threads,
-            dtype: if op.contains("bf16") { "bf16" } else { "f32" },
+            dtype,
             us,
             reference: reference.into(),
             reference_us,

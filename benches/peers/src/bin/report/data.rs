@@ -138,11 +138,6 @@ impl Data {
     pub fn peers(&self) -> Vec<&Line> {
         [&self.default, &self.python].into_iter().flatten().flatten().collect()
     }
-
-    /// The same, on all threads.
-    pub fn peers_on_all_threads(&self) -> Vec<&Line> {
-        [&self.default_all, &self.python_all].into_iter().flatten().flatten().collect()
-    }
 }
 
 fn text(path: &Path) -> Result<Option<String>> {

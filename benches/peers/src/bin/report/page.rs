@@ -101,8 +101,7 @@ fn peers(data: &Data, drawn: &[&str]) -> String {
     }
     let one = [("default.csv", &data.default), ("python.csv", &data.python)];
     let all = [("default-all.csv", &data.default_all), ("python-all.csv", &data.python_all)];
-    let all = both("all threads", all, &data.peers_on_all_threads());
-    let mut parts = vec![text.trim_end().to_string() + "\n", both("1 thread", one, &data.peers()), all];
+    let mut parts = vec![text.trim_end().to_string() + "\n", both("1 thread", one), both("all threads", all)];
     for (head, file, lines, at) in [
         ("Default build, 1 thread, T = 0.2, peers in Rust", "cool.csv", &data.cool, " at T = 0.2"),
         ("Native build (`-C target-cpu=native`), 1 thread", "native.csv", &data.native, ""),
@@ -114,10 +113,11 @@ fn peers(data: &Data, drawn: &[&str]) -> String {
 }
 
 /// The peers in Rust and in Python.
-fn both(threads: &str, files: [(&str, &Option<Vec<Line>>); 2], lines: &[&Line]) -> String {
+fn both(threads: &str, files: [(&str, &Option<Vec<Line>>); 2]) -> String {
     let absent = files.iter().filter(|(_, lines)| lines.is_none());
     let absent: String = absent.map(|(file, _)| format!("{}\n", missing(file))).collect();
-    format!("### Default build, {threads}\n\n{absent}{}", by_op(lines, ""))
+    let lines: Vec<_> = files.iter().filter_map(|(_, lines)| lines.as_ref()).flatten().collect();
+    format!("### Default build, {threads}\n\n{absent}{}", by_op(&lines, ""))
 }
 
 fn draws(data: &Data) -> String {
@@ -129,10 +129,10 @@ fn draws(data: &Data) -> String {
 
 fn inputs(data: &Data) -> String {
     section("Other rows and temperatures", "inputs.csv", data.inputs.as_deref(), |lines| {
-        let about = "A row of 128256 in L2 (alias tables: sixteen in turns; the last lines: from memory, against as many of f32): microseconds, and the multiple of what \
-            the same call takes for\nGaussian logits of f32 at T = 0.8, in turns with it. What a name leaves open is as there. \
-            (The row of Zipf's law has probabilities of\nrank^-1.5, in random order. What is masked lies here and there, unless \
-            said otherwise.)\n";
+        let about = "A row of 128256 in L2 (alias tables: sixteen in turns; the last lines: from memory, against as many of \
+            f32): microseconds,\nand the multiple of what the same call takes for Gaussian logits of f32 at T = 0.8, in turns \
+            with it. What a name leaves open is\nas there. (The row of Zipf's law has probabilities of rank^-1.5, in random \
+            order. What is masked lies here and there, unless said\notherwise.)\n";
         format!("{about}\n{}", tables::inputs(lines))
     })
 }

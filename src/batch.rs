@@ -224,8 +224,8 @@ mod tests {
 
     use super::*;
 
-    /// How many threads a batch of such rows is served by, where so many are free. (Its first row waits for the
-    /// second thread as long as it may.)
+    /// How many threads a batch of such rows is served by, where so many are free. (Its first row waits for
+    /// the second thread as long as it may.)
     fn threads(free: usize, rows: usize, cost: usize, patience: Duration) -> usize {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(free).build().expect("a pool");
         let (threads, start) = (Mutex::new(HashSet::new()), Instant::now());

@@ -53,7 +53,8 @@ impl Default for Draw {
 /// - `draws`: an outcome per row.
 /// - The token is a pure function of the row's logits, temperature and uniform. The distance (total
 ///   variation) of its distribution from the exact softmax is below 1.9e-7 for all rows of up to a million
-///   tokens; that of all rows measured but one, which was made for it, is below 1e-7. A masked token (-inf) is never drawn.
+///   tokens; that of all rows measured but one, which was made for it, is below 1e-7. A masked token (-inf) is
+///   never drawn.
 /// - Cost: every logit is read from memory once, and in rows of more than 2048 one block of 512 again from
 ///   the cache; others, too, where their first 16 logits say little about their largest (of Gaussian logits
 ///   of deviation 3, below about T = 0.17). Probabilities are not stored.

@@ -155,8 +155,8 @@ impl Simd for Avx2 {
             lanes
         }
         fn count_fifteen_not_above(sorted: &[f64; EIGHTS], x: f64) -> usize {
-            // What is not above x compares as -1, of which two bytes are left in the end: two bits of the mask,
-            // whose upper two are those of the last number.
+            // What is not above x compares as -1, of which two bytes are left in the end: two bits of the
+            // mask, whose upper two are those of the last number.
             let (four, x): ([__m256d; 4], _) = (bytemuck::must_cast(*sorted), _mm256_set1_pd(x));
             let not_above = |i: usize| _mm256_castpd_si256(_mm256_cmp_pd::<_CMP_LE_OQ>(four[i], x));
             let low = _mm256_packs_epi32(not_above(0), not_above(1));

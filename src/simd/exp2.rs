@@ -134,8 +134,8 @@ mod tests {
     use crate::Level;
     use crate::simd::{VECTORS, dispatch};
 
-    /// The steps of [`Exp2`] give the bits of all stages together: on every level, whether its loops take them
-    /// or not.
+    /// The steps of [`Exp2`] give the bits of all stages together: on every level, whether its loops take
+    /// them or not.
     #[test]
     fn in_steps_as_in_stages() {
         let factor = LOG2_E / 0.8;

@@ -179,15 +179,6 @@ pub(crate) fn widen<S: Simd, L: Logit, const N: usize>(
     }
 }
 
-/// Stores a group. (By index: iterated over, the vectors would stay in memory, and a softmax take 1.7 x the
-/// time.)
-#[inline(always)]
-pub(crate) fn store_group<S: Simd>(simd: S, vectors: [S::V; VECTORS], group: &mut Group<f32>) {
-    for i in 0..VECTORS {
-        simd.store(vectors[i], &mut group[i]);
-    }
-}
-
 #[inline(always)]
 pub(crate) fn groups_mut(block: &mut [f32; BLOCK]) -> &mut [Group<f32>] {
     block.as_chunks_mut().0.as_chunks_mut().0

@@ -96,9 +96,14 @@ pub(crate) fn summarize<const TWICE: bool, S: Simd, L: Logit>(
         simd,
         row,
         summaries,
+        |_, _, _| (),
         #[inline(always)]
-        |group, _| loaded(group),
-        &mut summed,
+        |sums| {
+            if let Sums::OfGroup(group, _) = sums {
+                loaded(group);
+            }
+            summed(sums);
+        },
     );
     for_each_other_block(
         row,

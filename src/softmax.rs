@@ -20,7 +20,7 @@ use core::cell::Cell;
 
 use crate::argmax::greedy_row;
 use crate::batch::{cost_of_weighing, map_rows};
-use crate::blocks::{BLOCK, GROUP, Group, for_each_other_block, padded, store_group};
+use crate::blocks::{BLOCK, GROUP, Group, for_each_other_block, padded};
 use crate::output::map_vectors;
 use crate::pass::{Pass, with_pass};
 use crate::prefetch::{PAGE, prefetch_group, prefetch_in_second_pass};
@@ -195,10 +195,12 @@ fn weigh_row<S: Simd, L: Logit, const TWICE: bool>(
         factor,
         &mut pass.summaries,
         #[inline(always)]
-        |group, vectors| {
-            store_group(simd, vectors, &mut groups[group]);
-            let (start, weights) = (group * GROUP, groups.as_flattened().as_flattened());
-            ask_ahead::<TWICE, _, _>(simd, row, start, weights, start + BLOCK);
+        |group, i, weights| {
+            simd.store(weights, &mut groups[group][i]);
+            if i == VECTORS - 1 {
+                let (start, weights) = (group * GROUP, groups.as_flattened().as_flattened());
+                ask_ahead::<TWICE, _, _>(simd, row, start, weights, start + BLOCK);
+            }
         },
         |_| (),
     );

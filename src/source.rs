@@ -4,7 +4,7 @@ use core::ops::Range;
 
 use crate::blocks::{BLOCK, GROUPS, Lane, widen, widen_block};
 use crate::check::{diagnose, diagnose_weights};
-use crate::simd::{Simd, VECTORS};
+use crate::simd::Simd;
 use crate::summary::{Reference, Summary};
 use crate::sums::{LaneSums, Sums, sum_block, sum_groups, sum_lanes};
 use crate::weights::{Factor, Peak, weigh_block, weigh_lane, weigh_runs};
@@ -44,7 +44,7 @@ pub(crate) trait Source<L: Logit>: Copy {
         _simd: S,
         _row: &[L],
         _summaries: &mut Vec<Summary>,
-        _weighed: impl FnMut(usize, [S::V; VECTORS]),
+        _weighed: impl FnMut(usize, usize, S::V),
         _summed: impl FnMut(Sums<S>),
     ) -> Range<usize> {
         0..0
@@ -97,7 +97,7 @@ impl<L: Logit> Source<L> for Softmax<'_> {
         simd: S,
         row: &[L],
         summaries: &mut Vec<Summary>,
-        weighed: impl FnMut(usize, [S::V; VECTORS]),
+        weighed: impl FnMut(usize, usize, S::V),
         summed: impl FnMut(Sums<S>),
     ) -> Range<usize> {
         weigh_runs(simd, row, self.0, summaries, weighed, summed)

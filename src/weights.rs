@@ -33,6 +33,7 @@ mod factor;
 mod guess;
 mod peak;
 mod run;
+mod runs;
 
 use core::ops::Range;
 
@@ -46,7 +47,7 @@ use guess::{NO_GUESS, guess, of_maximum};
 
 pub(crate) use factor::Factor;
 pub(crate) use peak::Peak;
-pub(crate) use run::weigh_runs;
+pub(crate) use runs::weigh_runs;
 
 /// A sum of weights serves if it is in this range: weights that count as 0, below UNIT * 2^-126.5, are less
 /// than 2^-101 of it, and none has overflowed.

@@ -2,7 +2,7 @@
 
 use super::cdf::Cdf;
 use super::lazy::LazyCdf;
-use crate::blocks::{BLOCK, GROUPS, Group, for_each_other_block, store_group};
+use crate::blocks::{BLOCK, GROUPS, Group, for_each_other_block};
 use crate::inversion::{EightIntervals, GroupIntervals};
 use crate::prefetch::at_groups;
 use crate::simd::{AHEAD, LANES, Line, Simd, VECTORS, dispatch};
@@ -48,13 +48,11 @@ impl Cdf {
             row,
             summaries,
             #[inline(always)]
-            |group, vectors| {
-                loaded(group);
-                store_group(simd, vectors, &mut weights[group]);
-            },
+            |group, i, vector| simd.store(vector, &mut weights[group][i]),
             #[inline(always)]
             |sums| {
                 let Sums::OfGroup(group, lanes) = sums else { return };
+                loaded(group);
                 let (block, group) = (group / GROUPS, group % GROUPS);
                 simd.store(lanes, lane_sums[group].as_mut_array());
                 if group == GROUPS - 1 {

@@ -62,7 +62,19 @@ impl Simd for Avx512 {
         #[inline]
         #[target_feature(enable = "avx512f")]
         fn operation<const N: usize>(mut v: [__m512; N]) -> [__m512; N] {
-            let Some([a, b, c, d, e, f, g, h]) = v.first_chunk_mut() else { return v };
+            let Some([a, b, c, d, e, f, g, h]) = v.first_chunk_mut() else {
+                for v in &mut v {
+                    // SAFETY: no instruction at all; the register keeps its value.
+                    unsafe {
+                        core::arch::asm!(
+                            "/* {} */",
+                            inout(zmm_reg) * v,
+                            options(nomem, nostack, preserves_flags)
+                        );
+                    }
+                }
+                return v;
+            };
             // SAFETY: no instruction at all; the registers keep their values.
             unsafe {
                 core::arch::asm!(

@@ -34,6 +34,7 @@ mod guess;
 mod peak;
 mod run;
 mod runs;
+mod runs_in_place;
 
 use core::ops::Range;
 
@@ -48,6 +49,7 @@ use guess::{NO_GUESS, guess, of_maximum};
 pub(crate) use factor::Factor;
 pub(crate) use peak::Peak;
 pub(crate) use runs::weigh_runs;
+pub(crate) use runs_in_place::weigh_runs_in_place;
 
 /// A sum of weights serves if it is in this range: weights that count as 0, below UNIT * 2^-126.5, are less
 /// than 2^-101 of it, and none has overflowed.

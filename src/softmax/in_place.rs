@@ -9,7 +9,7 @@ use crate::pass::{Pass, with_pass};
 use crate::prefetch::prefetch_lines_and_page;
 use crate::simd::{AHEAD, Simd, dispatch};
 use crate::sums::Sums;
-use crate::weights::{Factor, Peak, weigh_block};
+use crate::weights::{Factor, Peak, weigh_block, weigh_runs_in_place};
 use crate::{Error, FailedRows, Level, RowsMut, Temperature};
 
 use super::pending::Pending;
@@ -100,6 +100,7 @@ fn softmax_row_in_place<'a, S: Simd>(
 /// A block may have to be weighed twice, so its logits are copied: while the block before it is weighed,
 /// which hides it. `None` if a logit is NaN or +inf: its block is then as it was, and what was written before
 /// is finite.
+#[expect(clippy::redundant_closure, reason = "`&mut meanwhile` itself may stay a call")]
 #[inline(always)]
 fn weigh_row_in_place<S: Simd>(
     simd: S,
@@ -108,42 +109,54 @@ fn weigh_row_in_place<S: Simd>(
     pass: &mut Pass,
     mut meanwhile: impl FnMut(),
 ) -> Option<()> {
-    let (mut blocks, tail) = row.as_chunks_mut::<BLOCK>();
+    let done = weigh_runs_in_place(
+        simd,
+        row,
+        factor,
+        &mut pass.summaries,
+        #[inline(always)]
+        || meanwhile(),
+    );
+    let (blocks, tail) = row.as_chunks_mut::<BLOCK>();
     let [mut this, mut next, ..] = pass.weights.each_mut();
     let mut peak = Peak::of_probs();
-    if let Some(first) = blocks.first() {
-        **this = *first;
-    }
-    while let [block, ahead @ ..] = blocks {
-        let summary = weigh_block::<true, _, _>(
-            simd,
-            this,
-            factor,
-            &mut peak,
-            block,
-            #[inline(always)]
-            |group| {
-                if let Some(ahead) = ahead.first() {
-                    copy_group(simd, ahead, next, group);
-                }
-                // Loads wait behind prefetches, so these come after the copy.
-                let start = group * GROUP + AHEAD - BLOCK;
-                prefetch_lines_and_page::<GROUP, _, _>(simd, ahead.as_flattened(), start);
-            },
-            #[inline(always)]
-            |sums| {
-                if let Sums::OfGroup(..) = sums {
-                    meanwhile();
-                }
-            },
-        );
-        if summary.sum.is_nan() {
-            *block = **this;
-            return None;
+    for part in [0..done.start / BLOCK, done.end / BLOCK..blocks.len()] {
+        let (mut number, mut blocks) = (part.start, &mut blocks[part]);
+        if let Some(first) = blocks.first() {
+            **this = *first;
         }
-        pass.summaries.push(summary);
-        core::mem::swap(&mut this, &mut next);
-        blocks = ahead;
+        while let [block, ahead @ ..] = blocks {
+            let summary = weigh_block::<true, _, _>(
+                simd,
+                this,
+                factor,
+                &mut peak,
+                block,
+                #[inline(always)]
+                |group| {
+                    if let Some(ahead) = ahead.first() {
+                        copy_group(simd, ahead, next, group);
+                    }
+                    // Loads wait behind prefetches, so these come after the copy.
+                    let start = group * GROUP + AHEAD - BLOCK;
+                    prefetch_lines_and_page::<GROUP, _, _>(simd, ahead.as_flattened(), start);
+                },
+                #[inline(always)]
+                |sums| {
+                    if let Sums::OfGroup(..) = sums {
+                        meanwhile();
+                    }
+                },
+            );
+            if summary.sum.is_nan() {
+                *block = **this;
+                return None;
+            }
+            summary.put(number, &mut pass.summaries);
+            number += 1;
+            core::mem::swap(&mut this, &mut next);
+            blocks = ahead;
+        }
     }
     if !tail.is_empty() {
         let summary = weigh_tail(simd, tail, factor, &mut peak, this);

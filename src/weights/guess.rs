@@ -49,6 +49,11 @@ pub(super) fn plain_firsts(factor: &Factor) -> Range<f32> {
     start..end
 }
 
+/// No sum of a block is too high if its logits are not above this.
+pub(super) fn highest_plain(factor: &Factor) -> f32 {
+    (0.999 * FITTING.end / factor.exact) as f32
+}
+
 /// What suits the largest logit of a block: the guess, unless a weight would be [`TOO_HIGH`]. `None` if the
 /// block need not be weighed: if it counts for nothing below the peak, or if all are -inf.
 ///

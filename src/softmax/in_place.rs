@@ -2,12 +2,13 @@
 
 use crate::argmax::greedy_row_in_place;
 use crate::batch::{cost_of_weighing, for_each_row};
-use crate::blocks::{BLOCK, GROUP, Group, groups_mut};
+use crate::blocks::{AlignedBlock, BLOCK, GROUP, Group, groups_mut};
 use crate::check::{Temperatures, diagnose};
 use crate::output::past_caches;
 use crate::pass::{Pass, with_pass};
 use crate::prefetch::prefetch_lines_and_page;
 use crate::simd::{AHEAD, Simd, dispatch};
+use crate::summary::Summary;
 use crate::sums::Sums;
 use crate::weights::{Factor, Peak, weigh_block, weigh_runs_in_place};
 use crate::{Error, FailedRows, Level, RowsMut, Temperature};
@@ -94,77 +95,105 @@ fn softmax_row_in_place<'a, S: Simd>(
     pending.normalize(simd, row, factor, &mut pass.summaries)
 }
 
-/// The weights of a row over its logits, and a summary for each block. `meanwhile` is called after each
-/// group.
+/// The weights of a row over its logits, and a summary for each block: in runs first, as far as they serve.
+/// `meanwhile` is called after each group.
 ///
-/// A block may have to be weighed twice, so its logits are copied: while the block before it is weighed,
-/// which hides it. `None` if a logit is NaN or +inf: its block is then as it was, and what was written before
-/// is finite.
+/// A NaN may become another NaN in its place: then the row cannot be normalized. `None` if another logit is
+/// NaN or +inf: it is then as it was. All else that is written is finite, so the logit at fault can be named.
 #[expect(clippy::redundant_closure, reason = "`&mut meanwhile` itself may stay a call")]
 #[inline(always)]
 fn weigh_row_in_place<S: Simd>(
     simd: S,
     row: &mut [f32],
     factor: &Factor,
-    pass: &mut Pass,
+    Pass { summaries, weights: room, .. }: &mut Pass,
     mut meanwhile: impl FnMut(),
 ) -> Option<()> {
     let done = weigh_runs_in_place(
         simd,
         row,
         factor,
-        &mut pass.summaries,
+        summaries,
         #[inline(always)]
         || meanwhile(),
     );
     let (blocks, tail) = row.as_chunks_mut::<BLOCK>();
-    let [mut this, mut next, ..] = pass.weights.each_mut();
     let mut peak = Peak::of_probs();
     for part in [0..done.start / BLOCK, done.end / BLOCK..blocks.len()] {
-        let (mut number, mut blocks) = (part.start, &mut blocks[part]);
-        if let Some(first) = blocks.first() {
-            **this = *first;
-        }
-        while let [block, ahead @ ..] = blocks {
-            let summary = weigh_block::<true, _, _>(
-                simd,
-                this,
-                factor,
-                &mut peak,
-                block,
-                #[inline(always)]
-                |group| {
-                    if let Some(ahead) = ahead.first() {
-                        copy_group(simd, ahead, next, group);
-                    }
-                    // Loads wait behind prefetches, so these come after the copy.
-                    let start = group * GROUP + AHEAD - BLOCK;
-                    prefetch_lines_and_page::<GROUP, _, _>(simd, ahead.as_flattened(), start);
-                },
-                #[inline(always)]
-                |sums| {
-                    if let Sums::OfGroup(..) = sums {
-                        meanwhile();
-                    }
-                },
-            );
-            if summary.sum.is_nan() {
-                *block = **this;
-                return None;
-            }
-            summary.put(number, &mut pass.summaries);
-            number += 1;
-            core::mem::swap(&mut this, &mut next);
-            blocks = ahead;
-        }
+        let [this, next, ..] = room.each_mut();
+        weigh_blocks_in_place(
+            simd,
+            &mut blocks[part.clone()],
+            factor,
+            &mut peak,
+            [this, next],
+            #[inline(always)]
+            || meanwhile(),
+            #[inline(always)]
+            |number, summary| summary.put(part.start + number, summaries),
+        )?;
     }
     if !tail.is_empty() {
-        let summary = weigh_tail(simd, tail, factor, &mut peak, this);
+        let summary = weigh_tail(simd, tail, factor, &mut peak, &mut room[0]);
         if summary.sum.is_nan() {
             return None;
         }
-        pass.summaries.push(summary);
-        tail.copy_from_slice(&this[..tail.len()]);
+        summaries.push(summary);
+        tail.copy_from_slice(&room[0][..tail.len()]);
+    }
+    Some(())
+}
+
+/// The weights of blocks over their logits; `weighed` gets their numbers and summaries. `None` if a logit is
+/// NaN or +inf: its block is then as it was.
+///
+/// A block may have to be weighed twice, so its logits are copied: while the block before it is weighed,
+/// which hides it.
+#[inline(always)]
+fn weigh_blocks_in_place<S: Simd>(
+    simd: S,
+    mut blocks: &mut [[f32; BLOCK]],
+    factor: &Factor,
+    peak: &mut Peak,
+    [mut this, mut next]: [&mut AlignedBlock; 2],
+    mut meanwhile: impl FnMut(),
+    mut weighed: impl FnMut(usize, Summary),
+) -> Option<()> {
+    let mut number = 0;
+    if let Some(first) = blocks.first() {
+        **this = *first;
+    }
+    while let [block, ahead @ ..] = blocks {
+        let summary = weigh_block::<true, _, _>(
+            simd,
+            this,
+            factor,
+            peak,
+            block,
+            #[inline(always)]
+            |group| {
+                if let Some(ahead) = ahead.first() {
+                    copy_group(simd, ahead, next, group);
+                }
+                // Loads wait behind prefetches, so these come after the copy.
+                let start = group * GROUP + AHEAD - BLOCK;
+                prefetch_lines_and_page::<GROUP, _, _>(simd, ahead.as_flattened(), start);
+            },
+            #[inline(always)]
+            |sums| {
+                if let Sums::OfGroup(..) = sums {
+                    meanwhile();
+                }
+            },
+        );
+        if summary.sum.is_nan() {
+            *block = **this;
+            return None;
+        }
+        weighed(number, summary);
+        number += 1;
+        core::mem::swap(&mut this, &mut next);
+        blocks = ahead;
     }
     Some(())
 }

@@ -1,8 +1,8 @@
 //! Runs: the first blocks of a row, several in one loop (run.rs), up to the first that is not plain.
 //!
 //! A long row is weighed like this from its first block on, or, if that has a masked token in front, from its
-//! second. Whether a run serves is known in the end, by its sums and its least logit: so what it wrote may
-//! have to be written again.
+//! second. Only AVX-512 has the registers for it. Whether a run serves is known in the end, by its sums and
+//! its least logit: so what it wrote may have to be written again.
 
 use core::ops::Range;
 
@@ -31,9 +31,9 @@ const AFTER_LOW: usize = 4;
 const WORTH_TRYING: usize = 16;
 
 /// The summaries of the first blocks of a row, run by run, until one does not serve. If one of the very first
-/// logits is too low for them, mostly that of a special token that is masked, they begin at the second block, and
-/// in place of the first is an empty summary. (A Zen 4, 131072 in L2: 0.89 x the time, a softmax 0.87 x, a `Cdf`
-/// 0.94 x.) Returns where in the row they lie. `summaries` is empty at first.
+/// logits is too low for them, mostly that of a special token that is masked, they begin at the second block,
+/// and in place of the first is an empty summary. (A Zen 4, 131072 in L2: 0.89 x the time, a softmax 0.87 x,
+/// a `Cdf` 0.94 x.) Returns where in the row they lie. `summaries` is empty at first.
 ///
 /// `weighed` is called with the numbers of each group and of a vector in it, and with its weights, `summed`
 /// with the sums of each group and block, in order; also for some blocks from the first that does not serve

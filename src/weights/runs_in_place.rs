@@ -17,8 +17,8 @@ use crate::simd::{AHEAD, LANES, Line, Simd, VECTORS};
 use crate::summary::{Reference, Summary};
 use crate::sums::Sums;
 
-/// Blocks of a run. (Of eight, or another multiple of a page, what is looked at has the same place in its page
-/// as what is written, and waits for it: 1.05 x the time. Three 1.03 x.)
+/// Blocks of a run. (If they took whole pages, as eight do, what is looked at would wait for what is written
+/// at the same place in its page: 1.05 x the time. With five 1.01 x, with three 1.02 x.)
 const RUN: usize = 7;
 
 /// [`weigh_runs`](super::weigh_runs), of a row that becomes its weights. `weighed` is called after each
@@ -114,8 +114,8 @@ fn weigh_run_in_place<S: Simd>(
     extremes
 }
 
-/// What follows a run, as groups to be looked at: of whole cache lines, after what comes before the first. (As the
-/// vectors of the run would be, most might straddle two: 1.1 x the time.)
+/// What follows a run, in groups to be looked at: of whole cache lines, or, near the end of the row, of its
+/// own vectors. (Those straddle two lines, mostly: 1.1 x the time.)
 struct Ahead<'a> {
     lines: &'a [Group<f32>],
     groups: &'a [Group<f32>],
@@ -128,8 +128,8 @@ impl<'a> Ahead<'a> {
         Self { lines: lines.as_chunks().0, groups: rest.as_chunks().0.as_chunks().0 }
     }
 
-    /// The lines of a group begin after it does, by less than a vector: at the end, where they would be too
-    /// few, it is the group itself.
+    /// The lines of a group begin after it does, by less than a vector: all before is looked at with the group
+    /// before, or as the first vector. After the last group there is nothing.
     #[inline(always)]
     fn group(&self, group: usize) -> &'a Group<f32> {
         const NOTHING: &Group<f32> = &[[0.0; LANES]; VECTORS];

@@ -83,15 +83,20 @@ impl fmt::Display for Error {
 
 impl core::error::Error for Error {}
 
-/// Equal values have equal bits, so that a NaN equals itself.
+/// What tells values apart: their bits, but for those of a NaN, which arithmetic may change.
+fn bits(value: f64) -> u64 {
+    if value.is_nan() { f64::NAN } else { value }.to_bits()
+}
+
+/// Equal values have equal bits, or are NaN.
 impl PartialEq for Error {
     fn eq(&self, other: &Self) -> bool {
         let parts = |error: &Self| match *error {
             Self::Vocab { vocab } => (0, "", vocab as u64, 0),
             Self::Stride { stride, vocab } => (1, "", stride as u64, vocab as u64),
             Self::Length { of, expected, found } => (2, of, expected as u64, found as u64),
-            Self::Temperature { value } => (3, "", value.to_bits().into(), 0),
-            Self::Uniform { index, value } => (4, "", index as u64, value.to_bits()),
+            Self::Temperature { value } => (3, "", bits(value.into()), 0),
+            Self::Uniform { index, value } => (4, "", index as u64, bits(value)),
             Self::Level => (5, "", 0, 0),
             Self::EmptyTable => (6, "", 0, 0),
             Self::Row(_) => (7, "", 0, 0),
@@ -162,15 +167,15 @@ impl RowError {
     }
 }
 
-/// Equal values have equal bits, so that a NaN equals itself.
+/// Equal values have equal bits, or are NaN.
 impl PartialEq for RowError {
     fn eq(&self, other: &Self) -> bool {
         let parts = |error: &Self| match *error {
-            Self::Logit { row, index, value } => (0, row, index, value.to_bits() as usize),
-            Self::Weight { row, index, value } => (1, row, index, value.to_bits() as usize),
+            Self::Logit { row, index, value } => (0, row, index, bits(value.into())),
+            Self::Weight { row, index, value } => (1, row, index, bits(value.into())),
             Self::NoSuchRow { row } => (2, row, 0, 0),
             Self::NothingToDraw { row } => (3, row, 0, 0),
-            Self::TooFewTokens { row, wanted, available } => (4, row, wanted, available),
+            Self::TooFewTokens { row, wanted, available } => (4, row, wanted, available as u64),
         };
         parts(self) == parts(other)
     }

@@ -150,6 +150,7 @@ fn runs_end_in_any_block() {
     let alone = [
         f32::NAN,
         -f32::NAN,
+        f32::from_bits(0x7f80_0001),
         f32::INFINITY,
         f32::NEG_INFINITY,
         f32::MIN,
@@ -180,6 +181,24 @@ fn runs_end_in_any_block() {
             check::bits(&levels, &row, 1.0, &ENDS);
             row[start..][..512].fill(x);
             check::bits(&levels, &row, 1.0, &ENDS);
+        }
+    }
+}
+
+/// Of two logits at fault the first is named, whether one was written over by then or not.
+#[test]
+fn the_first_of_two_logits_at_fault() {
+    const PLACES: [usize; 5] = [100, 1100, 7 * 512 + 50, 16 * 512 + 3, 21 * 512 + 40];
+    let levels = levels();
+    for (i, first) in PLACES.into_iter().enumerate() {
+        for second in PLACES.into_iter().skip(i + 1) {
+            for bad in [[f32::NAN, f32::INFINITY], [f32::INFINITY, f32::NAN], [f32::NAN; 2]] {
+                let mut row = gaussian(21 * 512 + 100, 3.0, 24);
+                (row[first], row[second]) = (bad[0], bad[1]);
+                check::bits(&levels, &row, 1.0, &ENDS);
+                row[0] = f32::NEG_INFINITY;
+                check::bits(&levels, &row, 1.0, &ENDS);
+            }
         }
     }
 }

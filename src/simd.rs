@@ -112,8 +112,8 @@ pub trait Simd: Copy + Send + Sync {
         loaded();
     }
 
-    /// A barrier for the compiler: all of the vectors are computed before anything that needs one of them,
-    /// and before what is prefetched from here on.
+    /// A barrier for the compiler: all of the vectors, if they are eight, or else each, are computed before
+    /// anything that needs one of them, and before what is prefetched from here on.
     #[inline(always)]
     fn stage<const N: usize>(self, v: [Self::V; N]) -> [Self::V; N] {
         v

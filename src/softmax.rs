@@ -197,6 +197,7 @@ fn weigh_row<S: Simd, L: Logit, const TWICE: bool>(
         #[inline(always)]
         |group, i, weights| {
             simd.store(weights, &mut groups[group][i]);
+            // (Not with `summed`, since `groups` is borrowed here.)
             if i == VECTORS - 1 {
                 let (start, weights) = (group * GROUP, groups.as_flattened().as_flattened());
                 ask_ahead::<TWICE, _, _>(simd, row, start, weights, start + BLOCK);

@@ -35,9 +35,9 @@ pub(crate) trait Source<L: Logit>: Copy {
     ) -> Summary;
     /// Weighs the first blocks of a row in runs, as many as can be, and appends their summaries (after an
     /// empty one, if the first block is left out) to `summaries`, which is empty. Returns which part of the
-    /// row they are. `weighed` gets the number of each group and its weights, in order, `summed` the sums of
-    /// groups and blocks. They may be told of some blocks behind that part, too; what they are told later
-    /// counts.
+    /// row they are. `weighed` gets the numbers of each group and of a vector in it, and its weights, in order,
+    /// `summed` the sums of groups and blocks. They may be told of some blocks behind that part, too; what they
+    /// are told later counts.
     #[inline(always)]
     fn weigh_runs<S: Simd>(
         self,

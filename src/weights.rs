@@ -22,8 +22,8 @@
 //! weighs d = x - maximum instead, which is exact for every logit that matters there (Sterbenz: the others
 //! are not within a factor of two of it, 2^13 powers of two away).
 //!
-//! With AVX-512, the first blocks of a long row are weighed several in one loop (run.rs): other code for the
-//! same bits.
+//! With AVX-512, the first blocks of a long row are weighed several in one loop (runs.rs, runs_in_place.rs):
+//! other code for the same bits.
 //!
 //! The weights of a block depend on the block and T alone. Whether it is weighed may depend on those
 //! before it: it is not if that cannot change a bit of its row's results (peak.rs), nor if all its tokens are
@@ -32,7 +32,7 @@
 mod factor;
 mod guess;
 mod peak;
-mod run;
+mod pipeline;
 mod runs;
 mod runs_in_place;
 
@@ -258,11 +258,6 @@ fn add_up<S: Simd>(simd: S, weights: &Group<f32>) -> S::V {
     for i in 0..VECTORS {
         sums[i] = simd.load(&weights[i]);
     }
-    add_lanes(simd, sums)
-}
-
-#[inline(always)]
-fn add_lanes<S: Simd>(simd: S, mut sums: [S::V; VECTORS]) -> S::V {
     let mut half = VECTORS / 2;
     while half > 0 {
         for i in 0..half {

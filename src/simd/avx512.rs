@@ -62,33 +62,33 @@ impl Simd for Avx512 {
         #[inline]
         #[target_feature(enable = "avx512f")]
         fn operation<const N: usize>(mut v: [__m512; N]) -> [__m512; N] {
-            let Some([a, b, c, d, e, f, g, h]) = v.first_chunk_mut() else {
-                for v in &mut v {
-                    // SAFETY: no instruction at all; the register keeps its value.
-                    unsafe {
-                        core::arch::asm!(
-                            "/* {} */",
-                            inout(zmm_reg) * v,
-                            options(nomem, nostack, preserves_flags)
-                        );
-                    }
+            let (eights, rest) = v.as_chunks_mut();
+            for [a, b, c, d, e, f, g, h] in eights {
+                // SAFETY: no instruction at all; the registers keep their values.
+                unsafe {
+                    core::arch::asm!(
+                        "/* {} {} {} {} {} {} {} {} */",
+                        inout(zmm_reg) * a,
+                        inout(zmm_reg) * b,
+                        inout(zmm_reg) * c,
+                        inout(zmm_reg) * d,
+                        inout(zmm_reg) * e,
+                        inout(zmm_reg) * f,
+                        inout(zmm_reg) * g,
+                        inout(zmm_reg) * h,
+                        options(nomem, nostack, preserves_flags)
+                    );
                 }
-                return v;
-            };
-            // SAFETY: no instruction at all; the registers keep their values.
-            unsafe {
-                core::arch::asm!(
-                    "/* {} {} {} {} {} {} {} {} */",
-                    inout(zmm_reg) * a,
-                    inout(zmm_reg) * b,
-                    inout(zmm_reg) * c,
-                    inout(zmm_reg) * d,
-                    inout(zmm_reg) * e,
-                    inout(zmm_reg) * f,
-                    inout(zmm_reg) * g,
-                    inout(zmm_reg) * h,
-                    options(nomem, nostack, preserves_flags)
-                );
+            }
+            for v in rest {
+                // SAFETY: as above.
+                unsafe {
+                    core::arch::asm!(
+                        "/* {} */",
+                        inout(zmm_reg) * v,
+                        options(nomem, nostack, preserves_flags)
+                    );
+                }
             }
             v
         }

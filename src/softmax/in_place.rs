@@ -68,8 +68,8 @@ impl Level {
     }
 }
 
-/// Leaves the row with `pending`. Gives it back if it cannot be served; the logits that are at fault are then
-/// still there.
+/// Leaves the row with `pending`. Gives it back if it cannot be served; what is at fault is then still there,
+/// if perhaps as another NaN.
 #[inline(always)]
 fn softmax_row_in_place<'a, S: Simd>(
     simd: S,
@@ -98,8 +98,9 @@ fn softmax_row_in_place<'a, S: Simd>(
 /// The weights of a row over its logits, and a summary for each block: in runs first, as far as they serve.
 /// `meanwhile` is called after each group.
 ///
-/// A NaN may become another NaN in its place: then the row cannot be normalized. `None` if another logit is
-/// NaN or +inf: it is then as it was. All else that is written is finite, so the logit at fault can be named.
+/// In a run, a NaN becomes a NaN, and so does a sum: then the row cannot be normalized. Elsewhere, NaN or +inf
+/// gives `None`, and its block is as it was. All else that is written is finite: so the first logit at fault
+/// can be named.
 #[expect(clippy::redundant_closure, reason = "`&mut meanwhile` itself may stay a call")]
 #[inline(always)]
 fn weigh_row_in_place<S: Simd>(

@@ -1,4 +1,4 @@
-//! Runs: the first blocks of a row, several in one loop (run.rs), up to the first that is not plain.
+//! Runs: the first blocks of a row, several in one loop (pipeline.rs), up to the first that is not plain.
 //!
 //! A long row is weighed like this from its first block on, or, if that has a masked token in front, from its
 //! second. Only AVX-512 has the registers for it. Whether a run serves is known in the end, by its sums and
@@ -7,7 +7,7 @@
 use core::ops::Range;
 
 use super::guess::plain_firsts;
-use super::run::weigh_groups;
+use super::pipeline::weigh_groups;
 use super::{Factor, TRUSTED};
 use crate::Logit;
 use crate::blocks::{BLOCK, GROUPS};
@@ -88,10 +88,6 @@ pub(super) fn worth_trying<S: Simd, L>(blocks: &[[L; BLOCK]], factor: &Factor) -
 }
 
 /// Adds the summaries of the blocks of a run, up to the first that does not serve. Returns how many do.
-#[expect(
-    clippy::redundant_closure,
-    reason = "`&mut summed` itself may stay a call: built for a Zen 4, a `Cdf` took 1.3 x"
-)]
 #[inline(always)]
 fn weigh_run<S: Simd, L: Logit>(
     simd: S,
@@ -120,7 +116,7 @@ fn weigh_run<S: Simd, L: Logit>(
         },
         weighed,
         #[inline(always)]
-        |sums| summed(sums),
+        |group, lanes| summed(Sums::OfGroup(group, lanes)),
     );
     for (block, sum) in sums[..blocks.len()].iter().enumerate() {
         summed(Sums::OfBlock(block, *sum));
@@ -187,7 +183,7 @@ mod tests {
 
     use super::*;
     use crate::simd::dispatch;
-    use crate::weights::run::levels_with_runs;
+    use crate::weights::pipeline::levels_with_runs;
     use crate::weights::{Peak, weigh_block};
     use crate::{Key, Level};
 

@@ -7,22 +7,21 @@
 use core::cell::Cell;
 use core::ops::Range;
 
-use super::Factor;
 use super::guess::{highest_plain, plain_firsts};
-use super::run::weigh_groups;
+use super::pipeline::weigh_groups;
 use super::runs::{has_low, is_plain, lowest, worth_trying};
+use super::{Factor, TRUSTED};
 use crate::blocks::{BLOCK, GROUP, Group};
 use crate::prefetch::prefetch_lines_and_page;
 use crate::simd::{AHEAD, LANES, Line, Simd, VECTORS};
 use crate::summary::{Reference, Summary};
-use crate::sums::Sums;
 
 /// Blocks of a run. (If they took whole pages, as eight do, what is looked at would wait for what is written
 /// at the same place in its page: 1.05 x the time. With five 1.01 x, with three 1.02 x.)
 const RUN: usize = 7;
 
-/// [`weigh_runs`](super::weigh_runs), of a row that becomes its weights. `weighed` is called after each
-/// group.
+/// [`weigh_runs`](super::weigh_runs), of a row that becomes its weights; but a run is weighed as a whole, or not
+/// at all. `weighed` is called after each group.
 ///
 /// A NaN is not looked for: it becomes a NaN, and so does the sum of its block.
 #[expect(clippy::redundant_closure, reason = "`&mut weighed` itself may stay a call")]
@@ -46,7 +45,8 @@ pub(crate) fn weigh_runs_in_place<S: Simd>(
     let mut done = start;
     while done < end && extremes.serve(simd, factor) {
         let len = (RUN * BLOCK).min(end - done);
-        let (run, rest) = row[done..].split_at_mut(len);
+        let (run, rest) = row[done..end].split_at_mut(len);
+        // (If so, no sum is too low, as no high logit lets one be too high: guess.rs.)
         if !run.as_chunks().0.iter().all(
             #[inline(always)]
             |block| is_plain(simd, block, &firsts),
@@ -81,7 +81,7 @@ fn weigh_run_in_place<S: Simd>(
     let groups = Cell::from_mut(run.as_chunks_mut().0).as_slice_of_cells().as_chunks().0;
     let (mut sums, mut extremes) = ([simd.widen(simd.splat(0.0)); RUN], Extremes::new(simd));
     let ahead = Ahead::new(rest);
-    extremes.see_all(simd, &rest[..rest.len().min(LANES)]);
+    extremes.see_all(simd, ahead.first);
     weigh_groups(
         simd,
         groups,
@@ -100,36 +100,41 @@ fn weigh_run_in_place<S: Simd>(
             groups[group][i].set(room);
         },
         #[inline(always)]
-        |sums| {
-            if let Sums::OfGroup(group, _) = sums {
-                weighed();
-                prefetch_lines_and_page::<GROUP, _, _>(simd, rest, group * GROUP + AHEAD);
-            }
+        |group, _| {
+            weighed();
+            prefetch_lines_and_page::<GROUP, _, _>(simd, rest, group * GROUP + AHEAD);
         },
     );
     summaries.extend(sums[..blocks].iter().map(
         #[inline(always)]
-        |sum| Summary::new(simd.reduce_add_wide(*sum), Reference::default()),
+        |sum| {
+            let sum = simd.reduce_add_wide(*sum);
+            debug_assert!(sum.is_nan() || TRUSTED.contains(&sum));
+            Summary::new(sum, Reference::default())
+        },
     ));
     extremes
 }
 
-/// What follows a run, in groups to be looked at: of whole cache lines, or, near the end of the row, of its
-/// own vectors. (Those straddle two lines, mostly: 1.1 x the time.)
+/// What follows a run, to be looked at: the first vector, and groups of whole cache lines, or, near the end, of
+/// its own vectors. (Those straddle two lines, mostly: 1.1 x the time.)
 struct Ahead<'a> {
+    first: &'a [f32],
     lines: &'a [Group<f32>],
     groups: &'a [Group<f32>],
 }
 
 impl<'a> Ahead<'a> {
     fn new(rest: &'a [f32]) -> Self {
-        let lines = bytemuck::pod_align_to::<_, Line>(rest).1;
-        let lines: &[[f32; LANES]] = bytemuck::must_cast_slice(lines);
-        Self { lines: lines.as_chunks().0, groups: rest.as_chunks().0.as_chunks().0 }
+        let first = &rest[..rest.len().min(LANES)];
+        let (before, lines, _) = bytemuck::pod_align_to::<_, Line>(rest);
+        let lines: &[[f32; LANES]] =
+            if before.len() < LANES { bytemuck::must_cast_slice(lines) } else { Default::default() };
+        Self { first, lines: lines.as_chunks().0, groups: rest.as_chunks().0.as_chunks().0 }
     }
 
     /// The lines of a group begin after it does, by less than a vector: all before is looked at with the group
-    /// before, or as the first vector. After the last group there is nothing.
+    /// before, or with the first vector; and they end after it. After the last group there is nothing.
     #[inline(always)]
     fn group(&self, group: usize) -> &'a Group<f32> {
         const NOTHING: &Group<f32> = &[[0.0; LANES]; VECTORS];
@@ -178,7 +183,7 @@ mod tests {
     use super::*;
     use crate::blocks::AlignedBlock;
     use crate::simd::dispatch;
-    use crate::weights::run::levels_with_runs;
+    use crate::weights::pipeline::levels_with_runs;
     use crate::weights::{Peak, weigh_block};
     use crate::{Key, Level};
 
@@ -237,23 +242,27 @@ mod tests {
     }
 
     /// No block is written over that has a logit too low or too high, wherever it lies: around the ends of
-    /// runs, of the row and of its last cache line.
+    /// runs and of the row, and here and there between them; also where runs begin at the second block.
     #[test]
     fn each_logit_is_looked_at_before() {
-        for level in levels_with_runs() {
-            for (offset, tail) in (0..LANES).flat_map(|offset| [0, 1, 15, 16, 17].map(|tail| (offset, tail)))
-            {
-                let mut memory = logits(LANES + BLOCKS * BLOCK + tail);
+        const LEN: usize = BLOCKS * BLOCK;
+        for (level, offset) in
+            levels_with_runs().flat_map(|level| (0..LANES).map(move |offset| (level, offset)))
+        {
+            for (i, tail) in [0, 1, 15, 16, 17].into_iter().enumerate() {
+                let mut memory = logits(LANES + LEN + tail);
                 // From each place in a cache line on, wherever this begins.
-                let row = &mut memory[offset..][..BLOCKS * BLOCK + tail];
+                let row = &mut memory[offset..][..LEN + tail];
                 let before = row.to_vec();
-                let ends = (0..=BLOCKS).step_by(RUN).chain([1, BLOCKS - 1, BLOCKS]);
-                for place in ends.flat_map(|block| (block * BLOCK).saturating_sub(20)..block * BLOCK + 20) {
-                    if place >= BLOCKS * BLOCK {
-                        continue;
-                    }
+                let ends = (0..=BLOCKS).step_by(RUN).flat_map(|block| [block, block + 1]).chain([BLOCKS - 1]);
+                let near = ends.flat_map(|block| (block * BLOCK).saturating_sub(20)..block * BLOCK + 20);
+                let all = near.chain((offset * 5 + i..LEN).step_by(83));
+                for place in all.filter(|place| *place < LEN) {
                     for x in [-126.6 * LN_2, 109.0 * LN_2, f32::NEG_INFINITY, f32::INFINITY] {
                         row.copy_from_slice(&before);
+                        if place % 2 == 1 {
+                            row[0] = f32::NEG_INFINITY;
+                        }
                         row[place] = x;
                         let done = in_runs(level, row);
                         assert!(!done.contains(&place), "{level}, {offset}, {tail}: {place} in {done:?}");

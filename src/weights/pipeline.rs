@@ -17,6 +17,7 @@ use core::hint::black_box;
 use super::Factor;
 use crate::blocks::GROUPS;
 use crate::simd::{Exp2, Simd, VECTORS};
+use crate::summary::{Reference, Summary};
 
 /// The weights of several blocks, and the sums of each, lane by lane. `load` is called with the number of a
 /// group, that of a vector in it, and the vector: a group ahead, and after the last one with the first one
@@ -71,10 +72,29 @@ pub(super) fn weigh_groups<S: Simd, X>(
     }
 }
 
+/// The summary of a block, from the sums of its lanes.
+#[inline(always)]
+pub(super) fn summary_of<S: Simd>(simd: S, sum: S::D) -> Summary {
+    Summary::new(simd.reduce_add_wide(sum), Reference::default())
+}
+
+/// What the tests of runs have in common.
 #[cfg(test)]
-pub(super) fn levels_with_runs() -> impl Iterator<Item = crate::Level> {
-    fn holds_group<S: Simd>(_: S) -> bool {
-        S::HOLDS_GROUP
+pub(super) mod tests {
+    use crate::simd::{Simd, dispatch};
+    use crate::{Key, Level};
+
+    pub(in crate::weights) fn levels_with_runs() -> impl Iterator<Item = Level> {
+        fn holds_group<S: Simd>(_: S) -> bool {
+            S::HOLDS_GROUP
+        }
+        Level::available().filter(|level| dispatch!(level, simd => holds_group(simd)))
     }
-    crate::Level::available().filter(|level| crate::simd::dispatch!(level, simd => holds_group(simd)))
+
+    /// Logits that end no run at T = 1.
+    pub(in crate::weights) fn plain_logits(len: usize) -> Vec<f32> {
+        let mut uniforms = vec![0.0; len];
+        Key { seed: 3, position: 0 }.fill(&mut uniforms);
+        uniforms.iter().map(|u| (20.0 * u - 10.0) as f32).collect()
+    }
 }

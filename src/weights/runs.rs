@@ -7,12 +7,12 @@
 use core::ops::Range;
 
 use super::guess::plain_firsts;
-use super::pipeline::weigh_groups;
+use super::pipeline::{summary_of, weigh_groups};
 use super::{Factor, TRUSTED};
 use crate::Logit;
 use crate::blocks::{BLOCK, GROUPS};
 use crate::simd::{LANES, LOWEST, Simd};
-use crate::summary::{Reference, Summary};
+use crate::summary::Summary;
 use crate::sums::Sums;
 
 /// Blocks of a run. (With four, a row takes 0.94 x the time of none; with sixteen as long as with eight.)
@@ -52,7 +52,7 @@ pub(crate) fn weigh_runs<S: Simd, L: Logit>(
         return 0..0;
     }
     debug_assert!(summaries.is_empty());
-    let first_is_low = has_low(simd, factor, &blocks[0].as_chunks().0[..1]);
+    let first_is_low = begins_low(simd, factor, blocks);
     if first_is_low && count_before_low(simd, factor, &blocks[1..=AFTER_LOW]) < AFTER_LOW {
         return 0..0;
     }
@@ -124,7 +124,7 @@ fn weigh_run<S: Simd, L: Logit>(
     let before = summaries.len();
     summaries.extend(sums[..blocks.len()].iter().map(
         #[inline(always)]
-        |sum| Summary::new(simd.reduce_add_wide(*sum), Reference::default()),
+        |sum| summary_of(simd, *sum),
     ));
     let weighed = blocks.iter().zip(&summaries[before..]).take_while(
         #[inline(always)]
@@ -144,9 +144,15 @@ pub(super) fn lowest<S: Simd>(simd: S, factor: &Factor) -> S::V {
     simd.splat(LOWEST / factor.hi)
 }
 
+/// Whether one of the very first logits is too low for runs.
+#[inline(always)]
+pub(super) fn begins_low<S: Simd, L: Logit>(simd: S, factor: &Factor, blocks: &[[L; BLOCK]]) -> bool {
+    has_low(simd, factor, &blocks[0].as_chunks().0[..1])
+}
+
 /// Whether a logit is too low for runs: mostly that of a masked token. (No NaN: that is left to the sums.)
 #[inline(always)]
-pub(super) fn has_low<S: Simd, L: Logit>(simd: S, factor: &Factor, vectors: &[[L; LANES]]) -> bool {
+fn has_low<S: Simd, L: Logit>(simd: S, factor: &Factor, vectors: &[[L; LANES]]) -> bool {
     let mut least = simd.splat(0.0);
     for vector in vectors {
         least = simd.min(L::load(simd, vector), least);
@@ -182,10 +188,10 @@ mod tests {
     use core::f32::consts::LN_2;
 
     use super::*;
+    use crate::Level;
     use crate::simd::dispatch;
-    use crate::weights::pipeline::levels_with_runs;
+    use crate::weights::pipeline::tests::{levels_with_runs, plain_logits};
     use crate::weights::{Peak, weigh_block};
-    use crate::{Key, Level};
 
     const BLOCKS: usize = 20;
 
@@ -210,9 +216,7 @@ mod tests {
     /// What a run must not have, in any block of it, where only some would change a bit; and what it may.
     #[test]
     fn runs_end_where_a_block_is_not_plain() {
-        let mut uniforms = vec![0.0; BLOCKS * BLOCK + 100];
-        Key { seed: 3, position: 0 }.fill(&mut uniforms);
-        let row: Vec<f32> = uniforms.iter().map(|u| (20.0 * u - 10.0) as f32).collect();
+        let row = plain_logits(BLOCKS * BLOCK + 100);
         let levels = levels_with_runs().inspect(|level| {
             assert_eq!(in_runs(*level, &row), 0..BLOCKS);
             assert_eq!(in_runs(*level, &row[..WORTH_TRYING * BLOCK - 1]), 0..0);

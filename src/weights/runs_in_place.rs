@@ -8,13 +8,13 @@ use core::cell::Cell;
 use core::ops::Range;
 
 use super::guess::{highest_plain, plain_firsts};
-use super::pipeline::weigh_groups;
-use super::runs::{has_low, is_plain, lowest, worth_trying};
+use super::pipeline::{summary_of, weigh_groups};
+use super::runs::{begins_low, is_plain, lowest, worth_trying};
 use super::{Factor, TRUSTED};
 use crate::blocks::{BLOCK, GROUP, Group};
 use crate::prefetch::prefetch_lines_and_page;
 use crate::simd::{AHEAD, LANES, Line, Simd, VECTORS};
-use crate::summary::{Reference, Summary};
+use crate::summary::Summary;
 
 /// Blocks of a run. (If they took whole pages, as eight do, what is looked at would wait for what is written
 /// at the same place in its page: 1.05 x the time. With five 1.01 x, with three 1.02 x.)
@@ -38,7 +38,7 @@ pub(crate) fn weigh_runs_in_place<S: Simd>(
         return 0..0;
     }
     let end = blocks.as_flattened().len();
-    let start = if has_low(simd, factor, &blocks[0].as_chunks().0[..1]) { BLOCK } else { 0 };
+    let start = if begins_low(simd, factor, blocks) { BLOCK } else { 0 };
     summaries.resize(start / BLOCK, Summary::default());
     let (firsts, mut extremes) = (plain_firsts(factor), Extremes::new(simd));
     extremes.see_all(simd, &row[start..][..RUN * BLOCK]);
@@ -108,9 +108,9 @@ fn weigh_run_in_place<S: Simd>(
     summaries.extend(sums[..blocks].iter().map(
         #[inline(always)]
         |sum| {
-            let sum = simd.reduce_add_wide(*sum);
-            debug_assert!(sum.is_nan() || TRUSTED.contains(&sum));
-            Summary::new(sum, Reference::default())
+            let summary = summary_of(simd, *sum);
+            debug_assert!(summary.sum.is_nan() || TRUSTED.contains(&summary.sum));
+            summary
         },
     ));
     extremes
@@ -181,19 +181,13 @@ mod tests {
     use core::f32::consts::LN_2;
 
     use super::*;
+    use crate::Level;
     use crate::blocks::AlignedBlock;
     use crate::simd::dispatch;
-    use crate::weights::pipeline::levels_with_runs;
+    use crate::weights::pipeline::tests::{levels_with_runs, plain_logits};
     use crate::weights::{Peak, weigh_block};
-    use crate::{Key, Level};
 
     const BLOCKS: usize = 23;
-
-    fn logits(len: usize) -> Vec<f32> {
-        let mut uniforms = vec![0.0; len];
-        Key { seed: 4, position: 0 }.fill(&mut uniforms);
-        uniforms.iter().map(|u| (20.0 * u - 10.0) as f32).collect()
-    }
 
     /// Which part of a row becomes weights at T = 1.
     fn in_runs(level: Level, row: &mut [f32]) -> Range<usize> {
@@ -207,7 +201,7 @@ mod tests {
     fn runs_in_place_are_blocks_one_by_one() {
         let factor = Factor::new(1.0);
         for (level, masked) in levels_with_runs().flat_map(|level| [(level, false), (level, true)]) {
-            let mut row = logits(BLOCKS * BLOCK + 100);
+            let mut row = plain_logits(BLOCKS * BLOCK + 100);
             row[9 * BLOCK + 77] = f32::NAN;
             if masked {
                 row[0] = f32::NEG_INFINITY;
@@ -250,7 +244,7 @@ mod tests {
             levels_with_runs().flat_map(|level| (0..LANES).map(move |offset| (level, offset)))
         {
             for (i, tail) in [0, 1, 15, 16, 17].into_iter().enumerate() {
-                let mut memory = logits(LANES + LEN + tail);
+                let mut memory = plain_logits(LANES + LEN + tail);
                 // From each place in a cache line on, wherever this begins.
                 let row = &mut memory[offset..][..LEN + tail];
                 let before = row.to_vec();

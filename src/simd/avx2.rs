@@ -1,11 +1,11 @@
-//! AVX2 with FMA and F16C: the sixteen lanes are two registers. x86-64 since 2013.
+//! AVX2 with FMA, F16C and POPCNT: the sixteen lanes are two registers. x86-64 since 2013.
 
 use super::exp2::ROUND;
 use super::x86::{prefetch, reduce_add_eight, reduce_add_four, reduce_max, sum_eights};
 use super::{EIGHTS, LANES, Line, Simd, Streaming, VECTORS, WIDE_LANES};
 use core::arch::x86_64::*;
 
-/// Proof that this CPU has AVX2, FMA and F16C: only [`Avx2::detect`] makes one.
+/// Proof that this CPU has AVX2, FMA, F16C and POPCNT: only [`Avx2::detect`] makes one.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Avx2(());
 
@@ -16,7 +16,8 @@ impl Avx2 {
     pub(crate) fn detect() -> Option<Self> {
         (is_x86_feature_detected!("avx2")
             && is_x86_feature_detected!("fma")
-            && is_x86_feature_detected!("f16c"))
+            && is_x86_feature_detected!("f16c")
+            && is_x86_feature_detected!("popcnt"))
         .then_some(Self(()))
     }
 }
@@ -35,7 +36,7 @@ impl Simd for Avx2 {
         prefetch::<_MM_HINT_T0, f32>(out, index);
     }
 
-    operations! { "avx2,fma,f16c"
+    operations! { "avx2,fma,f16c,popcnt"
         fn bound(x: V, zero: V, infinite: V) -> V {
             // Each operation answers with its second operand where that is NaN.
             [

@@ -5,7 +5,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use crate::check::{Temperatures, check_length, diagnose};
-use crate::output::past_caches;
+use crate::output::are_large;
 use crate::{Error, FailedRows, Logit, RowError, Rows, RowsMut, Temperature};
 
 /// The cost of weighing a row, in logits, of which one takes 0.2 ns or more. The 256 stand for what a row
@@ -51,7 +51,7 @@ pub(crate) fn map_rows<L: Logit>(
     let temperatures = Temperatures::new(logits.rows(), temperatures)?;
     check_length("rows of the output", logits.rows(), out.rows())?;
     check_length("vocabulary of the output", logits.vocab(), out.vocab())?;
-    let past_caches = past_caches(out);
+    let past_caches = are_large(out);
     Ok(for_each_row(
         out,
         cost,

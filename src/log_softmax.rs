@@ -129,9 +129,9 @@ impl Level {
             |row, temperature, out, past_caches| {
                 with_pass(|pass| {
                     if past_caches {
-                        dispatch!(self, simd => log_softmax_row::<_, _, true>(simd, row, temperature, out, pass))
+                        dispatch!(self, simd => log_softmax_row::<true, _, _>(simd, row, temperature, out, pass))
                     } else {
-                        dispatch!(self, simd => log_softmax_row::<_, _, false>(simd, row, temperature, out, pass))
+                        dispatch!(self, simd => log_softmax_row::<false, _, _>(simd, row, temperature, out, pass))
                     }
                 })
             },
@@ -177,7 +177,7 @@ impl Level {
 
 /// `None` if the row cannot be served.
 #[inline(always)]
-fn log_softmax_row<S: Simd, L: Logit, const PAST_CACHES: bool>(
+fn log_softmax_row<const PAST_CACHES: bool, S: Simd, L: Logit>(
     simd: S,
     row: &[L],
     temperature: &Temperature,

@@ -9,11 +9,11 @@ use crate::{Logit, RowsMut};
 /// and a fence per row, take longer than they save.
 const LONG: usize = 1024;
 
-/// Whether an output is to be written past the caches. (For 256 rows of 128256, on one thread of an Intel
-/// Granite Rapids, `softmax` takes 0.65 x the time that way, `log_softmax` and `scale` 0.55 x; for 70 rows,
-/// which hardly exceed them, 0.98 to 1.13 x.)
-pub(crate) const fn past_caches(out: &RowsMut<'_>) -> bool {
-    out.exceed_caches() && out.vocab() >= LONG
+/// Whether rows are long, and exceed the caches together: results are written past these, then. (For 256 rows
+/// of 128256, on one thread of an Intel Granite Rapids, `softmax` takes 0.65 x the time that way,
+/// `log_softmax` and `scale` 0.55 x; for 70 rows, which hardly exceed them, 0.98 to 1.13 x.)
+pub(crate) const fn are_large(rows: &RowsMut<'_>) -> bool {
+    rows.exceed_caches() && rows.vocab() >= LONG
 }
 
 /// Writes the kernel's results for the vectors of a row, each of which begins at the index it is told.

@@ -139,7 +139,7 @@ fn softmax_row<S: Simd, L: Logit>(
     let Some(factor) = temperature.factor() else {
         return greedy_row(simd, row, out, 1.0, 0.0);
     };
-    weigh_row::<_, _, false>(simd, row, factor, out, pass);
+    weigh_row::<false, _, _>(simd, row, factor, out, pass);
     normalize_row(simd, out, factor, &mut pass.summaries)
 }
 
@@ -156,7 +156,7 @@ fn softmax_row_streaming<S: Simd, L: Logit>(
     let Some(factor) = temperature.factor() else {
         return greedy_row(simd, row, out, 1.0, 0.0);
     };
-    weigh_row::<_, _, true>(simd, row, factor, weights, pass);
+    weigh_row::<true, _, _>(simd, row, factor, weights, pass);
     for_each_scale(
         &mut pass.summaries,
         factor,
@@ -172,7 +172,7 @@ fn softmax_row_streaming<S: Simd, L: Logit>(
                 |index, w| {
                     prefetch_in_second_pass(simd, row, range.start + index);
                     // Always in both steps: it waits for the memory, not for one multiplication more.
-                    scale.apply::<_, true>(simd, simd.load(w))
+                    scale.apply::<true, _>(simd, simd.load(w))
                 },
             );
         },
@@ -181,7 +181,7 @@ fn softmax_row_streaming<S: Simd, L: Logit>(
 
 /// The weights of a row, and a summary for each block.
 #[inline(always)]
-fn weigh_row<S: Simd, L: Logit, const TWICE: bool>(
+fn weigh_row<const TWICE: bool, S: Simd, L: Logit>(
     simd: S,
     row: &[L],
     factor: &Factor,

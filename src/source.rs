@@ -152,7 +152,7 @@ impl<L: Logit> Source<L> for Weights {
         }
         let lanes = sum_block(simd, block, loaded);
         summed(Sums::OfBlock(0, lanes));
-        Summary { sum: simd.reduce_add_wide(lanes), ..Summary::default() }
+        Summary::of_lanes(simd, lanes)
     }
 
     #[inline(always)]

@@ -1,7 +1,7 @@
 //! Blocks to rows: the sum of each block's weights is all that is kept of it.
 
 use crate::math::{exp2, ln, power_of_two};
-use crate::simd::UNIT;
+use crate::simd::{Simd, UNIT};
 use crate::weights::Factor;
 
 /// What the weights of a block are relative to: that of a logit x is [`UNIT`] x 2^((x - offset) log2(e)/T -
@@ -45,7 +45,7 @@ impl Reference {
         if block.reference.difference(self) == 0 || block.sum == 0.0 {
             block.sum
         } else {
-            block.sum * self.scale_of(block, factor)
+            block.sum * block.reference.relative_to(self, factor)
         }
     }
 
@@ -87,6 +87,12 @@ pub(crate) struct Summary {
 impl Summary {
     pub(crate) const fn new(sum: f64, reference: Reference) -> Self {
         Self { sum, reference, through: 0.0 }
+    }
+
+    /// That of a block whose weights are relative to 1, from the sums of its lanes.
+    #[inline(always)]
+    pub(crate) fn of_lanes<S: Simd>(simd: S, sums: S::D) -> Self {
+        Self::new(simd.reduce_add_wide(sums), Reference::default())
     }
 
     /// Puts it in its place among those of a row, which are there without gaps.

@@ -36,8 +36,7 @@ pub(crate) const UNIT: f64 = POLYNOMIAL[4] as f64;
 pub struct Product {
     pub(crate) hi: f32,
     pub(crate) lo: f32,
-    /// `None` is an exponent of 0, which saves a subtraction.
-    pub(crate) exponent: Option<f32>,
+    pub(crate) exponent: f32,
 }
 
 /// x (hi + lo) = n + t, and [`UNIT`] x 2^t: the steps of [`exp2_in_stages`], for a loop that orders them in its
@@ -102,7 +101,7 @@ pub(super) fn exp2_in_stages<S: Simd, T, const N: usize>(
 ) {
     let Product { hi, lo, exponent } = product;
     // Rounded, but by far less than half a power of two: their x hi still becomes -127 or 128.
-    let bound = |k: f32| simd.splat((k + exponent.unwrap_or(0.0)) / hi);
+    let bound = |k: f32| simd.splat((k + exponent) / hi);
     let (zero, infinite) = (bound(-127.0), bound(128.0));
     let (hi, lo, round) = (simd.splat(hi), simd.splat(lo), simd.splat(ROUND));
     let (mut d, mut k, mut t) = ([round; N], [round; N], [round; N]);
@@ -119,7 +118,7 @@ pub(super) fn exp2_in_stages<S: Simd, T, const N: usize>(
         t[i] = simd.mul_add(d[i], lo, t[i]);
     }
     t = simd.stage(t);
-    let (coefficients, e) = (coefficients(simd), simd.splat(exponent.unwrap_or(0.0) + ROUND));
+    let (coefficients, e) = (coefficients(simd), simd.splat(exponent + ROUND));
     for i in 0..N {
         let p = polynomial(simd, coefficients, t[i]);
         simd.store(simd.exp2i(p, k[i], e), &mut out[i]);
@@ -140,7 +139,7 @@ mod tests {
     fn in_steps_as_in_stages() {
         let factor = LOG2_E / 0.8;
         let hi = factor as f32;
-        let product = Product { hi, lo: (factor - f64::from(hi)) as f32, exponent: None };
+        let product = Product { hi, lo: (factor - f64::from(hi)) as f32, exponent: 0.0 };
         for i in 0..1000_u16 {
             // From n = LOWEST to 117, whose weights are finite.
             let x = |lane: usize| (f32::from(i) + lane as f32 / 128.0) * 0.134_8 - 69.9;

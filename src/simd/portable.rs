@@ -1,12 +1,12 @@
 //! Every target, on `wide`: NEON, wasm simd128, SSE2 or whatever the build was told to use.
 //! Where that has no fused multiply-add, it is emulated exactly.
 
-#[cfg(not(any(target_feature = "fma", all(target_arch = "aarch64", target_feature = "neon"))))]
 mod exp2;
-#[cfg(not(any(target_feature = "fma", all(target_arch = "aarch64", target_feature = "neon"))))]
 mod fused;
 
-use super::exp2::{LOWEST, ROUND};
+use core::array::{from_mut, from_ref};
+
+use super::exp2::{LOWEST, ROUND, exp2_in_stages};
 use super::{LANES, Line, Simd};
 use wide::{f32x16, u32x16};
 
@@ -15,6 +15,9 @@ use wide::{f32x16, u32x16};
 pub(crate) struct Portable;
 
 type D = [f64; LANES];
+
+/// Whether the target has a fused multiply-add.
+const FUSED: bool = cfg!(any(target_feature = "fma", all(target_arch = "aarch64", target_feature = "neon")));
 
 impl Simd for Portable {
     type V = f32x16;
@@ -103,12 +106,12 @@ impl Simd for Portable {
 
     #[inline(always)]
     fn mul_add(self, a: f32x16, b: f32x16, c: f32x16) -> f32x16 {
-        fused::mul_add(a, b, c)
+        if FUSED { a.mul_add(b, c) } else { fused::mul_add(a, b, c) }
     }
 
     #[inline(always)]
     fn mul_sub(self, a: f32x16, b: f32x16, c: f32x16) -> f32x16 {
-        fused::mul_add(a, b, -c)
+        self.mul_add(a, b, -c)
     }
 
     #[inline(always)]
@@ -131,7 +134,6 @@ impl Simd for Portable {
         a.simd_ge(b).to_bitmask()
     }
 
-    #[cfg(not(any(target_feature = "fma", all(target_arch = "aarch64", target_feature = "neon"))))]
     #[inline(always)]
     fn exp2_of_vectors<T, const N: usize>(
         self,
@@ -142,8 +144,12 @@ impl Simd for Portable {
         loaded: impl FnOnce(),
     ) {
         for (vector, out) in vectors.iter().zip(out) {
+            if FUSED {
+                exp2_in_stages(self, from_ref(vector), &x, product, from_mut(out), || ());
+                continue;
+            }
             let (p, k) = exp2::exp2_of_product(x(vector), product.hi, product.lo);
-            self.store(self.exp2i(p, k, f32x16::splat(product.exponent.unwrap_or(0.0) + ROUND)), out);
+            self.store(self.exp2i(p, k, f32x16::splat(product.exponent + ROUND)), out);
         }
         loaded();
     }
@@ -195,16 +201,5 @@ impl Simd for Portable {
             }
         }
         v[0]
-    }
-}
-
-/// a x b + c, rounded once: the target has the instruction.
-#[cfg(any(target_feature = "fma", all(target_arch = "aarch64", target_feature = "neon")))]
-mod fused {
-    use wide::f32x16;
-
-    #[inline(always)]
-    pub(super) fn mul_add(a: f32x16, b: f32x16, c: f32x16) -> f32x16 {
-        a.mul_add(b, c)
     }
 }

@@ -2,9 +2,9 @@
 
 use crate::argmax::greedy_row_in_place;
 use crate::batch::{cost_of_weighing, for_each_row};
-use crate::blocks::{AlignedBlock, BLOCK, GROUP, Group, groups_mut};
+use crate::blocks::{AlignedBlock, BLOCK, GROUP, groups, groups_mut, widen};
 use crate::check::{Temperatures, diagnose};
-use crate::output::past_caches;
+use crate::output::are_large;
 use crate::pass::{Pass, with_pass};
 use crate::prefetch::prefetch_lines_and_page;
 use crate::simd::{AHEAD, Simd, dispatch};
@@ -52,7 +52,7 @@ impl Level {
         temperatures: &[Temperature],
     ) -> Result<FailedRows, Error> {
         let temperatures = Temperatures::new(rows.rows(), temperatures)?;
-        let from_memory = past_caches(rows);
+        let from_memory = are_large(rows);
         Ok(for_each_row(
             rows,
             cost_of_weighing(rows.vocab()),
@@ -174,7 +174,7 @@ fn weigh_blocks_in_place<S: Simd>(
             #[inline(always)]
             |group| {
                 if let Some(ahead) = ahead.first() {
-                    copy_group(simd, ahead, next, group);
+                    widen(simd, &groups(ahead)[group], &mut groups_mut(next)[group]);
                 }
                 // Loads wait behind prefetches, so these come after the copy.
                 let start = group * GROUP + AHEAD - BLOCK;
@@ -197,12 +197,4 @@ fn weigh_blocks_in_place<S: Simd>(
         blocks = ahead;
     }
     Some(())
-}
-
-#[inline(always)]
-fn copy_group<S: Simd>(simd: S, from: &[f32; BLOCK], to: &mut [f32; BLOCK], group: usize) {
-    let from: &[Group<f32>] = from.as_chunks().0.as_chunks().0;
-    for (from, to) in from[group].iter().zip(&mut groups_mut(to)[group]) {
-        simd.store(simd.load(from), to);
-    }
 }

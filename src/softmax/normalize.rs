@@ -34,7 +34,7 @@ impl Scale {
 
     /// `STEP` may be false where the step is 1.
     #[inline(always)]
-    pub(super) fn apply<S: Simd, const STEP: bool>(self, simd: S, w: S::V) -> S::V {
+    pub(super) fn apply<const STEP: bool, S: Simd>(self, simd: S, w: S::V) -> S::V {
         let w = simd.select_lt(simd.splat(self.least), w, w, simd.splat(0.0));
         let p = simd.mul(w, simd.splat(self.factor));
         if STEP { simd.mul(p, simd.splat(self.step)) } else { p }
@@ -43,19 +43,19 @@ impl Scale {
     #[inline(always)]
     pub(super) fn apply_to_all<S: Simd>(self, simd: S, weights: &mut [f32]) {
         if self.step == 1.0 {
-            self.apply_to_each::<_, false>(simd, weights);
+            self.apply_to_each::<false, _>(simd, weights);
         } else {
-            self.apply_to_each::<_, true>(simd, weights);
+            self.apply_to_each::<true, _>(simd, weights);
         }
     }
 
     /// In whole cache lines, so that no vector straddles two: on a Zen 4, `softmax` of a row in L2 takes
     /// 0.93 x the time where the heap begins a large output, 16 bytes after a line.
     #[inline(always)]
-    fn apply_to_each<S: Simd, const STEP: bool>(self, simd: S, weights: &mut [f32]) {
+    fn apply_to_each<const STEP: bool, S: Simd>(self, simd: S, weights: &mut [f32]) {
         let (head, lines, tail) = bytemuck::pod_align_to_mut::<_, Line>(weights);
         for line in lines {
-            simd.store(self.apply::<_, STEP>(simd, simd.load(line.as_array())), line.as_mut_array());
+            simd.store(self.apply::<STEP, _>(simd, simd.load(line.as_array())), line.as_mut_array());
         }
         for w in head.iter_mut().chain(tail) {
             let counted = if self.least < *w { *w } else { 0.0 };

@@ -17,7 +17,6 @@ use core::hint::black_box;
 use super::Factor;
 use crate::blocks::GROUPS;
 use crate::simd::{Exp2, Simd, VECTORS};
-use crate::summary::{Reference, Summary};
 
 /// The weights of several blocks, and the sums of each, lane by lane. `load` is called with the number of a
 /// group, that of a vector in it, and the vector: a group ahead, and after the last one with the first one
@@ -70,12 +69,6 @@ pub(super) fn weigh_groups<S: Simd, X>(
         }
         *sum = wide;
     }
-}
-
-/// The summary of a block, from the sums of its lanes.
-#[inline(always)]
-pub(super) fn summary_of<S: Simd>(simd: S, sum: S::D) -> Summary {
-    Summary::new(simd.reduce_add_wide(sum), Reference::default())
 }
 
 /// What the tests of runs have in common.

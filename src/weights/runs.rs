@@ -7,7 +7,7 @@
 use core::ops::Range;
 
 use super::guess::plain_firsts;
-use super::pipeline::{summary_of, weigh_groups};
+use super::pipeline::weigh_groups;
 use super::{Factor, TRUSTED};
 use crate::Logit;
 use crate::blocks::{BLOCK, GROUPS};
@@ -124,13 +124,13 @@ fn weigh_run<S: Simd, L: Logit>(
     let before = summaries.len();
     summaries.extend(sums[..blocks.len()].iter().map(
         #[inline(always)]
-        |sum| summary_of(simd, *sum),
+        |sum| Summary::of_lanes(simd, *sum),
     ));
-    let weighed = blocks.iter().zip(&summaries[before..]).take_while(
+    let plain = blocks.iter().zip(&summaries[before..]).take_while(
         #[inline(always)]
         |(block, summary)| is_plain(simd, block, &firsts) && TRUSTED.contains(&summary.sum),
     );
-    let mut serving = weighed.count();
+    let mut serving = plain.count();
     if !simd.all_not_below(least, lowest(simd, factor)) {
         serving = count_before_low(simd, factor, &blocks[..serving]);
     }

@@ -8,7 +8,7 @@ use core::cell::Cell;
 use core::ops::Range;
 
 use super::guess::{highest_plain, plain_firsts};
-use super::pipeline::{summary_of, weigh_groups};
+use super::pipeline::weigh_groups;
 use super::runs::{begins_low, is_plain, lowest, worth_trying};
 use super::{Factor, TRUSTED};
 use crate::blocks::{BLOCK, GROUP, Group};
@@ -21,17 +21,17 @@ use crate::summary::Summary;
 const RUN: usize = 7;
 
 /// [`weigh_runs`](super::weigh_runs), of a row that becomes its weights; but a run is weighed as a whole, or not
-/// at all. `weighed` is called after each group.
+/// at all. `meanwhile` is called after each group.
 ///
 /// A NaN is not looked for: it becomes a NaN, and so does the sum of its block.
-#[expect(clippy::redundant_closure, reason = "`&mut weighed` itself may stay a call")]
+#[expect(clippy::redundant_closure, reason = "`&mut meanwhile` itself may stay a call")]
 #[inline(always)]
 pub(crate) fn weigh_runs_in_place<S: Simd>(
     simd: S,
     row: &mut [f32],
     factor: &Factor,
     summaries: &mut Vec<Summary>,
-    mut weighed: impl FnMut(),
+    mut meanwhile: impl FnMut(),
 ) -> Range<usize> {
     let blocks = row.as_chunks().0;
     if !worth_trying::<S, f32>(blocks, factor) {
@@ -60,7 +60,7 @@ pub(crate) fn weigh_runs_in_place<S: Simd>(
             factor,
             summaries,
             #[inline(always)]
-            || weighed(),
+            || meanwhile(),
         );
         done += len;
     }
@@ -75,7 +75,7 @@ fn weigh_run_in_place<S: Simd>(
     rest: &[f32],
     factor: &Factor,
     summaries: &mut Vec<Summary>,
-    mut weighed: impl FnMut(),
+    mut meanwhile: impl FnMut(),
 ) -> Extremes<S> {
     let blocks = run.len() / BLOCK;
     let groups = Cell::from_mut(run.as_chunks_mut().0).as_slice_of_cells().as_chunks().0;
@@ -101,14 +101,14 @@ fn weigh_run_in_place<S: Simd>(
         },
         #[inline(always)]
         |group, _| {
-            weighed();
+            meanwhile();
             prefetch_lines_and_page::<GROUP, _, _>(simd, rest, group * GROUP + AHEAD);
         },
     );
     summaries.extend(sums[..blocks].iter().map(
         #[inline(always)]
         |sum| {
-            let summary = summary_of(simd, *sum);
+            let summary = Summary::of_lanes(simd, *sum);
             debug_assert!(summary.sum.is_nan() || TRUSTED.contains(&summary.sum));
             summary
         },

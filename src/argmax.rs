@@ -115,7 +115,7 @@ pub(crate) fn greedy_row<S: Simd, L: Logit>(
     greatest::<false, _, _>(simd, row).map(|(token, _)| one_hot(out, token, chosen, others))
 }
 
-/// The same where the row lies.
+/// [`greedy_row`], where the row lies.
 #[inline(always)]
 pub(crate) fn greedy_row_in_place<S: Simd>(simd: S, row: &mut [f32], chosen: f32, others: f32) -> Option<()> {
     greatest::<false, _, _>(simd, row).map(|(token, _)| one_hot(row, token, chosen, others))

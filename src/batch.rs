@@ -175,7 +175,7 @@ fn for_each_chunk<'a, T: Send, State>(
     }
 }
 
-/// The same on so many threads of the caller's pool. The caller takes part, also if it is in none: to hand
+/// [`for_each_chunk`], on so many threads of the caller's pool. The caller takes part, also if it is in none: to hand
 /// everything to a pool and to wait takes as long as to sample two rows of 128256. Each thread takes a part of
 /// what is left when it comes to it, so that one that wakes late, or is slow, leaves more to the others.
 ///

@@ -65,7 +65,7 @@ pub(crate) fn for_each_block<L: Logit>(row: &[L], filler: L, mut kernel: impl Fn
     }
 }
 
-/// The same without those that lie in `done`.
+/// [`for_each_block`], without those that lie in `done`.
 #[inline(always)]
 pub(crate) fn for_each_other_block<L: Logit>(
     row: &[L],
@@ -107,7 +107,7 @@ pub(crate) fn padded<T: Copy, const N: usize>(part: &[T], filler: T) -> [T; N] {
 /// The logits of a lane of a block: each sixteenth one, as vectors.
 pub(crate) type Lane<L> = [[L; LANES]; BLOCK / LANES / LANES];
 
-/// That of a lane.
+/// The [`Lane`] of this number.
 #[inline(always)]
 pub(crate) fn lane_of<L: Logit>(block: &[L; BLOCK], lane: usize) -> Lane<L> {
     let (vectors, mut logits) = (block.as_chunks::<LANES>().0, [[L::ZERO; LANES]; BLOCK / LANES / LANES]);

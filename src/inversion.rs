@@ -92,7 +92,7 @@ pub(crate) struct EightIntervals {
 }
 
 impl EightIntervals {
-    /// Those of a group. Returns what a target is multiplied by: their sum, over the mass of the group.
+    /// Makes them those of a group. Returns what a target is multiplied by: their sum, over the mass of the group.
     /// (Finite, also where the mass is subnormal: a target of 0 must stay 0. Set in place, since LLVM would
     /// copy them by way of the stack, in parts which a Zen 4 is slow to read as a whole: 1000 draws took 1.02
     /// x the time.)

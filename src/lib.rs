@@ -54,13 +54,13 @@
 //! **Threads.** With the feature `rayon`, rows are shared among the calling thread and others of the pool that
 //! it is in (if it is in none, of rayon's global pool): as many as that has, but one for each 250,000 of
 //! rows x (vocab + 256) at most (500,000 for [`scale`] and [`scale_in_place`], two million for [`argmax`];
-//! many draws from a row count as well). So small batches stay on the calling thread; to keep everything
-//! there, call in a pool of one thread that is built with `use_current_thread`. (Rayon starts its global pool
-//! when it is first asked for, and panics if the system has no threads to give: where that may be, build one
-//! beforehand. It allocates a few bytes for each thread that is called upon.) A call from outside of the pool
-//! ends when each of these has come to it, which may be long after the work is done, if other tasks keep
-//! them. One from inside may run such tasks while it waits: so hold no lock across a call that a task may
-//! want.
+//! many draws from a row count as well); a caller in no pool comes on top of these. So small batches stay on
+//! the calling thread; to keep everything there, call in a pool of one thread that is built with
+//! `use_current_thread`. (Rayon starts its global pool when it is first asked for, and panics if the system has
+//! no threads to give: where that may be, build one beforehand. It allocates a few bytes for each thread that
+//! is called upon.) A call from outside of the pool ends when each of these has come to it, which may be long
+//! after the work is done, if other tasks keep them. One from inside may run such tasks while it waits: so
+//! hold no lock across a call that a task may want.
 //!
 //! Each thread keeps the memory that its longest row needed, for the next call: 10 KB, and less than a byte
 //! per token, where a function does not say more.

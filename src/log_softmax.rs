@@ -205,7 +205,7 @@ fn log_softmax_row<const PAST_CACHES: bool, S: Simd, L: Logit>(
     Some(())
 }
 
-/// The same in place. (Nothing is written to a row that cannot be served.)
+/// [`log_softmax_row`], in place. (Nothing is written to a row that cannot be served.)
 #[inline(always)]
 fn log_softmax_row_in_place<S: Simd>(
     simd: S,

@@ -58,7 +58,7 @@ impl Pass {
         summarize::<TWICE, _, _>(simd, source, row, simd.ahead(), peak, summaries, scratch, |_| ());
     }
 
-    /// The same for a short row, and its weights. (2048 logits take 0.8 x the time of weighing the drawn
+    /// The summaries of a short row, and its weights. (2048 logits take 0.8 x the time of weighing the drawn
     /// block again. 4096 would take 0.9 x from the caches, but 1.4 x from memory: stores hold it up.)
     #[inline(always)]
     pub(crate) fn keep_weights<S: Simd, L: Logit>(&mut self, simd: S, source: impl Source<L>, row: &[L]) {

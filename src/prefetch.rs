@@ -24,7 +24,7 @@ fn prefetch_lines<const LEN: usize, S: Simd, T>(simd: S, data: &[T], start: usiz
     }
 }
 
-/// The same, and for one line a page further ahead.
+/// [`prefetch_lines`], and for one line a page further ahead.
 #[inline(always)]
 pub(crate) fn prefetch_lines_and_page<const LEN: usize, S: Simd, T>(simd: S, data: &[T], start: usize) {
     prefetch_lines::<LEN, _, _>(simd, data, start);

@@ -1,5 +1,5 @@
-//! Two references to compare with: slow, plain, and sharing no code with the kernels (but for
-//! exp2 and ln in f64, which both take from `math.rs`).
+//! Two references to compare with: slow, plain, and sharing no code with the kernels (but that the contract,
+//! like these, takes exp2 and ln in f64 from `math.rs`).
 //!
 //! - [`contract`] is the numerical contract, one logit at a time. Every level must give *its bits*.
 //! - [`oracle`] is the truth, in f64. The contract must come *near its values*, within a derived bound.

@@ -51,6 +51,7 @@ impl Default for Draw {
 /// - `logits`: rows x vocab. `temperatures`: one for all rows, or one per row.
 /// - `uniforms`: one per row, in [0, 1): from [`crate::Key::uniform`], or any generator of yours.
 /// - `draws`: an outcome per row.
+/// - At T = 0 it is the greedy token, whatever the uniform (which must be in range all the same).
 /// - The token is a pure function of the row's logits, temperature and uniform. The distance (total
 ///   variation) of its distribution from the exact softmax is below 1.9e-7 for all rows of up to a million
 ///   tokens; that of all rows measured but one, which was made for it, is below 1e-7. A masked token (-inf) is

@@ -42,7 +42,7 @@ pub(crate) const LANES: usize = 16;
 /// Measured on Zen 5, 131072 logits in L2: 4 vectors 11.6 us, 8 vectors 10.8 us, 16 vectors spill.
 pub(crate) const VECTORS: usize = 8;
 
-/// Lanes or f64 that are searched at once: f64, as many as an AVX-512 register holds.
+/// Weights, or f64, that are searched at once: as many f64 as an AVX-512 register holds.
 pub(crate) const WIDE_LANES: usize = 8;
 
 /// Eights of a group, halves of its vectors.
@@ -74,7 +74,8 @@ pub trait Simd: Copy + Send + Sync {
     /// 0.93 x the time of [`Simd::prefetch`].)
     fn prefetch_output(self, out: &[f32], index: usize);
 
-    /// Whether the CPU reads ahead best by itself: but not from memory while weights are stored.
+    /// Whether the CPU reads ahead best by itself, where nothing is asked for: but not from memory while
+    /// weights are stored.
     #[inline(always)]
     fn reads_ahead(self) -> bool {
         false
@@ -113,7 +114,8 @@ pub trait Simd: Copy + Send + Sync {
     }
 
     /// A barrier for the compiler: all of the vectors, if they are eight, or else each, are computed before
-    /// anything that needs one of them, and before what is prefetched from here on.
+    /// anything that needs one of them, and before what is prefetched from here on. (Nothing, where the level
+    /// does not need it.)
     #[inline(always)]
     fn stage<const N: usize>(self, v: [Self::V; N]) -> [Self::V; N] {
         v

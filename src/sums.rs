@@ -2,7 +2,7 @@
 //!
 //! Weights of logits are added up lane by lane as they are computed, eight in each, in f32 (weights.rs). What
 //! is summed here is summed in f64: these lanes, and weights that were given, which may be as large as f32
-//! can hold. (Not in [`max_and_sum`], whose sums are only asked whether they are numbers.)
+//! can hold. (Not in [`max_and_sum`], whose sums are only asked whether they are numbers below infinity.)
 
 use crate::Logit;
 use crate::blocks::{BLOCK, GROUPS, for_each_block, groups};
@@ -29,7 +29,7 @@ impl<S: Simd> Sums<S> {
 /// The sums of the groups of a block, lane by lane.
 pub(crate) type LaneSums = [Line; GROUPS];
 
-/// What keeps them.
+/// Stores the lanes of each group in `lane_sums`.
 #[inline(always)]
 pub(crate) fn keep<S: Simd>(simd: S, lane_sums: &mut LaneSums) -> impl FnMut(Sums<S>) {
     #[inline(always)]

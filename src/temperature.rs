@@ -11,13 +11,13 @@ use crate::simd::{Simd, dispatch};
 use crate::weights::Factor;
 use crate::{Error, FailedRows, Level, Logit, Rows, RowsMut};
 
-/// A temperature: 0 or more, never clamped.
+/// What logits are divided by before the softmax: 0 or more, never clamped.
 ///
 /// | T | meaning |
 /// |---|---|
 /// | 0, or below 2^-126 (subnormal) | greedy: the largest logit, the lowest index on ties |
 /// | inf | uniform over the tokens that are not masked |
-/// | any other | exact |
+/// | any other | x/T, exactly |
 ///
 /// ```
 /// use kelvin::Temperature;
@@ -141,7 +141,7 @@ impl TryFrom<f32> for Temperature {
 /// - Each quotient is correctly rounded (IEEE division in f32), so it may overflow to +-inf where the true
 ///   quotient is too large. A masked logit (-inf) stays -inf, at T = inf too, where all others become 0.
 /// - At T = 0 the greedy token gets 0 and all others -inf.
-/// - Cost: one pass that reads and writes (at T = 0, one more that reads). Where `scaled` takes 32 MiB or
+/// - Cost: one pass that reads and writes (at T = 0, one that reads and one that writes). Where `scaled` takes 32 MiB or
 ///   more in rows of 1024 or more, it is written by stores that bypass the caches.
 ///
 /// Returns the rows that could not be served (a NaN or +inf, or all -inf), in order; they are filled with
@@ -266,7 +266,7 @@ fn scale_row<S: Simd, L: Logit>(
     (finite_or_masked && simd.reduce_max(max) > f32::NEG_INFINITY).then_some(())
 }
 
-/// The same in place. A bad row is found first: its logits must still be there to be reported.
+/// [`scale_row`], in place. A bad row is found first: its logits must still be there to be reported.
 #[inline(always)]
 fn scale_row_in_place<S: Simd>(simd: S, row: &mut [f32], temperature: &Temperature) -> Option<()> {
     if temperature.is_greedy() {

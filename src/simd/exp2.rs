@@ -20,6 +20,10 @@ pub(crate) const LOWEST: f32 = -126.0;
 /// arithmetic leaves: over every f32 t with |t| <= 0.502 it lies in [-1.62e-7, 1.69e-7] (`cargo test --test
 /// oracle -- --ignored` goes through them all). C is even, for `portable/exp2.rs`. The last three bits of K0
 /// are 0, so that sums of up to eight are exact, and K0 x f32(1 / K0) is 1.
+///
+/// Where x hi is above 2^22, k is not exact, and t may be anything. If the polynomial were 0 there, a token that
+/// is too high would weigh 0 on one level and infinity times 0 on another. It is not, at any f32: its root lies
+/// between two of them (and beyond 64, t^5 outweighs all else).
 pub(super) const POLYNOMIAL: [f32; 5] = [
     f32::from_bits(0x40e9_6c65),
     f32::from_bits(0x4227_733f),
@@ -132,6 +136,31 @@ mod tests {
     use super::*;
     use crate::Level;
     use crate::simd::{VECTORS, dispatch};
+
+    /// Near its root, the only one; `cargo test --lib -- --ignored nowhere` looks at all others.
+    #[test]
+    fn the_polynomial_is_0_at_no_argument() {
+        assert_no_zero(-3.25..-3.0);
+    }
+
+    #[test]
+    #[ignore = "all arguments: two billion"]
+    fn the_polynomial_is_0_nowhere() {
+        assert_no_zero(-64.0..-0.0);
+        assert_no_zero(0.0..64.0);
+    }
+
+    /// At all f32 between these, of the same sign.
+    fn assert_no_zero(range: core::ops::Range<f32>) {
+        let [a, b] = [range.start.to_bits(), range.end.to_bits()];
+        let level = Level::best();
+        for first in (a.min(b)..a.max(b)).step_by(LANES) {
+            let t: [f32; LANES] = core::array::from_fn(|lane| f32::from_bits(first + lane as u32));
+            let mut p = [0.0; LANES];
+            dispatch!(level, simd => simd.store(polynomial(simd, coefficients(simd), simd.load(&t)), &mut p));
+            assert!(!p.contains(&0.0), "{t:?}: {p:?}");
+        }
+    }
 
     /// The steps of [`Exp2`] give the bits of all stages together: on every level, whether its loops take
     /// them or not.

@@ -29,7 +29,9 @@ pub(crate) fn map_vectors<S: Simd, L: Logit>(
     mut kernel: impl FnMut(usize, &[L; LANES]) -> S::V,
 ) {
     let place = out.as_ptr().addr() / size_of::<f32>();
-    let first = if out.len() < LONG { 0 } else { place.wrapping_neg() % LANES };
+    // (A long row that is written past the caches may come in parts, which are short.)
+    let cut = past_caches || out.len() >= LONG;
+    let first = if cut { (place.wrapping_neg() % LANES).min(out.len()) } else { 0 };
     let (head, rest) = out.split_at_mut(first);
     let (vectors, tail) = rest.as_chunks_mut();
     let last = first + vectors.len() * LANES;

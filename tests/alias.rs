@@ -4,8 +4,8 @@ mod common;
 
 use common::statistics::{assert_fits, assert_follows, total_variation};
 use common::{
-    TEMPERATURES, drawn_by_tables, gaussian, in_pool, levels, nine_rows, odd_weights, one, shapes,
-    temperature,
+    TEMPERATURES, drawn_by_tables, gaussian, in_pool, levels, nine_rows, odd_weights, one, resolution,
+    shapes, temperature,
 };
 use kelvin::reference::oracle;
 use kelvin::{AliasTable, Error, Key, RowError, Rows, Temperature, Words, sample_many_by_alias};
@@ -35,12 +35,6 @@ fn enumerate(table: &AliasTable) -> Vec<f64> {
         words[alias as usize] += end - to;
     }
     words.into_iter().map(|words| words as f64 / 64_f64.exp2()).collect()
-}
-
-/// What the thresholds can resolve, and the rounding of the exact values in f64.
-fn resolution(vocab: usize) -> f64 {
-    let bits = usize::BITS - (vocab - 1).leading_zeros();
-    f64::from(bits as f32 - 51.0).exp2() + 1e-14
 }
 
 #[test]

@@ -23,14 +23,14 @@ fn draw_on(level: Level, row: &[f32], t: f32, uniforms: &[f64]) -> Result<Vec<u3
     let failed = level
         .sample_without_replacement(one(row), &t, Uniforms::Given(uniforms), &mut tokens)
         .expect("shapes fit");
-    failed.first().map_or(Ok(tokens), |error| Err(*error))
+    failed.into_result().map(|()| tokens)
 }
 
 fn draw_from_probs(weights: &[f32], uniforms: &[f64]) -> Result<Vec<u32>, RowError> {
     let mut tokens = vec![0; uniforms.len()];
     let failed = sample_from_probs_without_replacement(one(weights), Uniforms::Given(uniforms), &mut tokens)
         .expect("shapes fit");
-    failed.first().map_or(Ok(tokens), |error| Err(*error))
+    failed.into_result().map(|()| tokens)
 }
 
 /// The probability of a sequence: each token out of those that are left.

@@ -27,7 +27,7 @@ const EDGES: [f32; 12] = [
 const UNIFORMS: [f64; 8] =
     [0.0, 5e-324, f64::EPSILON / 2.0, 0.25, 0.5 - f64::EPSILON / 4.0, 0.5, 1.0 - f64::EPSILON, LAST_UNIFORM];
 
-/// From here on rows are shared among threads (`src/batch.rs`).
+/// From so many logits on, most kernels share rows among threads (`src/batch.rs`).
 const SHARED: usize = 1 << 19;
 
 /// A row, with what decides its token.

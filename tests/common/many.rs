@@ -3,7 +3,7 @@
 use super::case::{Case, Row};
 use super::check::{self, row_error};
 use super::properties::in_interval;
-use super::{LAST_UNIFORM, one, order_of_distinct, temperature};
+use super::{LAST_UNIFORM, one, order_of_distinct, resolution, temperature};
 use kelvin::reference::{contract, oracle};
 use kelvin::{AliasTable, Cdf, Level, RowError, Temperature, Uniforms};
 
@@ -19,6 +19,9 @@ pub fn draws(bytes: &[u8]) {
         check_many(row, &uniforms.repeat(1 + case.choice % 13));
         check_weights(row, &uniforms);
         check_distinct(row, &uniforms[..1 + case.choice % uniforms.len()]);
+        if case.choice.is_multiple_of(16) {
+            check_few(row, &uniforms[..2]);
+        }
     }
 }
 
@@ -75,10 +78,19 @@ fn check_many(row: &Row, uniforms: &[f64]) {
     let mut tokens = vec![0; uniforms.len()];
     let given = Uniforms::Given(uniforms);
     let failed = kelvin::sample_many(one(&row.logits), &[t(row)], given, &mut tokens).expect("shapes fit");
+    let served = failed.into_result();
     for (&u, token) in uniforms.iter().zip(tokens) {
-        let drawn = failed.first().map_or(Ok(token), |error| Err(*error));
-        assert_eq!(drawn, check::draw(Level::best(), &row.logits, t(row), u).map(|draw| draw.token));
+        assert_eq!(
+            served.map(|()| token),
+            check::draw(Level::best(), &row.logits, t(row), u).map(|draw| draw.token)
+        );
     }
+}
+
+/// A few draws from so long a row that no table is made.
+fn check_few(row: &Row, uniforms: &[f64]) {
+    let logits = row.logits.iter().copied().cycle().take(6000 * uniforms.len() + row.logits.len()).collect();
+    check_many(&Row { logits, ..row.clone() }, uniforms);
 }
 
 /// The sizes of the logits as weights: on every level a table and a batch draw the contract's tokens, and
@@ -113,13 +125,16 @@ fn check_distinct(row: &Row, uniforms: &[f64]) {
         let failed = level
             .sample_without_replacement(one(&row.logits), &[t(row)], Uniforms::Given(uniforms), &mut tokens)
             .expect("shapes fit");
-        failed.first().map_or(Ok(tokens), |error| Err(*error))
+        failed.into_result().map(|()| tokens)
     };
     let drawn = draw(Level::best());
     for level in Level::available() {
         assert_eq!(draw(level), drawn, "{level}");
     }
-    let Ok(tokens) = drawn else { return check_shortage(row, uniforms.len()) };
+    let tokens = match drawn {
+        Ok(tokens) => tokens,
+        Err(error) => return assert_eq!(error, expected_failure(row, uniforms.len())),
+    };
     let probs = oracle::softmax(&row.logits, row.temperature).expect("served");
     let order = order_of_distinct(probs.len());
     let (in_order, place): (Vec<f64>, _) = (
@@ -133,26 +148,25 @@ fn check_distinct(row: &Row, uniforms: &[f64]) {
     }
 }
 
-/// A row that could be served has fewer tokens within reach than were wanted. (Within 2^-100 of the largest,
-/// every token is.)
-fn check_shortage(row: &Row, wanted: usize) {
-    if let Some(probs) = oracle::softmax(&row.logits, row.temperature) {
-        let reachable = probs.iter().filter(|p| **p > (-100_f64).exp2()).count();
-        assert!(reachable < wanted, "{reachable} tokens are enough for {wanted}");
+/// Why so many distinct tokens cannot be drawn: the row is bad, or has too few that are not masked (at T = 0,
+/// more than one is too many), however improbable.
+fn expected_failure(row: &Row, wanted: usize) -> RowError {
+    if oracle::softmax(&row.logits, row.temperature).is_none() {
+        return row_error(0, &row.logits);
     }
+    let not_masked = row.logits.iter().filter(|x| **x > f32::NEG_INFINITY).count();
+    let available = if t(row).is_greedy() { 1 } else { not_masked };
+    RowError::TooFewTokens { row: 0, wanted, available }
 }
 
 /// Its distribution is the weights', to what its thresholds resolve; no column answers with a token of weight
 /// 0.
 fn check_table(table: &AliasTable, weights: &[f32], uniform: f64) {
     let sum: f64 = weights.iter().map(|&w| f64::from(w)).sum();
-    let bits = usize::BITS - (weights.len() - 1).leading_zeros();
     let induced = table.probabilities();
     let distance = |(p, &w): (&f64, &f32)| (p - f64::from(w) / sum).abs() / 2.0;
     let total: f64 = induced.iter().zip(weights).map(distance).sum();
-    // The second part is the rounding of the exact values in f64.
-    let bound = f64::from(bits as f32 - 50.0).exp2() + 1e-12;
-    assert!(total <= bound, "{} weights: {total:e}", weights.len());
+    assert!(total <= resolution(weights.len()), "{} weights: {total:e}", weights.len());
     for word in [0, 1, u64::MAX, (uniform * 18_446_744_073_709_551_616.0) as u64] {
         let token = table.draw(word).expect("a table") as usize;
         assert!(weights[token] > 0.0, "word {word:x}: token {token} weighs 0");

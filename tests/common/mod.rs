@@ -45,6 +45,12 @@ pub fn order_of_distinct(vocab: usize) -> Vec<usize> {
     order
 }
 
+/// What the thresholds of an alias table can resolve, and the rounding of the exact values in f64.
+pub fn resolution(vocab: usize) -> f64 {
+    let bits = usize::BITS - (vocab - 1).leading_zeros();
+    f64::from(bits as f32 - 51.0).exp2() + 1e-14
+}
+
 /// A batch of this row alone.
 pub fn one<L: Logit>(row: &[L]) -> Rows<'_, L> {
     Rows::new(row, row.len()).expect("one row")

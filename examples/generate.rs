@@ -107,8 +107,8 @@ impl Args {
 
 fn count(value: OsString) -> Result<usize, Failure> {
     match value.parse()? {
-        0 => Err("a count of 0: it must be 1 or more".into()),
-        count => Ok(count),
+        count @ 1..=1_000_000 => Ok(count),
+        count => Err(format!("a count of {count}: it must be 1 to 1,000,000").into()),
     }
 }
 

@@ -5,6 +5,8 @@
 //! ```
 
 use std::error::Error;
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
 
 use kelvin::{Cdf, Draws, Key, Rows, Temperature, Uniforms, draw_counts, sample_without_replacement};
 
@@ -14,17 +16,22 @@ const LOGITS: [f32; 8] = [4.1, 3.6, 3.5, 2.9, 2.2, 2.1, 1.8, -6.0];
 const KEY: Key = Key { seed: 7, position: 0 };
 
 fn main() -> Result<(), Box<dyn Error>> {
+    let mut page = String::new();
     let (row, warm) = (Rows::new(&LOGITS, 8)?, Temperature::new(1.3)?);
 
-    println!("10,000 draws, counted:");
+    writeln!(page, "10,000 draws, counted:")?;
     for (token, count) in draw_counts(row, 0, warm, KEY, 10_000)? {
-        println!("  {count:>5} {}", WORDS[token as usize]);
+        writeln!(page, "  {count:>5} {}", WORDS[token as usize])?;
     }
 
     let mut distinct = [0; 3];
     let keys = [KEY];
     sample_without_replacement(row, &[warm], Uniforms::Keys(&keys), &mut distinct)?.into_result()?;
-    println!("three distinct ones, in the order drawn: {:?}", distinct.map(|token| WORDS[token as usize]));
+    writeln!(
+        page,
+        "three distinct ones, in the order drawn: {:?}",
+        distinct.map(|token| WORDS[token as usize])
+    )?;
 
     // A filter of yours is a mask: what must not be drawn gets -inf. (Here, what is less than a tenth as
     // probable as the best.)
@@ -35,14 +42,18 @@ fn main() -> Result<(), Box<dyn Error>> {
     // One uniform draws the same token from a table as from `sample`. It can be kept, and rebuilt in its
     // memory.
     let mut table = Cdf::new(Rows::new(&masked, 8)?, 0, warm)?;
-    println!("masked, the median: {}", WORDS[table.draw(0.5)? as usize]);
+    writeln!(page, "masked, the median: {}", WORDS[table.draw(0.5)? as usize])?;
     table.rebuild(row, 0, Temperature::new(0.3)?)?;
-    println!("colder, the median: {}", WORDS[table.draw(0.5)? as usize]);
+    writeln!(page, "colder, the median: {}", WORDS[table.draw(0.5)? as usize])?;
 
     // For very many draws, an alias table: `Draws` picks what takes least time in all.
     let mut tokens = vec![0; 1_000_000];
     Draws::auto(row, 0, warm, tokens.len())?.draw_keyed(KEY, &mut tokens)?;
     let purple = tokens.iter().filter(|token| **token == 7).count();
-    println!("of a million, {purple} are purple");
-    Ok(())
+    writeln!(page, "of a million, {purple} are purple")?;
+    match io::stdout().write_all(page.as_bytes()) {
+        // The reader has seen enough, as in `| head -1`.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => Ok(written?),
+    }
 }

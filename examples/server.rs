@@ -5,6 +5,8 @@
 //! ```
 
 use std::error::Error;
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
 
 use kelvin::{Draw, Key, RowError, Rows, Temperature, log_sum_exp, sample};
 
@@ -40,16 +42,22 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let mut step = Step::default();
     step.run(&mut logits, &requests)?;
+    let mut page = String::new();
     for (row, request) in requests.iter().enumerate() {
         match step.answer(row, &logits) {
-            Ok(Answer { draw: Draw { token, logprob }, raw_logprob }) => println!(
+            Ok(Answer { draw: Draw { token, logprob }, raw_logprob }) => writeln!(
+                page,
                 "seed {}, T = {}: token {token}, ln p = {logprob:.3}, of the raw logits {raw_logprob:.3}",
                 request.seed, request.temperature
-            ),
-            Err(error) => println!("seed {}: this request ends here. ({error})", request.seed),
+            )?,
+            Err(error) => writeln!(page, "seed {}: this request ends here. ({error})", request.seed)?,
         }
     }
-    Ok(())
+    match io::stdout().write_all(page.as_bytes()) {
+        // The reader has seen enough, as in `| head -1`.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => Ok(written?),
+    }
 }
 
 /// The buffers of a step. The next one reuses them.

@@ -71,7 +71,7 @@
 //! | feature | default | what it adds |
 //! |---|---|---|
 //! | `rayon` | yes | rows in parallel, in the caller's pool (never on wasm) |
-//! | `half` | no | rows of `half::f16` and `half::bf16`, of logits or of weights, read as they are (only an alias table of weights takes a copy in f32) |
+//! | `half` | no | rows of `half::f16` and `half::bf16`, of logits or of weights, read as they are (only an alias table of weights takes a copy in f32; results are f32, so nothing is done in place) |
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -72,11 +72,7 @@ impl Cdf {
     /// [`Error::EmptyTable`] if the table is empty.
     pub fn count_keyed(&self, key: Key, draws: u64) -> Result<Vec<(u32, u64)>, Error> {
         self.check(&[])?;
-        Ok(self.count_draws(key, draws))
-    }
-
-    fn count_draws(&self, key: Key, draws: u64) -> Vec<(u32, u64)> {
-        self.count(draws, key.uniforms())
+        Ok(self.count(draws, key.uniforms()))
     }
 
     /// Counts all draws that will be made from a table.
@@ -85,7 +81,7 @@ impl Cdf {
         if draws >= self.vocab() as u64 {
             self.add_guide();
         }
-        self.count_draws(key, draws)
+        self.count(draws, key.uniforms())
     }
 
     /// How often each token is drawn by the uniforms: by [`Cdf::draw_many`]. The tokens that were drawn, in

@@ -129,6 +129,11 @@ impl Data {
         })
     }
 
+    /// What machine.txt says of the CPU.
+    pub fn cpu(&self) -> Option<&str> {
+        self.machine.as_deref()?.lines().find_map(|line| line.strip_prefix("CPU: "))
+    }
+
     /// Whether this is only a trial.
     pub fn is_quick(&self) -> bool {
         self.machine.as_deref().is_some_and(|machine| machine.lines().any(|line| line == "Run: quick"))

@@ -26,9 +26,8 @@ fn numbers(data: &Data, drawn: &[&str]) -> String {
         text += &format!("- {line}\n");
     }
     let quick = if data.is_quick() { " (These are of a quick run.)" } else { "" };
-    text + &format!(
-        "\nMachine, commands and all the other numbers: [BENCHMARKS.md](BENCHMARKS.md).{quick}\n\n"
-    )
+    let cpu = data.cpu().map_or(String::new(), |cpu| format!("On {cpu}. "));
+    text + &format!("\n{cpu}Commands and all the other numbers: [BENCHMARKS.md](BENCHMARKS.md).{quick}\n\n")
 }
 
 /// `sample` over the reading of rows that fit no cache.

@@ -175,9 +175,10 @@ fn for_each_chunk<'a, T: Send, State>(
     }
 }
 
-/// [`for_each_chunk`], on so many threads of the caller's pool. The caller takes part, also if it is in none: to hand
-/// everything to a pool and to wait takes as long as to sample two rows of 128256. Each thread takes a part of
-/// what is left when it comes to it, so that one that wakes late, or is slow, leaves more to the others.
+/// [`for_each_chunk`], on so many threads of the caller's pool. The caller takes part, also if it is in none:
+/// to hand everything to a pool and to wait takes as long as to sample two rows of 128256. Each thread takes a
+/// part of what is left when it comes to it, so that one that wakes late, or is slow, leaves more to the
+/// others.
 ///
 /// (A caller in no pool comes on top of these threads. With one thread less, the one that wakes is often that
 /// of the caller's core: on two cores of a Zen 4, 16 rows took 1.75 x the time. Such a caller waits until all

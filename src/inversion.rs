@@ -92,10 +92,10 @@ pub(crate) struct EightIntervals {
 }
 
 impl EightIntervals {
-    /// Makes them those of a group. Returns what a target is multiplied by: their sum, over the mass of the group.
-    /// (Finite, also where the mass is subnormal: a target of 0 must stay 0. Set in place, since LLVM would
-    /// copy them by way of the stack, in parts which a Zen 4 is slow to read as a whole: 1000 draws took 1.02
-    /// x the time.)
+    /// Makes them those of a group. Returns what a target is multiplied by: their sum, over the mass of the
+    /// group. (Finite, also where the mass is subnormal: a target of 0 must stay 0. Set in place, since LLVM
+    /// would copy them by way of the stack, in parts which a Zen 4 is slow to read as a whole: 1000 draws took
+    /// 1.02 x the time.)
     #[inline(always)]
     pub(crate) fn set<S: Simd>(&mut self, simd: S, weights: &Group<f32>, mass: f64) -> f64 {
         self.ends = simd.sum_eights(weights);

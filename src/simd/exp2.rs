@@ -21,9 +21,9 @@ pub(crate) const LOWEST: f32 = -126.0;
 /// oracle -- --ignored` goes through them all). C is even, for `portable/exp2.rs`. The last three bits of K0
 /// are 0, so that sums of up to eight are exact, and K0 x f32(1 / K0) is 1.
 ///
-/// Where x hi is above 2^22, k is not exact, and t may be anything. If the polynomial were 0 there, a token that
-/// is too high would weigh 0 on one level and infinity times 0 on another. It is not, at any f32: its root lies
-/// between two of them (and beyond 64, t^5 outweighs all else).
+/// Where x hi is above 2^22, k is not exact, and t may be anything. If the polynomial were 0 there, what is too
+/// high would weigh 0 with AVX-512, and infinity on levels that bound x before. It is not, at any f32: its root
+/// lies between two of them (and beyond 64, t^5 outweighs all else).
 pub(super) const POLYNOMIAL: [f32; 5] = [
     f32::from_bits(0x40e9_6c65),
     f32::from_bits(0x4227_733f),

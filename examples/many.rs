@@ -4,9 +4,11 @@
 //! cargo run --release --example many
 //! ```
 
+#[path = "common/page.rs"]
+mod page;
+
 use std::error::Error;
-use std::fmt::Write as _;
-use std::io::{self, Write as _};
+use std::fmt::Write;
 
 use kelvin::{Cdf, Draws, Key, Rows, Temperature, Uniforms, draw_counts, sample_without_replacement};
 
@@ -51,9 +53,5 @@ fn main() -> Result<(), Box<dyn Error>> {
     Draws::auto(row, 0, warm, tokens.len())?.draw_keyed(KEY, &mut tokens)?;
     let purple = tokens.iter().filter(|token| **token == 7).count();
     writeln!(page, "of a million, {purple} are purple")?;
-    match io::stdout().write_all(page.as_bytes()) {
-        // The reader has seen enough, as in `| head -1`.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        written => Ok(written?),
-    }
+    Ok(page::print(&page)?)
 }

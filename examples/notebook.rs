@@ -4,9 +4,11 @@
 //! cargo run --release --example notebook
 //! ```
 
+#[path = "common/page.rs"]
+mod page;
+
 use std::error::Error;
-use std::fmt::{self, Write as _};
-use std::io::{self, Write as _};
+use std::fmt::{self, Write};
 
 use kelvin::{Key, Rows, RowsMut, Temperature, draw_counts, softmax};
 
@@ -26,11 +28,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     for temperature in [1.0, 0.01, 6.0] {
         write_temperature(&mut page, Temperature::new(temperature)?)?;
     }
-    match io::stdout().write_all(page.as_bytes()) {
-        // The reader has seen enough, as in `| head -1`.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        written => Ok(written?),
-    }
+    Ok(page::print(&page)?)
 }
 
 fn write_temperature(page: &mut String, temperature: Temperature) -> Result<(), Box<dyn Error>> {

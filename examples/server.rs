@@ -4,9 +4,11 @@
 //! cargo run --release --example server
 //! ```
 
+#[path = "common/page.rs"]
+mod page;
+
 use std::error::Error;
-use std::fmt::Write as _;
-use std::io::{self, Write as _};
+use std::fmt::Write;
 
 use kelvin::{Draw, Key, RowError, Rows, Temperature, log_sum_exp, sample};
 
@@ -53,11 +55,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             Err(error) => writeln!(page, "seed {}: this request ends here. ({error})", request.seed)?,
         }
     }
-    match io::stdout().write_all(page.as_bytes()) {
-        // The reader has seen enough, as in `| head -1`.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        written => Ok(written?),
-    }
+    Ok(page::print(&page)?)
 }
 
 /// The buffers of a step. The next one reuses them.

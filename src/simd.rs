@@ -25,11 +25,10 @@ mod stream;
 #[expect(unsafe_code, reason = "a prefetch")]
 mod x86;
 
-use core::array::{from_mut, from_ref};
 use core::hint::select_unpredictable;
 
-use exp2::exp2_in_stages;
 pub(crate) use exp2::{Exp2, LOWEST, Product, UNIT};
+use exp2::{exp2_in_stages, exp2_one_by_one};
 pub use level::Level;
 pub(crate) use level::{Isa, dispatch};
 use stream::Streaming;
@@ -105,12 +104,10 @@ pub trait Simd: Copy + Send + Sync {
         loaded: impl FnOnce(),
     ) {
         if Self::HOLDS_GROUP {
-            return exp2_in_stages(self, vectors, x, product, out, loaded);
+            exp2_in_stages(self, vectors, x, product, out, loaded);
+        } else {
+            exp2_one_by_one(self, vectors, x, product, out, loaded);
         }
-        for (vector, out) in vectors.iter().zip(out) {
-            exp2_in_stages(self, from_ref(vector), &x, product, from_mut(out), || ());
-        }
-        loaded();
     }
 
     /// A barrier for the compiler: all of the vectors, if they are eight, or else each, are computed before

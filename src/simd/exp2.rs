@@ -1,5 +1,7 @@
 //! [`UNIT`] x 2^(x (hi + lo) - e): a polynomial and an exponent.
 
+use core::array::{from_mut, from_ref};
+
 use super::{LANES, Simd};
 
 /// Adding this to a number below 2^22 rounds it to an integer k (of two, to the odd one), and leaves k + 127,
@@ -127,6 +129,22 @@ pub(super) fn exp2_in_stages<S: Simd, T, const N: usize>(
         let p = polynomial(simd, coefficients, t[i]);
         simd.store(simd.exp2i(p, k[i], e), &mut out[i]);
     }
+}
+
+/// [`exp2_in_stages`], one vector after the other: for levels whose registers do not hold a group.
+#[inline(always)]
+pub(super) fn exp2_one_by_one<S: Simd, T, const N: usize>(
+    simd: S,
+    vectors: &[T; N],
+    x: impl Fn(&T) -> S::V,
+    product: Product,
+    out: &mut [[f32; LANES]; N],
+    loaded: impl FnOnce(),
+) {
+    for (vector, out) in vectors.iter().zip(out) {
+        exp2_in_stages(simd, from_ref(vector), &x, product, from_mut(out), || ());
+    }
+    loaded();
 }
 
 #[cfg(test)]

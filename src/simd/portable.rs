@@ -4,9 +4,7 @@
 mod exp2;
 mod fused;
 
-use core::array::{from_mut, from_ref};
-
-use super::exp2::{LOWEST, ROUND, exp2_in_stages};
+use super::exp2::{LOWEST, ROUND, exp2_one_by_one};
 use super::{LANES, Line, Simd};
 use wide::{f32x16, u32x16};
 
@@ -143,11 +141,10 @@ impl Simd for Portable {
         out: &mut [[f32; LANES]; N],
         loaded: impl FnOnce(),
     ) {
+        if FUSED {
+            return exp2_one_by_one(self, vectors, x, product, out, loaded);
+        }
         for (vector, out) in vectors.iter().zip(out) {
-            if FUSED {
-                exp2_in_stages(self, from_ref(vector), &x, product, from_mut(out), || ());
-                continue;
-            }
             let (p, k) = exp2::exp2_of_product(x(vector), product.hi, product.lo);
             self.store(self.exp2i(p, k, f32x16::splat(product.exponent + ROUND)), out);
         }

@@ -2,7 +2,7 @@
 
 use crate::argmax::greedy_row_in_place;
 use crate::batch::{cost_of_weighing, for_each_row};
-use crate::blocks::{AlignedBlock, BLOCK, GROUP, groups, groups_mut, widen};
+use crate::blocks::{AlignedBlock, BLOCK, GROUP, groups_mut, widen};
 use crate::check::{Temperatures, diagnose};
 use crate::output::are_large;
 use crate::pass::{Pass, with_pass};
@@ -174,7 +174,7 @@ fn weigh_blocks_in_place<S: Simd>(
             #[inline(always)]
             |group| {
                 if let Some(ahead) = ahead.first() {
-                    widen(simd, &groups(ahead)[group], &mut groups_mut(next)[group]);
+                    widen(simd, &ahead.as_chunks().0.as_chunks().0[group], &mut groups_mut(next)[group]);
                 }
                 // Loads wait behind prefetches, so these come after the copy.
                 let start = group * GROUP + AHEAD - BLOCK;

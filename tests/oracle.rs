@@ -185,7 +185,7 @@ fn sums_and_quotients() {
 }
 
 /// The polynomial over every f32 of its range (and a little beyond, as far as |x/T| < 2^14 lets t go):
-/// the error that `simd/exp2.rs` states, and never 0. About 20 s.
+/// the error that `simd/exp2.rs` states, and never 0. A minute or so.
 #[test]
 #[ignore = "exhaustive"]
 fn exponential_over_every_f32_of_the_reduced_range() {

@@ -38,6 +38,14 @@ pub struct Row {
     pub uniform: f64,
 }
 
+impl Row {
+    /// The same logits again and again: so many, and all of them once more.
+    pub fn repeated(&self, len: usize) -> Self {
+        let logits = self.logits.iter().copied().cycle().take(len + self.logits.len()).collect();
+        Self { logits, ..*self }
+    }
+}
+
 /// A batch, and how to run it.
 #[derive(Clone, Debug)]
 pub struct Case {

@@ -89,8 +89,7 @@ fn check_many(row: &Row, uniforms: &[f64]) {
 
 /// A few draws from so long a row that no table is made.
 fn check_few(row: &Row, uniforms: &[f64]) {
-    let logits = row.logits.iter().copied().cycle().take(6000 * uniforms.len() + row.logits.len()).collect();
-    check_many(&Row { logits, ..row.clone() }, uniforms);
+    check_many(&row.repeated(6000 * uniforms.len()), uniforms);
 }
 
 /// The sizes of the logits as weights: on every level a table and a batch draw the contract's tokens, and

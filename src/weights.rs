@@ -107,7 +107,17 @@ pub(crate) fn weigh_block<const STORE: bool, S: Simd, L: Logit>(
                 |sums| summed(sums),
             )
         } else {
-            weigh_apart::<STORE, _, _>(simd, block, factor, reference, weights, &mut loaded, &mut summed)
+            weigh_apart::<STORE, _, _>(
+                simd,
+                block,
+                factor,
+                reference,
+                weights,
+                #[inline(always)]
+                |group| loaded(group),
+                #[inline(always)]
+                |sums| summed(sums),
+            )
         };
         if guessed.is_none() || TRUSTED.contains(&sum) {
             return Summary::new(sum, reference);

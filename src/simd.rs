@@ -90,8 +90,8 @@ pub trait Simd: Copy + Send + Sync {
     /// Whether the registers hold a group of vectors, and what is computed of it.
     const HOLDS_GROUP: bool = false;
 
-    /// out = [`UNIT`] x 2^(x (hi + lo) - e), for the vectors x of a group: all at once, or one by one.
-    /// `loaded`, which may ask for what is needed next, is called once, after the group has been loaded:
+    /// out = [`UNIT`] x 2^(x (hi + lo) - e), for the vectors x of a group: all at once, or one by one. If
+    /// x is not bounded, each k is noted in `outside` ([`Simd::outside`]). `loaded`, which may ask for what is needed next, is called once, after the group has been loaded:
     /// loads wait behind prefetches. (256 rows on an Intel Granite Rapids, as against asking first: AVX2
     /// `sample` and `log_sum_exp` take 0.97 x the time.)
     #[inline(always)]
@@ -101,12 +101,13 @@ pub trait Simd: Copy + Send + Sync {
         x: impl Fn(&T) -> Self::V,
         product: Product,
         out: &mut [[f32; LANES]; N],
+        outside: &mut Self::V,
         loaded: impl FnOnce(),
     ) {
         if Self::HOLDS_GROUP {
-            exp2_in_stages(self, vectors, x, product, out, loaded);
+            exp2_in_stages(self, vectors, x, product, out, outside, loaded);
         } else {
-            exp2_one_by_one(self, vectors, x, product, out, loaded);
+            exp2_one_by_one(self, vectors, x, product, out, outside, loaded);
         }
     }
 
@@ -123,6 +124,23 @@ pub trait Simd: Copy + Send + Sync {
     #[inline(always)]
     fn bound(self, x: Self::V, _zero: Self::V, _infinite: Self::V) -> Self::V {
         x
+    }
+
+    /// Whether [`Simd::bound`] takes so long that blocks which hardly need it are weighed without, and checked in
+    /// the end, by what [`Simd::outside`] has noted.
+    const CHECKS: bool = false;
+
+    /// Notes in `seen`, which is 0 at first, where [`Simd::exp2i`] needs the bound for k (with [`exp2::ROUND`]
+    /// added to it): below -127, above 128, or NaN.
+    #[inline(always)]
+    fn outside(self, seen: Self::V, _k: Self::V) -> Self::V {
+        seen
+    }
+
+    /// Whether that has been noted of any k.
+    #[inline(always)]
+    fn any_outside(self, _seen: Self::V) -> bool {
+        false
     }
 
     fn splat(self, x: f32) -> Self::V;

@@ -36,6 +36,8 @@ impl Simd for Avx2 {
         prefetch::<_MM_HINT_T0, f32>(out, index);
     }
 
+    const CHECKS: bool = true;
+
     operations! { "avx2,fma,f16c,popcnt"
         fn bound(x: V, zero: V, infinite: V) -> V {
             // Each operation answers with its second operand where that is NaN.
@@ -43,6 +45,16 @@ impl Simd for Avx2 {
                 _mm256_min_ps(infinite[0], _mm256_max_ps(zero[0], x[0])),
                 _mm256_min_ps(infinite[1], _mm256_max_ps(zero[1], x[1])),
             ]
+        }
+        fn outside(seen: V, k: V) -> V {
+            // From -127 to 128, all bits of k but the lowest eight are those of 0. (A minimum and a maximum would
+            // tell as much, but on Intel's CPUs through the ports that multiply.)
+            let inside = _mm256_set1_ps(ROUND);
+            let outside = _mm256_or_ps(_mm256_xor_ps(k[0], inside), _mm256_xor_ps(k[1], inside));
+            [_mm256_or_ps(seen[0], outside), seen[1]]
+        }
+        fn any_outside(seen: V) -> bool {
+            _mm256_testz_si256(_mm256_castps_si256(seen[0]), _mm256_set1_epi32(!0xff)) == 0
         }
         fn splat(x: f32) -> V { [_mm256_set1_ps(x); 2] }
         fn load(x: &[f32; LANES]) -> V { bytemuck::must_cast(*x) }

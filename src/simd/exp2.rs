@@ -43,6 +43,8 @@ pub struct Product {
     pub(crate) hi: f32,
     pub(crate) lo: f32,
     pub(crate) exponent: f32,
+    /// Whether [`Simd::bound`] comes first. If not, what is computed serves if no k is [`Simd::outside`].
+    pub(crate) bounded: bool,
 }
 
 /// x (hi + lo) = n + t, and [`UNIT`] x 2^t: the steps of [`exp2_in_stages`], for a loop that orders them in its
@@ -103,17 +105,24 @@ pub(super) fn exp2_in_stages<S: Simd, T, const N: usize>(
     x: impl Fn(&T) -> S::V,
     product: Product,
     out: &mut [[f32; LANES]; N],
+    outside: &mut S::V,
     loaded: impl FnOnce(),
 ) {
-    let Product { hi, lo, exponent } = product;
+    let Product { hi, lo, exponent, bounded } = product;
     // Rounded, but by far less than half a power of two: their x hi still becomes -127 or 128.
     let bound = |k: f32| simd.splat((k + exponent) / hi);
     let (zero, infinite) = (bound(-127.0), bound(128.0));
     let (hi, lo, round) = (simd.splat(hi), simd.splat(lo), simd.splat(ROUND));
     let (mut d, mut k, mut t) = ([round; N], [round; N], [round; N]);
     for i in 0..N {
-        d[i] = simd.bound(x(&group[i]), zero, infinite);
+        d[i] = x(&group[i]);
+        if bounded {
+            d[i] = simd.bound(d[i], zero, infinite);
+        }
         k[i] = simd.mul_add(d[i], hi, round);
+        if !bounded {
+            *outside = simd.outside(*outside, k[i]);
+        }
     }
     k = simd.stage(k);
     loaded();
@@ -139,10 +148,11 @@ pub(super) fn exp2_one_by_one<S: Simd, T, const N: usize>(
     x: impl Fn(&T) -> S::V,
     product: Product,
     out: &mut [[f32; LANES]; N],
+    outside: &mut S::V,
     loaded: impl FnOnce(),
 ) {
     for (vector, out) in vectors.iter().zip(out) {
-        exp2_in_stages(simd, from_ref(vector), &x, product, from_mut(out), || ());
+        exp2_in_stages(simd, from_ref(vector), &x, product, from_mut(out), outside, || ());
     }
     loaded();
 }
@@ -180,13 +190,58 @@ mod tests {
         }
     }
 
+    /// What is not noted as outside needs no bound; what is, needs one, or would be checked in vain: in each lane.
+    #[test]
+    fn outside_is_what_needs_the_bound() {
+        fn note<S: Simd>(simd: S, k: &[f32; LANES]) -> Option<bool> {
+            let seen = simd.outside(simd.splat(0.0), simd.load(k));
+            // (Whatever follows.)
+            S::CHECKS.then(|| simd.any_outside(simd.outside(seen, simd.splat(ROUND))))
+        }
+        let inside = (-127..=128_i16).map(|n| (ROUND + f32::from(n), false));
+        let outside =
+            [-128, -129, -255, -256, -257, 129, 255, 256, 257, 383, 384, 385, 511, 512, 1000, i16::MIN];
+        let outside = outside.into_iter().map(|n| ROUND + f32::from(n));
+        // Some of a logit beyond 2^22, whose bits are some of those inside, or all of them and more.
+        let bits =
+            [0x4a40_0000, 0x4b00_00ff, 0x4840_0000, 0x0340_0000, 0x4bc0_007f, 0xcb40_007f, 0, 0x8000_0000];
+        let not_finite = [0x7f80_0000, 0xff80_0000, 0x7fc0_0000, 0xffc0_0000, 0x7f80_0001, 0x7fc0_00ff];
+        let outside = outside.chain(bits.into_iter().chain(not_finite).map(f32::from_bits));
+        for (k, is_outside) in inside.chain(outside.map(|k| (k, true))) {
+            for level in Level::available() {
+                for lane in 0..LANES {
+                    let mut lanes = [ROUND - 127.0; LANES];
+                    lanes[lane] = k;
+                    let noted = dispatch!(level, simd => note(simd, &lanes));
+                    assert!(noted.is_none_or(|noted| noted == is_outside), "{level}, lane {lane}: {k}");
+                }
+            }
+        }
+        let product = |bounded| Product { hi: 1.0, lo: 0.0, exponent: 0.0, bounded };
+        for quarter in -4 * 127 - 1..=4 * 128 + 1_i16 {
+            let vector = [[f32::from(quarter) / 4.0; LANES]];
+            for level in Level::available() {
+                let weights = [true, false].map(|bounded| {
+                    let mut out = [[0.0; LANES]];
+                    dispatch!(level, simd => {
+                        let mut outside = simd.splat(0.0);
+                        simd.exp2_of_vectors(&vector, |x| simd.load(x), product(bounded), &mut out, &mut outside, || ());
+                        assert!(!simd.any_outside(outside), "{level}: {}", vector[0][0]);
+                    });
+                    out[0].map(f32::to_bits)
+                });
+                assert_eq!(weights[0], weights[1], "{level}: {}", vector[0][0]);
+            }
+        }
+    }
+
     /// The steps of [`Exp2`] give the bits of all stages together: on every level, whether its loops take
     /// them or not.
     #[test]
     fn in_steps_as_in_stages() {
         let factor = LOG2_E / 0.8;
         let hi = factor as f32;
-        let product = Product { hi, lo: (factor - f64::from(hi)) as f32, exponent: 0.0 };
+        let product = Product { hi, lo: (factor - f64::from(hi)) as f32, exponent: 0.0, bounded: true };
         for i in 0..1000_u16 {
             // From n = LOWEST to 117, whose weights are finite.
             let x = |lane: usize| (f32::from(i) + lane as f32 / 128.0) * 0.134_8 - 69.9;
@@ -195,7 +250,8 @@ mod tests {
             for level in Level::available() {
                 let [mut together, mut stepwise] = [[[0.0_f32; LANES]; VECTORS]; 2];
                 dispatch!(level, simd => {
-                    simd.exp2_of_vectors(&vectors, |x| simd.load(x), product, &mut together, || ());
+                    let mut outside = simd.splat(0.0);
+                    simd.exp2_of_vectors(&vectors, |x| simd.load(x), product, &mut together, &mut outside, || ());
                     let exp2 = Exp2::new(simd, product.hi, product.lo);
                     for (x, out) in vectors.iter().zip(&mut stepwise) {
                         let (n, t) = exp2.reduce(simd, simd.load(x));

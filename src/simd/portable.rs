@@ -139,10 +139,11 @@ impl Simd for Portable {
         x: impl Fn(&T) -> f32x16,
         product: super::Product,
         out: &mut [[f32; LANES]; N],
+        outside: &mut f32x16,
         loaded: impl FnOnce(),
     ) {
         if FUSED {
-            return exp2_one_by_one(self, vectors, x, product, out, loaded);
+            return exp2_one_by_one(self, vectors, x, product, out, outside, loaded);
         }
         for (vector, out) in vectors.iter().zip(out) {
             let (p, k) = exp2::exp2_of_product(x(vector), product.hi, product.lo);

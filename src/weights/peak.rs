@@ -1,4 +1,5 @@
-//! What need not be weighed: a block so far below another before it that nothing would change.
+//! What the blocks of a row so far say of the next one. It need not be weighed if it lies so far below one before
+//! it that nothing would change.
 
 /// The largest weight of a row so far, in powers of two: of the blocks whose maximum was taken, as those of
 /// low temperatures are. There, most blocks are nothing beside it. (Gaussian logits of deviation 3, in L2, on
@@ -9,6 +10,8 @@ pub(crate) struct Peak {
     power: f64,
     /// A block whose largest weight lies more than this below counts for nothing.
     margin: f64,
+    /// How many blocks were weighed unbounded in vain.
+    unbounded: u8,
 }
 
 /// Above the power of two of every weight: of 2^128 log2(e)/T at the least T, 2^-126.
@@ -34,7 +37,7 @@ impl Peak {
 
     /// It begins far below every finite logit: a block of masked tokens is nothing beside it.
     const fn with_margin(margin: f64) -> Self {
-        Self { power: -BEYOND, margin }
+        Self { power: -BEYOND, margin, unbounded: 0 }
     }
 
     /// Whether a block counts for nothing, given the power of its largest weight.
@@ -47,6 +50,16 @@ impl Peak {
     /// time.)
     pub(super) fn is_high(&self) -> bool {
         160.0 < self.power
+    }
+
+    /// Whether the next block may be weighed unbounded: until two were in vain. (Masked tokens are often the first
+    /// of a row. In rows that are full of them, two blocks in vain are 3 % of 32,000 tokens.)
+    pub(super) fn allows_unbounded(&self) -> bool {
+        self.unbounded < 2
+    }
+
+    pub(super) fn count_unbounded(&mut self) {
+        self.unbounded += 1;
     }
 
     pub(super) fn raise(&mut self, power: f64) {
